@@ -1,0 +1,57 @@
+//! Time, as a thing that is handed in.
+//!
+//! Nothing in Gateward asks the operating system for the time but [`SystemClock`]. What expires, retries or is
+//! signed takes a [`Clock`], so that a test can hold time still, or turn it by hand with [`ManualClock`].
+
+mod manual;
+mod timestamp;
+
+pub use manual::ManualClock;
+pub use timestamp::Timestamp;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Tells the wall-clock time and waits for it.
+///
+/// Wall-clock and not monotonic: what Gateward promises about time (a credential's expiry, a signature's date)
+/// outlives the process, and a Lambda function is frozen between two events.
+pub trait Clock: Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Completes when [`Clock::now`] has reached `deadline`, at once if it already has.
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Completes after `span`.
+    fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.sleep_until(self.now() + span)
+    }
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the system for the time")]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let clock = *self;
+        Box::pin(async move {
+            // The wall clock may be set while we wait, so no single wait is longer than a minute.
+            loop {
+                let left = deadline.saturating_since(clock.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(Duration::from_secs(60))).await;
+            }
+        })
+    }
+}
