@@ -1,0 +1,196 @@
+//! Items: named things in the secrets tree. Here, dynamic secrets with a custom producer.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{GoDuration, Invalid};
+
+/// The full name of an item, `/folder/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ItemName(String);
+
+impl ItemName {
+    /// Reads a name; a missing leading `/` is added, as Akeyless does.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = |problem: &str| Err(Invalid::new("name", problem));
+        let name = format!("/{}", text.trim_start_matches('/'));
+        if name.len() < 2 || name.len() > 255 {
+            return wrong("a name has 1 to 255 characters");
+        }
+        if name.ends_with('/') || name.contains("//") {
+            return wrong("a name is words separated by single slashes, for example /databases/orders");
+        }
+        if name.chars().any(|c| c.is_control() || "\"'<>;*?\\".contains(c)) {
+            return wrong("a name may not hold control characters or any of \" ' < > ; * ? \\");
+        }
+        Ok(Self(name))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ItemName {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ItemName> for String {
+    fn from(name: ItemName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for ItemName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Where a producer is called.
+///
+/// The documents that people paste from write the port after the path (`https://example.com/sync/create:8443`);
+/// such a URL is understood, and kept as `https://example.com:8443/sync/create`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProducerUrl(Url);
+
+impl ProducerUrl {
+    /// Reads `text`; http and https only, no user, no fragment.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = |problem: &str| Invalid::new("", problem);
+        let mut url = Url::parse(text)
+            .map_err(|_| wrong("it is not a URL; write it as http://host:port/sync/create"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("a producer is called by http:// or https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            return Err(wrong("a producer's URL has no user, no password and no fragment"));
+        }
+        if let Some((path, port)) = port_after_path(&url) {
+            url.set_path(&path);
+            // Only a URL without host refuses a port, and this one has a host.
+            let _ = url.set_port(Some(port));
+        }
+        Ok(Self(url))
+    }
+
+    /// The URL.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// `https://host:port`, the audience of a token.
+    pub fn origin(&self) -> String {
+        self.0.origin().ascii_serialization()
+    }
+}
+
+/// The path and the port of a URL that has its port after its path, and none before.
+fn port_after_path(url: &Url) -> Option<(String, u16)> {
+    let (path, port) = url.path().rsplit_once(':')?;
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    (url.port().is_none() && url.query().is_none() && digits)
+        .then(|| port.parse().ok().map(|port| (path.to_owned(), port)))?
+}
+
+impl TryFrom<String> for ProducerUrl {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ProducerUrl> for String {
+    fn from(url: ProducerUrl) -> String {
+        url.0.into()
+    }
+}
+
+impl fmt::Display for ProducerUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// A dynamic secret whose credentials a custom producer makes. Its payload is kept apart, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DynamicSecret {
+    /// A number of its own, as Akeyless clients expect.
+    pub id: u64,
+    /// Its full name.
+    pub name: ItemName,
+    /// Called for each credential.
+    pub create_sync_url: ProducerUrl,
+    /// Called when credentials must go.
+    pub revoke_sync_url: ProducerUrl,
+    /// Called to replace the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotate_sync_url: Option<ProducerUrl>,
+    /// How long one call may take, in seconds.
+    pub timeout_sec: u64,
+    /// How long a credential lives.
+    pub user_ttl: GoDuration,
+    /// For people.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// For people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Whether deletion is refused.
+    #[serde(default)]
+    pub delete_protection: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_after_the_path_is_understood() {
+        let url = ProducerUrl::parse("https://example.com/sync/create:8443").unwrap();
+        assert_eq!(url.to_string(), "https://example.com:8443/sync/create");
+        assert_eq!(url.origin(), "https://example.com:8443");
+    }
+
+    #[test]
+    fn a_colon_that_is_no_port_stays() {
+        for text in [
+            "https://example.com/a:b",
+            "https://example.com:1/a:2",
+            "https://example.com/a:99999",
+        ] {
+            assert_eq!(ProducerUrl::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn urls_that_could_mislead_are_refused() {
+        for text in [
+            "ftp://h/",
+            "http://u:p@h/",
+            "/sync/create",
+            "http://h/#x",
+            "http://",
+        ] {
+            assert!(ProducerUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_gets_its_leading_slash_and_odd_ones_are_refused() {
+        assert_eq!(ItemName::parse("a/b").unwrap().as_str(), "/a/b");
+        for text in ["", "/", "a/", "a//b", "a*", "a\nb"] {
+            assert!(ItemName::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Reading JSON that a person wrote.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::Invalid;
+
+/// Reads the JSON body of an administrator's request.
+///
+/// A comma before a closing bracket is tolerated, because documents that people paste from have it. The error tells
+/// the line and column, never the text: a body may hold secrets.
+pub fn from_admin(body: &[u8]) -> Result<Value, Invalid> {
+    let tolerated = without_trailing_commas(body);
+    serde_json::from_slice(&tolerated).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            _ => "it is not JSON",
+        };
+        Invalid::new(
+            "",
+            format!("{what} at line {} column {}", error.line(), error.column()),
+        )
+    })
+}
+
+/// Reads a `T` out of `json`; the error names the field by its path.
+pub fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let path = match error.path().to_string().as_str() {
+            "." => String::new(),
+            path => path.to_owned(),
+        };
+        Invalid::new(path, without_values(&error.into_inner().to_string()))
+    })
+}
+
+/// serde quotes the offending value (`invalid type: string "…"`); a value may be a secret, so its kind is enough.
+fn without_values(message: &str) -> String {
+    // Only the name of an unknown field is what stands in the first pair of backticks; else it is a value.
+    let message = match message.splitn(3, '`').collect::<Vec<_>>()[..] {
+        [before, _value, after]
+            if !before.starts_with("unknown field") && !before.starts_with("missing field") =>
+        {
+            format!("{before}{after}")
+        }
+        _ => message.to_owned(),
+    };
+    let mut words = String::with_capacity(message.len());
+    for (part, text) in message.split('"').enumerate() {
+        if part % 2 == 0 {
+            words.push_str(text);
+        }
+    }
+    words
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace(" ,", ",")
+}
+
+/// Blanks each comma that only white space parts from a closing bracket. Positions stay as they were.
+fn without_trailing_commas(body: &[u8]) -> Vec<u8> {
+    let mut json = body.to_vec();
+    let mut in_string = false;
+    let mut escaped = false;
+    let mut comma = None;
+    for (position, byte) in body.iter().enumerate() {
+        if in_string {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'}' | b']' => {
+                if let Some(comma) = comma.take() {
+                    json[comma] = b' ';
+                }
+            }
+            b',' => comma = Some(position),
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            other => {
+                in_string = *other == b'"';
+                comma = None;
+            }
+        }
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_comma_before_a_closing_bracket_is_tolerated() {
+        let body = br#"{"a": ["x,]", "\",}" , ], "b": {"c": 1, }, }"#;
+        assert_eq!(from_admin(body), Ok(json!({"a": ["x,]", "\",}"], "b": {"c": 1}})));
+    }
+
+    #[test]
+    fn what_is_wrong_otherwise_stays_wrong() {
+        for body in ["{,}x", "[1,,]", "{\"a\" 1}", "", "[1,", "{\"a\":1}}"] {
+            assert!(from_admin(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_tells_the_place_and_never_the_text() {
+        let error = from_admin(b"{\"key\": \"canary\" oops}").unwrap_err();
+        assert_eq!(error.problem, "it is not JSON at line 1 column 18");
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_field_and_never_the_value() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[expect(dead_code, reason = "only its type matters here")]
+            inner: Vec<u32>,
+        }
+        let error = parse::<Outer>(&json!({"inner": [1, "canary"]})).unwrap_err();
+        assert_eq!(error.field, "inner[1]");
+        assert!(!error.problem.contains("canary"), "{error}");
+        assert!(error.problem.contains("expected u32"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_word_is_not_repeated_and_an_unknown_field_is() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "lowercase", deny_unknown_fields)]
+        enum Scheme {
+            #[expect(dead_code, reason = "only its name matters here")]
+            Http { port: u16 },
+        }
+        let error = parse::<Scheme>(&json!("canary")).unwrap_err();
+        assert!(
+            !error.problem.contains("canary") && error.problem.contains("http"),
+            "{error}"
+        );
+        let error = parse::<Scheme>(&json!({"http": {"prot": 1}})).unwrap_err();
+        assert!(error.problem.contains("unknown field `prot`"), "{error}");
+    }
+}
