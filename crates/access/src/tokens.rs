@@ -1,0 +1,131 @@
+//! Bearer tokens that say themselves whose they are and until when.
+//!
+//! A token is `t-`, a JSON payload and a MAC over it, both in base64url. Nothing is stored, so any instance with the
+//! same root key takes what another one gave: that is what a fleet, and a Lambda function with many copies, needs.
+//! The price is that a token cannot be taken back before it expires, which is why it does so soon.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateward_clock::{Clock, Timestamp};
+use gateward_seal::{Sealer, SecretValue};
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+
+use crate::AccessId;
+use crate::admin::random_bytes;
+
+/// Issues tokens, and verifies those that any instance with the same root key has issued.
+pub struct Tokens {
+    key: hmac::Key,
+    clock: Arc<dyn Clock>,
+    ttl: Duration,
+}
+
+/// A token, fresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What a client shows.
+    pub text: SecretValue,
+    /// From when on it is no longer taken.
+    pub expires: Timestamp,
+}
+
+/// Whom a token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Who logged in.
+    pub access_id: AccessId,
+    /// What their auth method says of them; an access key says nothing.
+    pub sub_claims: BTreeMap<String, Vec<String>>,
+}
+
+/// Why a token is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is none of ours: made up, altered, cut, or issued under another root key.
+    #[error("the token is not valid; log in to get one")]
+    Invalid,
+    /// It was one of ours.
+    #[error("the token has expired; log in again")]
+    Expired,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    access_id: AccessId,
+    /// In milliseconds since 1970.
+    expires: Timestamp,
+    /// Random, so that no two tokens are the same and a record can name one.
+    id: String,
+}
+
+impl Tokens {
+    /// How long a token lasts unless something else is asked for.
+    pub const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
+
+    /// Tokens that last for `ttl`, under a key derived by `sealer`.
+    pub fn new(sealer: &Sealer, clock: Arc<dyn Clock>, ttl: Duration) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, sealer.derive("access token").as_slice());
+        Self { key, clock, ttl }
+    }
+
+    /// A token for `access_id`.
+    pub fn issue(&self, access_id: &AccessId) -> Token {
+        let expires = self.clock.now() + self.ttl;
+        let id = URL_SAFE_NO_PAD.encode(random_bytes::<ID_BYTES>());
+        let payload = Payload {
+            access_id: access_id.clone(),
+            expires,
+            id,
+        };
+        let json = serde_json::to_vec(&payload).expect("texts and a number are JSON");
+        let mut text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json));
+        let mac = hmac::sign(&self.key, text.as_bytes());
+        text.push(SEPARATOR);
+        URL_SAFE_NO_PAD.encode_string(mac, &mut text);
+        Token {
+            text: SecretValue::new(text),
+            expires,
+        }
+    }
+
+    /// Whose token `text` is. Nothing in it is looked at before its MAC is found right, in constant time.
+    pub fn verify(&self, text: &str) -> Result<Identity, TokenError> {
+        let (signed, mac) = text.rsplit_once(SEPARATOR).ok_or(TokenError::Invalid)?;
+        let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| TokenError::Invalid)?;
+        hmac::verify(&self.key, signed.as_bytes(), &mac).map_err(|_| TokenError::Invalid)?;
+
+        let payload = signed.strip_prefix(PREFIX).ok_or(TokenError::Invalid)?;
+        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Invalid)?;
+        let payload: Payload = serde_json::from_slice(&json).map_err(|_| TokenError::Invalid)?;
+        if self.clock.now() >= payload.expires {
+            return Err(TokenError::Expired);
+        }
+        Ok(Identity {
+            access_id: payload.access_id,
+            sub_claims: BTreeMap::new(),
+        })
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Tokens")
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells people, and scanners that look for leaked secrets, what it is. It is under the MAC as well.
+const PREFIX: &str = "t-";
+const SEPARATOR: char = '.';
+const ID_BYTES: usize = 12;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! The one thread that writes: it takes what waits, does it as one batch with one sync, and answers everybody.
+//!
+//! Each commit is judged against the tables and what the commits before it in the group will leave there. Nobody is
+//! answered before the sync, not even those who are refused: the reason may be a commit of the same group, and until
+//! the sync that one may still fail.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fjall::PersistMode;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Tables, encoding, engine};
+use crate::history::History;
+use crate::{Change, CommitError, Key, Revision, StoreError, Write};
+
+/// What the writer is asked to do.
+pub(super) enum Order {
+    /// Do these writes and tell whoever waits.
+    Commit { writes: Vec<Write>, answer: Answer },
+    /// Do what was ordered before, and end.
+    Close,
+}
+
+type Answer = oneshot::Sender<Result<Revision, CommitError>>;
+
+/// The writing end of the store.
+pub(super) struct Writer {
+    tables: Tables,
+    history: Arc<History>,
+}
+
+/// Commits that share a sync, and what they will leave in the tables together.
+struct Group<'tables> {
+    tables: &'tables Tables,
+    revision: Revision,
+    staged: HashMap<Vec<u8>, Staged>,
+    written: Vec<(Revision, Key)>,
+}
+
+/// What will stand at a key: its version and its stored form, or nothing.
+type Staged = Option<(u64, Vec<u8>)>;
+
+impl Writer {
+    pub(super) fn new(tables: Tables, history: Arc<History>) -> Self {
+        Self { tables, history }
+    }
+
+    /// Works until it is told to close.
+    pub(super) fn run(self, mut waiting: mpsc::UnboundedReceiver<Order>) {
+        let mut orders = Vec::with_capacity(MAX_GROUP);
+        // Zero: nobody is left who could order anything, and nothing is waiting.
+        while waiting.blocking_recv_many(&mut orders, MAX_GROUP) > 0 {
+            let mut commits = Vec::with_capacity(orders.len());
+            for order in orders.drain(..) {
+                match order {
+                    Order::Commit { writes, answer } => commits.push((writes, answer)),
+                    // What is waiting still comes, and then there is no more.
+                    Order::Close => waiting.close(),
+                }
+            }
+            self.commit_together(commits);
+        }
+    }
+
+    /// Does `commits` with one sync, then answers each.
+    fn commit_together(&self, commits: Vec<(Vec<Write>, Answer)>) {
+        let mut group = Group::after(self.history.newest(), &self.tables);
+        let mut verdicts = Vec::with_capacity(commits.len());
+        for (writes, answer) in commits {
+            verdicts.push((answer, group.stage(writes)));
+        }
+        match group.make_durable(&self.history) {
+            Ok(()) => {
+                for (answer, verdict) in verdicts {
+                    // Whoever asked may have gone; what they asked for is done all the same.
+                    let _ = answer.send(verdict);
+                }
+            }
+            Err(failure) => {
+                tracing::error!(error = %failure, "the store cannot write; every commit fails until a restart");
+                let failure = Arc::new(failure);
+                for (answer, _) in verdicts {
+                    let _ = answer.send(Err(StoreError::Engine(Arc::clone(&failure).into()).into()));
+                }
+            }
+        }
+    }
+}
+
+impl<'tables> Group<'tables> {
+    fn after(revision: Revision, tables: &'tables Tables) -> Self {
+        Self {
+            tables,
+            revision,
+            staged: HashMap::new(),
+            written: Vec::new(),
+        }
+    }
+
+    /// Takes one commit into the group, whole or not at all.
+    fn stage(&mut self, writes: Vec<Write>) -> Result<Revision, CommitError> {
+        let mut versions = Vec::with_capacity(writes.len());
+        for Write {
+            key, precondition, ..
+        } in &writes
+        {
+            let encoded = encoding::key(key);
+            let version = self.version(&encoded)?;
+            if !precondition.holds(version) {
+                return Err(CommitError::Conflict { key: key.clone() });
+            }
+            versions.push((encoded, version));
+        }
+        let next = Revision(self.revision.0 + 1);
+        for (write, (encoded, version)) in writes.into_iter().zip(versions) {
+            let staged = match write.change {
+                Change::Put(bytes) => {
+                    let version = version.unwrap_or(0) + 1;
+                    Some((version, encoding::value(version, &bytes)))
+                }
+                Change::Delete => None,
+                Change::Check => continue,
+            };
+            self.staged.insert(encoded, staged);
+            self.written.push((next, write.key));
+            self.revision = next;
+        }
+        Ok(self.revision)
+    }
+
+    /// The version at `key`, as the commits before this one leave it.
+    fn version(&self, key: &[u8]) -> Result<Option<u64>, StoreError> {
+        if let Some(staged) = self.staged.get(key) {
+            return Ok(staged.as_ref().map(|(version, _)| *version));
+        }
+        let stored = self.tables.entries.get(key).map_err(engine)?;
+        stored.map(|stored| encoding::version(&stored)).transpose()
+    }
+
+    /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
+    fn make_durable(self, history: &History) -> Result<(), fjall::Error> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        let Tables { database, entries } = self.tables;
+        // The data's sync is enough: the journal's file has its full length from the start.
+        let mut batch = database.batch().durability(Some(PersistMode::SyncData));
+        for (key, staged) in self.staged {
+            match staged {
+                Some((_, stored)) => batch.insert(entries, key, stored),
+                None => batch.remove(entries, key),
+            }
+        }
+        batch.insert(entries, encoding::REVISION, self.revision.0.to_be_bytes());
+        batch.commit()?;
+        history.record(self.revision, self.written);
+        Ok(())
+    }
+}
+
+/// The most commits that share a sync: what 1 024 callers can have waiting, and a bound on what a failed one takes
+/// with it.
+const MAX_GROUP: usize = 1024;
