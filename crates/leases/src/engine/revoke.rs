@@ -1,0 +1,235 @@
+//! Revoking: claim, call, and believe only what the producer names.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateward_model::DynamicSecret;
+use gateward_seal::SecretValue;
+
+use super::{Engine, lock};
+use crate::due::LeaseKey;
+use crate::failpoint;
+use crate::items::CatalogError;
+use crate::lease::{LeaseId, LeaseState};
+use crate::ledger::{LedgerError, Recorded};
+
+/// Why a lease is not revoked yet. If it is a revocable one, it will be: the engine goes on trying.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// No such lease, or it is revoked already.
+    #[error("there is no lease {0} of this item that could be revoked")]
+    Missing(LeaseId),
+    /// Nobody knows the credential's name.
+    #[error("lease {0} is UNKNOWN: the producer's answer was lost, and an operator must settle it")]
+    Unknown(LeaseId),
+    /// The producer has not confirmed it.
+    #[error("not revoked yet, and tried again until it is: {0}")]
+    Producer(String),
+    /// The store failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The engine's task was ended.
+    #[error("the gateway is stopping; what was asked for is recorded and will be done")]
+    Stopping,
+}
+
+impl Engine {
+    /// Revokes one lease now. When this returns `Ok`, the producer has confirmed it.
+    pub async fn revoke(self: &Arc<Self>, item_id: u64, lease_id: &LeaseId) -> Result<(), RevokeError> {
+        let key = LeaseKey {
+            item_id,
+            lease_id: lease_id.clone(),
+        };
+        self.revoke_now(item_id, vec![key]).await
+    }
+
+    /// Revokes every lease of a dynamic secret now, but those that are UNKNOWN or still being made.
+    pub async fn revoke_all(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
+        let leases = self.ledger.of_item(item_id).await?;
+        let revocable = leases
+            .iter()
+            .filter(|recorded| recorded.lease.producer_id().is_some());
+        let keys: Vec<LeaseKey> = revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect();
+        let mut outcome = Ok(());
+        for batch in keys.chunks(100) {
+            outcome = outcome.and(self.revoke_now(item_id, batch.to_vec()).await);
+        }
+        outcome
+    }
+
+    async fn revoke_now(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) -> Result<(), RevokeError> {
+        for key in &keys {
+            self.bring_forward(key).await?;
+        }
+        let engine = Arc::clone(self);
+        let asked = keys.clone();
+        let task = self
+            .runtime
+            .spawn(async move { engine.revoke_batch(item_id, asked).await });
+        task.await.map_err(|_| RevokeError::Stopping)?;
+        for key in &keys {
+            if let Some(left) = self.ledger.get(key).await? {
+                let why = match left.lease.state {
+                    LeaseState::Revoking {
+                        last_error: Some(why),
+                        ..
+                    } => why,
+                    _ => "the producer is being asked".to_owned(),
+                };
+                return Err(RevokeError::Producer(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a lease due now, durably, so that the wish outlives this process.
+    async fn bring_forward(&self, key: &LeaseKey) -> Result<(), RevokeError> {
+        loop {
+            let missing = || RevokeError::Missing(key.lease_id.clone());
+            let recorded = self.ledger.get(key).await?.ok_or_else(missing)?;
+            let Ok(lease) = recorded.lease.revoke(self.clock.now()) else {
+                return match recorded.lease.state {
+                    LeaseState::Revoking { .. } => Ok(()),
+                    LeaseState::Unknown { .. } => Err(RevokeError::Unknown(key.lease_id.clone())),
+                    _ => Err(missing()),
+                };
+            };
+            match self.ledger.replace(&recorded, lease).await {
+                Ok(recorded) => {
+                    self.note(&recorded.lease);
+                    return Ok(());
+                }
+                Err(LedgerError::Changed) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Claims what is due of `keys`, revokes it in one call, and records what came of it.
+    pub(super) async fn revoke_batch(&self, item_id: u64, keys: Vec<LeaseKey>) {
+        // What this engine is at already is left to the task that is at it.
+        let mine: Vec<LeaseKey> = {
+            let mut at_work = lock(&self.at_work);
+            keys.into_iter()
+                .filter(|key| at_work.insert(key.lease_id.clone()))
+                .collect()
+        };
+        self.revoke_mine(item_id, &mine).await;
+        let mut at_work = lock(&self.at_work);
+        for key in &mine {
+            at_work.remove(&key.lease_id);
+        }
+    }
+
+    async fn revoke_mine(&self, item_id: u64, keys: &[LeaseKey]) {
+        let (secret, payload) = match self.catalog.producer(item_id).await {
+            Ok(Some(producer)) => producer,
+            outcome => return self.postpone(item_id, keys, outcome),
+        };
+        let mut claimed = Vec::with_capacity(keys.len());
+        for key in keys {
+            claimed.extend(self.claim(key, &secret).await);
+        }
+        if claimed.is_empty() {
+            return;
+        }
+        failpoint::reach("revoking");
+        self.call_and_settle(&secret, payload, claimed).await;
+        // Whatever fails here is tried with the next lease, or stays as one small record.
+        if let Err(error) = self.catalog.forget(item_id).await {
+            tracing::debug!(item_id, %error, "producer not forgotten");
+        }
+    }
+
+    /// The producer's record cannot be had: without it nothing can be revoked, and nothing is given up.
+    fn postpone(
+        &self,
+        item_id: u64,
+        keys: &[LeaseKey],
+        outcome: Result<Option<(DynamicSecret, SecretValue)>, CatalogError>,
+    ) {
+        match outcome {
+            Err(error) => tracing::error!(item_id, %error, "producer not read; its leases wait"),
+            Ok(_) => tracing::error!(item_id, "no producer for leases that are due"),
+        }
+        for key in keys {
+            self.note_at(self.clock.now() + WITHOUT_PRODUCER, key.clone());
+        }
+    }
+
+    async fn claim(&self, key: &LeaseKey, secret: &DynamicSecret) -> Option<Recorded> {
+        let now = self.clock.now();
+        let until = now + Duration::from_secs(secret.timeout_sec) + MARGIN;
+        match self.ledger.get(key).await {
+            Ok(Some(recorded)) => {
+                // Renewed, revoked or claimed by another node: then it is not ours.
+                let claim = recorded.lease.claim(&self.owner, now, until).ok()?;
+                match self.replace(&recorded, claim).await {
+                    Ok(claimed) => return Some(claimed),
+                    Err(LedgerError::Changed) => {}
+                    Err(error) => tracing::error!(lease = %key.lease_id, %error, "lease not claimed"),
+                }
+            }
+            Ok(None) => return None,
+            Err(error) => tracing::error!(lease = %key.lease_id, %error, "lease not read"),
+        }
+        self.note_at(now + SOON, key.clone());
+        None
+    }
+
+    async fn call_and_settle(&self, secret: &DynamicSecret, payload: SecretValue, claimed: Vec<Recorded>) {
+        let ids: Vec<String> = claimed
+            .iter()
+            .filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned))
+            .collect();
+        let answer = self.producers.of(secret, payload).revoke(&ids).await;
+        failpoint::reach("revoke-answered");
+        let (gone, why) = match answer {
+            Ok(answer) => {
+                let unnamed = answer.message.map_or_else(
+                    || "the producer did not name it as revoked".to_owned(),
+                    |message| format!("the producer did not name it as revoked: {message}"),
+                );
+                (answer.gone.into_iter().collect::<HashSet<_>>(), unnamed)
+            }
+            Err(error) => (HashSet::new(), error.to_string()),
+        };
+        for recorded in claimed {
+            let revoked = recorded.lease.producer_id().is_some_and(|id| gone.contains(id));
+            self.settle(&recorded, revoked, &why).await;
+        }
+    }
+
+    async fn settle(&self, recorded: &Recorded, revoked: bool, why: &str) {
+        let now = self.clock.now();
+        let lease = &recorded.lease;
+        let next = if revoked {
+            lease.revoked(now)
+        } else {
+            lease.retry(why.to_owned(), now, &mut fastrand::Rng::new())
+        };
+        let Ok(next) = next else { return };
+        match self.replace(recorded, next).await {
+            Ok(_) if revoked => {
+                failpoint::reach("revoked");
+                tracing::info!(lease = %lease.id, item = %lease.item_name, "lease revoked");
+            }
+            Ok(_) => tracing::warn!(lease = %lease.id, item = %lease.item_name, "lease not revoked yet"),
+            // The claim ends by itself, and then it is tried again: revoking twice harms nobody.
+            Err(error) => {
+                tracing::error!(lease = %lease.id, %error, "outcome of a revocation not recorded");
+                self.note_at(now + SOON, LeaseKey::of(lease));
+            }
+        }
+    }
+}
+
+/// Between the end of the producer's time and the end of the claim.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// When something is tried again that should not have failed.
+const SOON: Duration = Duration::from_secs(1);
+
+/// When leases are looked at again whose producer cannot be read.
+const WITHOUT_PRODUCER: Duration = Duration::from_secs(30);

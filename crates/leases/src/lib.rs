@@ -1,0 +1,30 @@
+//! The lease machine, the producer protocol, and what revokes each credential on time.
+//!
+//! A *lease* is one credential that was issued and must be revoked. Its life is a record in the store:
+//!
+//! ```text
+//!  INTENT ──create──► ACTIVE ──due──► REVOKING ──► REVOKED
+//!     │                                  │ retried for ever, ever slower
+//!     └─ answer lost ─► UNKNOWN
+//! ```
+//!
+//! INTENT is durable before the producer is called, and the caller hears of a credential only after ACTIVE is
+//! durable. Each transition is one commit that also moves the lease in the due index, so there is no moment at
+//! which a credential may exist and nothing durable knows of it.
+//!
+//! [`lease`] is the machine: pure functions from a record to the next. [`ledger`] keeps the records, [`due`] is the
+//! order in which they fall due, [`producer`] is what makes and unmakes credentials, [`items`] names the dynamic
+//! secrets, and [`Engine`] drives them all.
+
+mod backoff;
+mod due;
+mod engine;
+mod failpoint;
+pub mod items;
+pub mod lease;
+pub mod ledger;
+pub mod producer;
+
+pub use engine::{Engine, EngineParts, IssueError, Issued, RevokeError};
+pub use items::{Catalog, CatalogError, NewDynamicSecret};
+pub use lease::{Lease, LeaseId, LeaseState};

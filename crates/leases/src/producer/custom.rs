@@ -1,0 +1,224 @@
+//! A custom producer: somebody's HTTP endpoints that make and unmake credentials.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gateward_model::{DynamicSecret, ProducerUrl};
+use gateward_net::{Client, FetchError, Limits};
+use gateward_seal::SecretValue;
+use http::{Request, Response, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::protocol::{ClientInfo, CreateAnswer, CreateRequest, RevokeReply, RevokeRequest};
+use super::token::{self, ProducerTokens};
+use super::{CreateError, Created, Order, Producer, Producers, RevokeAnswer, RevokeCallError};
+
+/// Calls custom producers.
+pub struct CustomProducers {
+    client: Client,
+    tokens: Arc<ProducerTokens>,
+}
+
+impl CustomProducers {
+    /// Calls them through `client`, with tokens of `tokens`.
+    pub fn new(client: Client, tokens: Arc<ProducerTokens>) -> Self {
+        Self { client, tokens }
+    }
+}
+
+impl Producers for CustomProducers {
+    fn of(&self, secret: &DynamicSecret, payload: SecretValue) -> Box<dyn Producer> {
+        Box::new(CustomProducer {
+            client: self.client.clone(),
+            tokens: Arc::clone(&self.tokens),
+            secret: secret.clone(),
+            payload,
+        })
+    }
+}
+
+struct CustomProducer {
+    client: Client,
+    tokens: Arc<ProducerTokens>,
+    secret: DynamicSecret,
+    payload: SecretValue,
+}
+
+#[async_trait]
+impl Producer for CustomProducer {
+    async fn create(&self, order: &Order) -> Result<Created, CreateError> {
+        let body = CreateRequest {
+            payload: self.payload.expose(),
+            input: &order.input,
+            client_info: ClientInfo {
+                access_id: &order.holder.access_id,
+                sub_claims: &order.holder.sub_claims,
+            },
+            request_id: order.lease_id.as_str(),
+            lease_id: order.lease_id.as_str(),
+            ttl: order.ttl_seconds,
+            expires_at: order.expires_at.rfc3339(),
+        };
+        let answer = self
+            .call(&self.secret.create_sync_url, "create", &body)
+            .await
+            .map_err(|error| match error {
+                CallError::NotSent(what) => CreateError::NotCreated(what),
+                CallError::NoAnswer { what, timeout } => CreateError::Lost {
+                    reason: what,
+                    timeout,
+                },
+            })?;
+        match answer.status() {
+            StatusCode::OK => read_created(answer.body()),
+            status => {
+                let reason = self.refusal(status, answer.body());
+                if may_have_created(status) {
+                    return Err(CreateError::Lost {
+                        reason,
+                        timeout: status == StatusCode::GATEWAY_TIMEOUT,
+                    });
+                }
+                Err(CreateError::NotCreated(reason))
+            }
+        }
+    }
+
+    async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
+        let body = RevokeRequest {
+            payload: self.payload.expose(),
+            ids,
+        };
+        let answer = match self.call(&self.secret.revoke_sync_url, "revoke", &body).await {
+            Ok(answer) => answer,
+            Err(CallError::NotSent(what) | CallError::NoAnswer { what, .. }) => {
+                return Err(RevokeCallError(what));
+            }
+        };
+        if answer.status() != StatusCode::OK {
+            return Err(RevokeCallError(self.refusal(answer.status(), answer.body())));
+        }
+        let reply: RevokeReply = serde_json::from_slice(answer.body()).map_err(|_| {
+            RevokeCallError(
+                "the producer answered the revocation with something that is not {\"revoked\": [ids]}"
+                    .to_owned(),
+            )
+        })?;
+        let gone = reply.revoked.into_iter().chain(reply.not_found).collect();
+        Ok(RevokeAnswer {
+            gone,
+            message: reply.message.map(|message| self.printable(&message)),
+        })
+    }
+}
+
+/// A call that brought no answer.
+enum CallError {
+    /// The producer has not heard of it.
+    NotSent(String),
+    /// The producer may have heard of it.
+    NoAnswer { what: String, timeout: bool },
+}
+
+impl CustomProducer {
+    async fn call(
+        &self,
+        url: &ProducerUrl,
+        operation: &str,
+        body: &impl Serialize,
+    ) -> Result<Response<Bytes>, CallError> {
+        let unsendable = |_| CallError::NotSent("the call cannot be written".to_owned());
+        let body = Bytes::from(serde_json::to_vec(body).map_err(unsendable)?);
+        let token = self
+            .tokens
+            .mint(&url.origin(), self.secret.name.as_str(), operation, &body);
+        let request = Request::post(url.url().as_str())
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(token::HEADER, token)
+            .body(body)
+            .map_err(|_| CallError::NotSent(format!("the producer's {operation} URL cannot be called")))?;
+        let limits = Limits {
+            timeout: Duration::from_secs(self.secret.timeout_sec),
+            max_body: MAX_ANSWER,
+            verify: true,
+        };
+        self.client.fetch(request, limits).await.map_err(|error| {
+            let what = format!("the producer's {operation} call failed: {error}");
+            match error {
+                FetchError::Address
+                | FetchError::Resolve(_)
+                | FetchError::Forbidden
+                | FetchError::Connect(_)
+                | FetchError::ConnectTimeout
+                | FetchError::Tls(_) => CallError::NotSent(what),
+                error => {
+                    let timeout = matches!(error, FetchError::SendTimeout | FetchError::ReadTimeout);
+                    CallError::NoAnswer { what, timeout }
+                }
+            }
+        })
+    }
+
+    /// What the producer said, for people: the status and its own words, without the payload.
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> String {
+        let words = self.printable(&String::from_utf8_lossy(body));
+        format!("the producer answered {}: {words}", status.as_u16())
+    }
+
+    fn printable(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if !self.payload.is_empty() {
+            // As it is, and as it stands inside JSON.
+            let quoted = Value::from(self.payload.expose()).to_string();
+            text = text
+                .replace(quoted.trim_matches('"'), "***")
+                .replace(self.payload.expose(), "***");
+        }
+        text.chars()
+            .filter(|character| !character.is_control())
+            .take(MAX_WORDS)
+            .collect()
+    }
+}
+
+/// Whether an answer of `status` leaves open that a credential was made: something may have failed after it was, or
+/// something between us and the producer may have lost the producer's own answer.
+fn may_have_created(status: StatusCode) -> bool {
+    let not_begun = matches!(
+        status,
+        StatusCode::NOT_IMPLEMENTED | StatusCode::SERVICE_UNAVAILABLE
+    );
+    status.is_server_error() && !not_begun || status.is_success() || status == StatusCode::REQUEST_TIMEOUT
+}
+
+fn read_created(body: &[u8]) -> Result<Created, CreateError> {
+    let lost = |reason: &str| CreateError::Lost {
+        reason: reason.to_owned(),
+        timeout: false,
+    };
+    let answer: CreateAnswer =
+        serde_json::from_slice(body).map_err(|_| lost("the producer's answer is not a JSON object"))?;
+    let id = answer
+        .id()
+        .ok_or_else(|| lost("the producer's answer has no id"))?;
+    if !answer.id_is_text() {
+        let reason = "the producer's answer has an id that is a number; it must be a string".to_owned();
+        return Err(CreateError::Unusable { id, reason });
+    }
+    match answer.response {
+        Value::Object(response) => Ok(Created { id, response }),
+        _ => {
+            let reason = "the producer's answer has a response that is no JSON object".to_owned();
+            Err(CreateError::Unusable { id, reason })
+        }
+    }
+}
+
+/// The largest answer that is read.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// The most characters of a producer's words that are passed on.
+const MAX_WORDS: usize = 300;

@@ -1,0 +1,93 @@
+//! What makes and unmakes credentials.
+//!
+//! A producer is called over HTTP ([`custom`]). What it is told and what it must answer is [`protocol`]; how it
+//! knows that the call comes from this gateway is [`token`].
+
+pub mod custom;
+pub mod protocol;
+pub mod token;
+
+use async_trait::async_trait;
+use gateward_clock::Timestamp;
+use gateward_model::DynamicSecret;
+use serde_json::{Map, Value};
+
+use crate::lease::{Holder, LeaseId};
+
+/// Makes and unmakes the credentials of one dynamic secret.
+#[async_trait]
+pub trait Producer: Send + Sync {
+    /// Makes one credential.
+    async fn create(&self, order: &Order) -> Result<Created, CreateError>;
+
+    /// Unmakes the credentials `ids`, and says which are gone for certain.
+    async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError>;
+}
+
+/// Finds the producer of a dynamic secret; the payload is for it alone.
+pub trait Producers: Send + Sync + 'static {
+    /// The producer of `secret`.
+    fn of(&self, secret: &DynamicSecret, payload: gateward_seal::SecretValue) -> Box<dyn Producer>;
+}
+
+/// What a credential is made for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The lease that the credential will belong to.
+    pub lease_id: LeaseId,
+    /// Who asked.
+    pub holder: Holder,
+    /// What they asked with.
+    pub input: Map<String, Value>,
+    /// How long it will live, from the answer on.
+    pub ttl_seconds: u64,
+    /// A moment by which it may safely have ended by itself.
+    pub expires_at: Timestamp,
+}
+
+/// A credential that was made.
+#[derive(Debug)]
+pub struct Created {
+    /// The producer's name for it.
+    pub id: String,
+    /// What the caller gets, as it came.
+    pub response: Map<String, Value>,
+}
+
+/// Why there is no credential to hand out.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The producer has made none, for certain.
+    #[error("{0}")]
+    NotCreated(String),
+    /// The producer has made one, named `id`, and its answer cannot be handed out.
+    #[error("{reason}")]
+    Unusable {
+        /// The producer's name for it.
+        id: String,
+        /// What is wrong with the answer.
+        reason: String,
+    },
+    /// The producer may have made one, and its name is lost.
+    #[error("{reason}")]
+    Lost {
+        /// What happened.
+        reason: String,
+        /// Whether it took too long.
+        timeout: bool,
+    },
+}
+
+/// Which credentials are gone.
+#[derive(Debug, Default)]
+pub struct RevokeAnswer {
+    /// Named as revoked, or as not there any more.
+    pub gone: Vec<String>,
+    /// What the producer says about the others; for people, and interpreted by nobody.
+    pub message: Option<String>,
+}
+
+/// A call that says nothing about any credential.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RevokeCallError(pub String);

@@ -1,0 +1,87 @@
+//! The words of the custom producer protocol, as Akeyless defined them.
+//!
+//! `request_id`, `lease_id`, `ttl` and `expires_at` in a create call, and `not_found` in a revoke answer, are our
+//! additions; a producer that does not know them ignores them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Body of `POST /sync/create`.
+#[derive(Serialize)]
+pub struct CreateRequest<'a> {
+    /// The secret that the gateway keeps for the producer.
+    pub payload: &'a str,
+    /// What the caller asked with.
+    pub input: &'a Map<String, Value>,
+    /// Who asked.
+    pub client_info: ClientInfo<'a>,
+    /// The same for a repeated call; a producer that knows it makes one credential only.
+    pub request_id: &'a str,
+    /// The lease that the credential will belong to.
+    pub lease_id: &'a str,
+    /// Seconds that the credential will live.
+    pub ttl: u64,
+    /// A moment by which it may safely end by itself (RFC 3339).
+    pub expires_at: String,
+}
+
+/// Who asked for a credential.
+#[derive(Serialize)]
+pub struct ClientInfo<'a> {
+    /// The caller's access id; `p-custom` in a dry run.
+    pub access_id: &'a str,
+    /// What is known of the caller.
+    pub sub_claims: &'a BTreeMap<String, Vec<String>>,
+}
+
+/// Body of `POST /sync/revoke`.
+#[derive(Serialize)]
+pub struct RevokeRequest<'a> {
+    /// The secret that the gateway keeps for the producer.
+    pub payload: &'a str,
+    /// The credentials that must go.
+    pub ids: &'a [String],
+}
+
+/// Answer to `POST /sync/create`, read so that an unusable one still tells what was made.
+#[derive(Deserialize)]
+pub struct CreateAnswer {
+    /// Must be a string; see [`CreateAnswer::id`].
+    #[serde(default)]
+    id: Value,
+    /// Must be an object.
+    #[serde(default)]
+    pub response: Value,
+}
+
+impl CreateAnswer {
+    /// The credential's name: a string that is not empty, or a number as text, though a number is no valid answer.
+    pub fn id(&self) -> Option<String> {
+        match &self.id {
+            Value::String(id) if !id.is_empty() => Some(id.clone()),
+            Value::Number(id) => Some(id.to_string()),
+            _ => None,
+        }
+    }
+
+    /// Whether the name is of the right type.
+    pub fn id_is_text(&self) -> bool {
+        self.id.is_string()
+    }
+}
+
+/// Answer to `POST /sync/revoke`.
+#[derive(Deserialize)]
+pub struct RevokeReply {
+    /// The credentials that are gone.
+    #[serde(default)]
+    pub revoked: Vec<String>,
+    /// The credentials that were not there any more.
+    #[serde(default)]
+    pub not_found: Vec<String>,
+    /// About the others, for people.
+    #[serde(default)]
+    pub message: Option<String>,
+}
