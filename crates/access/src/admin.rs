@@ -38,10 +38,7 @@ impl AdminIdentity {
         if access_key.expose().trim().is_empty() {
             return Err(IdentityError::EmptyAccessKey);
         }
-        Ok(Self {
-            access_id,
-            access_key,
-        })
+        Ok(Self { access_id, access_key })
     }
 
     /// A new identity that nobody can guess: 80 random bits in the id, 256 in the key.
@@ -49,15 +46,9 @@ impl AdminIdentity {
         // 32 letters divide the 256 values of a byte, so that none is likelier than another.
         let letters =
             random_bytes::<RANDOM_LETTERS>().map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()]);
-        let access_id = AccessId(format!(
-            "p-{}",
-            letters.map(char::from).iter().collect::<String>()
-        ));
+        let access_id = AccessId(format!("p-{}", letters.map(char::from).iter().collect::<String>()));
         let access_key = SecretValue::new(STANDARD.encode(random_bytes::<ACCESS_KEY_BYTES>().as_slice()));
-        Self {
-            access_id,
-            access_key,
-        }
+        Self { access_id, access_key }
     }
 
     /// Who it is.
@@ -114,9 +105,7 @@ impl fmt::Display for AccessId {
 /// From the operating system, which refuses none but a broken machine.
 pub(crate) fn random_bytes<const LENGTH: usize>() -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .expect("the operating system has randomness");
+    SystemRandom::new().fill(&mut bytes).expect("the operating system has randomness");
     bytes
 }
 
@@ -131,32 +120,12 @@ mod tests {
 
     #[test]
     fn an_access_id_has_its_form_or_is_refused() {
-        for accepted in [
-            "p-1234",
-            "p-abcDEF123456",
-            "p-my_admin-1",
-            &format!("p-{}", "a".repeat(64)),
-        ] {
-            assert_eq!(
-                accepted.parse::<AccessId>().expect("an access id").as_str(),
-                accepted
-            );
+        for accepted in ["p-1234", "p-abcDEF123456", "p-my_admin-1", &format!("p-{}", "a".repeat(64))] {
+            assert_eq!(accepted.parse::<AccessId>().expect("an access id").as_str(), accepted);
         }
-        for refused in [
-            "",
-            "p-",
-            "1234",
-            "P-1234",
-            "p-a b",
-            "p-é",
-            "p-a\n",
-            &format!("p-{}", "a".repeat(65)),
-        ] {
-            assert_eq!(
-                refused.parse::<AccessId>(),
-                Err(IdentityError::AccessId),
-                "{refused:?}"
-            );
+        for refused in ["", "p-", "1234", "P-1234", "p-a b", "p-é", "p-a\n", &format!("p-{}", "a".repeat(65))]
+        {
+            assert_eq!(refused.parse::<AccessId>(), Err(IdentityError::AccessId), "{refused:?}");
         }
         assert!(serde_json::from_str::<AccessId>("\"x\"").is_err());
     }
@@ -166,10 +135,7 @@ mod tests {
         let [one, other] = [(); 2].map(|()| AdminIdentity::generate());
         assert_eq!(one.access_id().as_str().parse(), Ok(one.access_id().clone()));
         assert_eq!(one.access_id().as_str().len(), 2 + 16);
-        assert_eq!(
-            STANDARD.decode(one.access_key().expose()).expect("base64").len(),
-            32
-        );
+        assert_eq!(STANDARD.decode(one.access_key().expose()).expect("base64").len(), 32);
         assert_ne!(one.access_id(), other.access_id());
         assert_ne!(one.access_key(), other.access_key());
     }

@@ -68,9 +68,7 @@ mod tests {
     #[test]
     fn the_right_key_gives_a_token_that_is_taken() {
         let authenticator = authenticator("p-1234");
-        let token = authenticator
-            .login("p-1234", &SecretValue::from("canary"))
-            .expect("a token");
+        let token = authenticator.login("p-1234", &SecretValue::from("canary")).expect("a token");
         let identity = authenticator.verify(token.text.expose()).expect("an identity");
         assert_eq!(identity.access_id.as_str(), "p-1234");
     }
@@ -96,13 +94,8 @@ mod tests {
 
     #[test]
     fn a_token_of_an_administrator_that_was_replaced_is_invalid() {
-        let token = authenticator("p-1234")
-            .login("p-1234", &SecretValue::from("canary"))
-            .expect("a token");
-        assert_eq!(
-            authenticator("p-5678").verify(token.text.expose()),
-            Err(TokenError::Invalid)
-        );
+        let token = authenticator("p-1234").login("p-1234", &SecretValue::from("canary")).expect("a token");
+        assert_eq!(authenticator("p-5678").verify(token.text.expose()), Err(TokenError::Invalid));
     }
 
     #[test]

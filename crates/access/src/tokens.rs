@@ -78,20 +78,13 @@ impl Tokens {
     pub fn issue(&self, access_id: &AccessId) -> Token {
         let expires = self.clock.now() + self.ttl;
         let id = URL_SAFE_NO_PAD.encode(random_bytes::<ID_BYTES>());
-        let payload = Payload {
-            access_id: access_id.clone(),
-            expires,
-            id,
-        };
+        let payload = Payload { access_id: access_id.clone(), expires, id };
         let json = serde_json::to_vec(&payload).expect("texts and a number are JSON");
         let mut text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json));
         let mac = hmac::sign(&self.key, text.as_bytes());
         text.push(SEPARATOR);
         URL_SAFE_NO_PAD.encode_string(mac, &mut text);
-        Token {
-            text: SecretValue::new(text),
-            expires,
-        }
+        Token { text: SecretValue::new(text), expires }
     }
 
     /// Whose token `text` is. Nothing in it is looked at before its MAC is found right, in constant time.
@@ -106,19 +99,13 @@ impl Tokens {
         if self.clock.now() >= payload.expires {
             return Err(TokenError::Expired);
         }
-        Ok(Identity {
-            access_id: payload.access_id,
-            sub_claims: BTreeMap::new(),
-        })
+        Ok(Identity { access_id: payload.access_id, sub_claims: BTreeMap::new() })
     }
 }
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Tokens")
-            .field("ttl", &self.ttl)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Tokens").field("ttl", &self.ttl).finish_non_exhaustive()
     }
 }
 

@@ -7,9 +7,7 @@ use std::time::Duration;
 /// Full jitter up to 1 s, 2 s, 4 s … 5 min in the first hour; then about every 15 min for a day; then about hourly.
 pub(crate) fn delay(attempts: u32, since_first: Duration, rng: &mut fastrand::Rng) -> Duration {
     if since_first < HOUR {
-        let ceiling = FIRST
-            .saturating_mul(1 << attempts.saturating_sub(1).min(16))
-            .min(LONGEST_AT_FIRST);
+        let ceiling = FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST_AT_FIRST);
         // Never at once: a producer that fails fast must not be called in a tight loop.
         return (ceiling.mul_f64(rng.f64())).max(SHORTEST);
     }

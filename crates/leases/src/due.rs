@@ -20,10 +20,7 @@ pub(crate) struct LeaseKey {
 
 impl LeaseKey {
     pub(crate) fn of(lease: &Lease) -> Self {
-        Self {
-            item_id: lease.item_id,
-            lease_id: lease.id.clone(),
-        }
+        Self { item_id: lease.item_id, lease_id: lease.id.clone() }
     }
 }
 
@@ -37,10 +34,7 @@ pub(crate) struct Slot {
 impl Slot {
     pub(crate) fn of(due: Timestamp, lease: &LeaseId) -> Self {
         let sum = lease.as_str().bytes().fold(0_u8, u8::wrapping_add);
-        Self {
-            minute: due.millis() / MINUTE_MILLIS,
-            shard: sum % SHARDS,
-        }
+        Self { minute: due.millis() / MINUTE_MILLIS, shard: sum % SHARDS }
     }
 
     /// The partition of its entries.
@@ -50,19 +44,13 @@ impl Slot {
 
     /// Its place in the directory.
     pub(crate) fn directory_key(self) -> Key {
-        Key {
-            partition: DIRECTORY.to_owned(),
-            sort: format!("{:010}/{:02}", self.minute, self.shard),
-        }
+        Key { partition: DIRECTORY.to_owned(), sort: format!("{:010}/{:02}", self.minute, self.shard) }
     }
 
     /// The slot that a directory entry names.
     pub(crate) fn from_directory(sort: &str) -> Option<Self> {
         let (minute, shard) = sort.split_once('/')?;
-        Some(Self {
-            minute: minute.parse().ok()?,
-            shard: shard.parse().ok()?,
-        })
+        Some(Self { minute: minute.parse().ok()?, shard: shard.parse().ok()? })
     }
 
     /// The end of the directory's range that holds everything due before `end`.
@@ -149,10 +137,7 @@ mod tests {
     use super::*;
 
     fn lease(text: &str) -> LeaseKey {
-        LeaseKey {
-            item_id: 7,
-            lease_id: LeaseId::from_text(text),
-        }
+        LeaseKey { item_id: 7, lease_id: LeaseId::from_text(text) }
     }
 
     #[test]
@@ -160,19 +145,14 @@ mod tests {
         let early = entry_key(Timestamp::from_millis(999), &lease("l-b"));
         let late = entry_key(Timestamp::from_millis(10_000), &lease("l-a"));
         assert!(early.sort < late.sort);
-        assert_eq!(
-            read_entry(&late.sort),
-            Some((Timestamp::from_millis(10_000), lease("l-a")))
-        );
+        assert_eq!(read_entry(&late.sort), Some((Timestamp::from_millis(10_000), lease("l-a"))));
     }
 
     #[test]
     fn the_directory_bound_includes_the_minute_of_its_end() {
         let end = Timestamp::from_secs(3600);
         let inside = Slot::of(end, &lease("l-a").lease_id).directory_key().sort;
-        let outside = Slot::of(end + Duration::from_secs(60), &lease("l-a").lease_id)
-            .directory_key()
-            .sort;
+        let outside = Slot::of(end + Duration::from_secs(60), &lease("l-a").lease_id).directory_key().sort;
         assert!(inside > format!("{:010}", 59) && inside.as_str() < "00000000610");
         assert!(Slot::directory_bound(end + Duration::from_secs(60)) > inside);
         assert!(Slot::directory_bound(end) < outside);
@@ -181,15 +161,9 @@ mod tests {
     #[test]
     fn what_is_beyond_the_horizon_is_left_to_the_store() {
         let mut horizon = Horizon::default();
-        horizon.extend(
-            Timestamp::from_secs(100),
-            vec![(Timestamp::from_secs(50), lease("l-a"))],
-        );
+        horizon.extend(Timestamp::from_secs(100), vec![(Timestamp::from_secs(50), lease("l-a"))]);
         horizon.note(Timestamp::from_secs(99), lease("l-b"));
         horizon.note(Timestamp::from_secs(100), lease("l-c"));
-        assert_eq!(
-            horizon.take_due(Timestamp::from_secs(200), 10),
-            [lease("l-a"), lease("l-b")]
-        );
+        assert_eq!(horizon.take_due(Timestamp::from_secs(200), 10), [lease("l-a"), lease("l-b")]);
     }
 }

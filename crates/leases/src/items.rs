@@ -6,13 +6,12 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gateward_model::{DynamicSecret, ItemName};
-use gateward_seal::{Place, Sealer, SecretValue};
+use gateward_seal::{Sealer, SecretValue};
 use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// A dynamic secret that is about to be created.
 #[derive(Clone, Debug)]
@@ -69,23 +68,13 @@ impl Catalog {
         let item = serde_json::json!({"kind": "dynamic_secret", "id": secret.id}).to_string();
         let producer = self.record(secret, &new.payload, false, 1)?;
         let writes = vec![
-            Write {
-                key: item_key(&secret.name),
-                precondition: Precondition::Absent,
-                change: put(item),
-            },
-            Write {
-                key: producer_key(secret.id),
-                precondition: Precondition::Absent,
-                change: put(producer),
-            },
+            Write { key: item_key(&secret.name), precondition: Precondition::Absent, change: put(item) },
+            Write { key: producer_key(secret.id), precondition: Precondition::Absent, change: put(producer) },
         ];
-        self.commit(writes, &secret.name)
-            .await
-            .map_err(|error| match error {
-                CatalogError::Changed(name) => CatalogError::Exists(name),
-                error => error,
-            })
+        self.commit(writes, &secret.name).await.map_err(|error| match error {
+            CatalogError::Changed(name) => CatalogError::Exists(name),
+            error => error,
+        })
     }
 
     /// The dynamic secret named `name`, without its payload.
@@ -107,24 +96,20 @@ impl Catalog {
         let Some(entry) = self.store.get(&producer_key(id)).await? else {
             return Ok(None);
         };
-        let (record, payload) = self.read(id, &entry)?;
-        Ok(Some((record.secret, payload)))
+        let record = self.read(id, &entry)?;
+        Ok(Some((record.secret, record.payload)))
     }
 
     /// Deletes the item; its producer's record stays, retired, for the leases that still live.
     pub async fn delete(&self, name: &ItemName) -> Result<DynamicSecret, CatalogError> {
         let (item_entry, item) = self.item(name).await?;
         let missing = || CatalogError::Missing(name.clone());
-        let entry = self
-            .store
-            .get(&producer_key(item.id))
-            .await?
-            .ok_or_else(missing)?;
-        let (record, payload) = self.read(item.id, &entry)?;
+        let entry = self.store.get(&producer_key(item.id)).await?.ok_or_else(missing)?;
+        let record = self.read(item.id, &entry)?;
         if record.secret.delete_protection {
             return Err(CatalogError::Protected(name.clone()));
         }
-        let retired = self.record(&record.secret, &payload, true, entry.version + 1)?;
+        let retired = self.record(&record.secret, &record.payload, true, entry.version + 1)?;
         let writes = vec![
             Write {
                 key: item_entry.key,
@@ -146,11 +131,8 @@ impl Catalog {
         let Some(entry) = self.store.get(&producer_key(id)).await? else {
             return Ok(());
         };
-        let (record, _) = self.read(id, &entry)?;
-        let leases = self
-            .store
-            .list(&format!("lease/{id}"), (Bound::Unbounded, Bound::Unbounded), 1)
-            .await?;
+        let record = self.read(id, &entry)?;
+        let leases = self.store.list(&format!("lease/{id}"), (Bound::Unbounded, Bound::Unbounded), 1).await?;
         if !record.retired || !leases.is_empty() {
             return Ok(());
         }
@@ -169,50 +151,25 @@ impl Catalog {
         Ok((entry, item))
     }
 
+    /// The sealed record of a secret and its producer's payload.
     fn record(
         &self,
         secret: &DynamicSecret,
         payload: &SecretValue,
         retired: bool,
         version: u64,
-    ) -> Result<String, CatalogError> {
-        let key = producer_key(secret.id);
-        let place = Place {
-            table: &key.partition,
-            key: &key.sort,
-            version,
-        };
-        let sealed = STANDARD.encode(self.sealer.seal(PURPOSE, &place, payload.expose().as_bytes()));
-        let record = ProducerRecord {
-            secret: secret.clone(),
-            payload: sealed,
-            retired,
-        };
-        serde_json::to_string(&record).map_err(|error| CatalogError::Sealed {
-            id: secret.id,
-            why: error.to_string(),
-        })
+    ) -> Result<Bytes, CatalogError> {
+        let record = Written { secret, payload: payload.expose(), retired };
+        let plaintext = serde_json::to_vec(&record).map(Zeroizing::new);
+        let plaintext =
+            plaintext.map_err(|error| CatalogError::Sealed { id: secret.id, why: error.to_string() })?;
+        Ok(self.sealer.seal_at(PURPOSE, &producer_key(secret.id), version, &plaintext))
     }
 
-    fn read(&self, id: u64, entry: &Entry) -> Result<(ProducerRecord, SecretValue), CatalogError> {
+    fn read(&self, id: u64, entry: &Entry) -> Result<Read, CatalogError> {
         let broken = |why: String| CatalogError::Sealed { id, why };
-        let record: ProducerRecord =
-            serde_json::from_slice(&entry.value).map_err(|_| broken("it is no record".to_owned()))?;
-        let sealed = STANDARD
-            .decode(&record.payload)
-            .map_err(|_| broken("it is no record".to_owned()))?;
-        let place = Place {
-            table: &entry.key.partition,
-            key: &entry.key.sort,
-            version: entry.version,
-        };
-        let opened = self
-            .sealer
-            .open(PURPOSE, &place, &sealed)
-            .map_err(|error| broken(error.to_string()))?;
-        let text =
-            String::from_utf8(opened.to_vec()).map_err(|_| broken("its payload is no text".to_owned()))?;
-        Ok((record, SecretValue::new(text)))
+        let plaintext = self.sealer.open_entry(PURPOSE, entry).map_err(|error| broken(error.to_string()))?;
+        serde_json::from_slice(&plaintext).map_err(|_| broken("it is no record".to_owned()))
     }
 
     async fn commit(&self, writes: Vec<Write>, name: &ItemName) -> Result<(), CatalogError> {
@@ -230,29 +187,30 @@ struct Item {
     id: u64,
 }
 
-#[derive(Serialize, Deserialize)]
-struct ProducerRecord {
+#[derive(Serialize)]
+struct Written<'a> {
+    secret: &'a DynamicSecret,
+    payload: &'a str,
+    retired: bool,
+}
+
+#[derive(Deserialize)]
+struct Read {
     secret: DynamicSecret,
-    payload: String,
+    payload: SecretValue,
     retired: bool,
 }
 
 fn item_key(name: &ItemName) -> Key {
-    Key {
-        partition: "items".to_owned(),
-        sort: name.to_string(),
-    }
+    Key { partition: "items".to_owned(), sort: name.to_string() }
 }
 
 fn producer_key(id: u64) -> Key {
-    Key {
-        partition: "producers".to_owned(),
-        sort: format!("{id:020}"),
-    }
+    Key { partition: "producers".to_owned(), sort: format!("{id:020}") }
 }
 
-fn put(record: String) -> Change {
-    Change::Put(Bytes::from(record))
+fn put(record: impl Into<Bytes>) -> Change {
+    Change::Put(record.into())
 }
 
 const PURPOSE: &str = "producer payload";

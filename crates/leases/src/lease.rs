@@ -160,9 +160,7 @@ impl Lease {
         match &self.state {
             LeaseState::Intent { deadline } => Some(*deadline),
             LeaseState::Active { expires_at, .. } => Some(*expires_at),
-            LeaseState::Revoking {
-                claim: Some(claim), ..
-            } => Some(claim.until),
+            LeaseState::Revoking { claim: Some(claim), .. } => Some(claim.until),
             LeaseState::Revoking { next_at, .. } => Some(*next_at),
             LeaseState::Revoked { .. } | LeaseState::Unknown { .. } => None,
         }
@@ -183,10 +181,7 @@ impl Lease {
         match self.state {
             LeaseState::Intent { .. } => {
                 let expires_at = now + Duration::from_millis(self.ttl_millis);
-                Ok(self.with(LeaseState::Active {
-                    producer_id,
-                    expires_at,
-                }))
+                Ok(self.with(LeaseState::Active { producer_id, expires_at }))
             }
             _ => Err(Refused),
         }
@@ -195,10 +190,9 @@ impl Lease {
     /// The producer's answer is lost, or names no credential.
     pub fn lose(&self, reason: impl Into<String>, now: Timestamp) -> Result<Self, Refused> {
         match self.state {
-            LeaseState::Intent { .. } => Ok(self.with(LeaseState::Unknown {
-                since: now,
-                reason: reason.into(),
-            })),
+            LeaseState::Intent { .. } => {
+                Ok(self.with(LeaseState::Unknown { since: now, reason: reason.into() }))
+            }
             _ => Err(Refused),
         }
     }
@@ -218,21 +212,15 @@ impl Lease {
         match &self.state {
             LeaseState::Active { producer_id, .. } => Ok(self.with(revoking(producer_id.clone(), now))),
             // Already on its way, perhaps waiting for its next attempt: that is now.
-            LeaseState::Revoking {
-                producer_id,
-                since,
-                attempts,
-                claim: None,
-                last_error,
-                ..
-            } => Ok(self.with(LeaseState::Revoking {
-                producer_id: producer_id.clone(),
-                since: *since,
-                attempts: *attempts,
-                next_at: now,
-                claim: None,
-                last_error: last_error.clone(),
-            })),
+            LeaseState::Revoking { producer_id, since, attempts, claim: None, last_error, .. } => Ok(self
+                .with(LeaseState::Revoking {
+                    producer_id: producer_id.clone(),
+                    since: *since,
+                    attempts: *attempts,
+                    next_at: now,
+                    claim: None,
+                    last_error: last_error.clone(),
+                })),
             _ => Err(Refused),
         }
     }
@@ -242,32 +230,17 @@ impl Lease {
     /// A claim of `owner` itself does not count when `owner` knows that it is not at it: it is from before a restart.
     pub fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Self, Refused> {
         let (producer_id, since, attempts, fence, last_error) = match &self.state {
-            LeaseState::Active {
-                producer_id,
-                expires_at,
-            } if *expires_at <= now => (producer_id, now, 0, 1, &None),
-            LeaseState::Revoking {
-                producer_id,
-                since,
-                attempts,
-                next_at,
-                claim: None,
-                last_error,
-            } if *next_at <= now => (
-                producer_id,
-                *since,
-                *attempts,
-                u64::from(*attempts) + 1,
-                last_error,
-            ),
-            LeaseState::Revoking {
-                producer_id,
-                since,
-                attempts,
-                claim: Some(claim),
-                last_error,
-                ..
-            } if claim.until <= now || claim.owner == owner => {
+            LeaseState::Active { producer_id, expires_at } if *expires_at <= now => {
+                (producer_id, now, 0, 1, &None)
+            }
+            LeaseState::Revoking { producer_id, since, attempts, next_at, claim: None, last_error }
+                if *next_at <= now =>
+            {
+                (producer_id, *since, *attempts, u64::from(*attempts) + 1, last_error)
+            }
+            LeaseState::Revoking { producer_id, since, attempts, claim: Some(claim), last_error, .. }
+                if claim.until <= now || claim.owner == owner =>
+            {
                 (producer_id, *since, *attempts, claim.fence + 1, last_error)
             }
             _ => return Err(Refused),
@@ -277,11 +250,7 @@ impl Lease {
             since,
             attempts: attempts.saturating_add(1),
             next_at: now,
-            claim: Some(Claim {
-                owner: owner.to_owned(),
-                fence,
-                until,
-            }),
+            claim: Some(Claim { owner: owner.to_owned(), fence, until }),
             last_error: last_error.clone(),
         }))
     }
@@ -289,14 +258,9 @@ impl Lease {
     /// The producer has named the credential as gone.
     pub fn revoked(&self, now: Timestamp) -> Result<Self, Refused> {
         match &self.state {
-            LeaseState::Revoking {
-                producer_id,
-                claim: Some(_),
-                ..
-            } => Ok(self.with(LeaseState::Revoked {
-                producer_id: producer_id.clone(),
-                at: now,
-            })),
+            LeaseState::Revoking { producer_id, claim: Some(_), .. } => {
+                Ok(self.with(LeaseState::Revoked { producer_id: producer_id.clone(), at: now }))
+            }
             _ => Err(Refused),
         }
     }
@@ -304,13 +268,7 @@ impl Lease {
     /// The attempt has failed; the claim is given back, and the next attempt has a time.
     pub fn retry(&self, why: String, now: Timestamp, rng: &mut fastrand::Rng) -> Result<Self, Refused> {
         match &self.state {
-            LeaseState::Revoking {
-                producer_id,
-                since,
-                attempts,
-                claim: Some(_),
-                ..
-            } => {
+            LeaseState::Revoking { producer_id, since, attempts, claim: Some(_), .. } => {
                 let wait = backoff::delay(*attempts, now.saturating_since(*since), rng);
                 Ok(self.with(LeaseState::Revoking {
                     producer_id: producer_id.clone(),
@@ -326,22 +284,12 @@ impl Lease {
     }
 
     fn with(&self, state: LeaseState) -> Self {
-        Self {
-            state,
-            ..self.clone()
-        }
+        Self { state, ..self.clone() }
     }
 }
 
 fn revoking(producer_id: String, now: Timestamp) -> LeaseState {
-    LeaseState::Revoking {
-        producer_id,
-        since: now,
-        attempts: 0,
-        next_at: now,
-        claim: None,
-        last_error: None,
-    }
+    LeaseState::Revoking { producer_id, since: now, attempts: 0, next_at: now, claim: None, last_error: None }
 }
 
 #[cfg(test)]

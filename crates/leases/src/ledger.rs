@@ -46,19 +46,12 @@ pub struct Ledger {
 impl Ledger {
     /// The ledger that stands in `store`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self {
-            store,
-            listed: Mutex::new(HashSet::new()),
-        }
+        Self { store, listed: Mutex::new(HashSet::new()) }
     }
 
     /// Writes a new lease down.
     pub async fn open(&self, lease: Lease) -> Result<Recorded, LedgerError> {
-        let mut writes = vec![put(
-            live_key(&LeaseKey::of(&lease)),
-            Precondition::Absent,
-            &lease,
-        )?];
+        let mut writes = vec![put(live_key(&LeaseKey::of(&lease)), Precondition::Absent, &lease)?];
         self.enter(&lease, &mut writes);
         self.commit(writes, &lease).await?;
         Ok(Recorded { lease, version: 1 })
@@ -70,11 +63,7 @@ impl Ledger {
         let standing = Precondition::Version(before.version);
         let mut writes = Vec::with_capacity(4);
         if let LeaseState::Revoked { .. } = lease.state {
-            writes.push(Write {
-                key: live_key(&key),
-                precondition: standing,
-                change: Change::Delete,
-            });
+            writes.push(Write { key: live_key(&key), precondition: standing, change: Change::Delete });
             writes.push(put(tombstone_key(&key), Precondition::Any, &lease)?);
         } else {
             writes.push(put(live_key(&key), standing, &lease)?);
@@ -83,49 +72,29 @@ impl Ledger {
         if !unmoved {
             if let Some(due) = before.lease.due() {
                 let entry = due::entry_key(due, &key);
-                writes.push(Write {
-                    key: entry,
-                    precondition: Precondition::Any,
-                    change: Change::Delete,
-                });
+                writes.push(Write { key: entry, precondition: Precondition::Any, change: Change::Delete });
             }
             self.enter(&lease, &mut writes);
         }
         self.commit(writes, &lease).await?;
-        Ok(Recorded {
-            lease,
-            version: before.version + 1,
-        })
+        Ok(Recorded { lease, version: before.version + 1 })
     }
 
     /// Takes a lease back of which it is certain that no credential was made.
     pub async fn withdraw(&self, before: &Recorded) -> Result<(), LedgerError> {
         let key = LeaseKey::of(&before.lease);
         let standing = Precondition::Version(before.version);
-        let mut writes = vec![Write {
-            key: live_key(&key),
-            precondition: standing,
-            change: Change::Delete,
-        }];
+        let mut writes = vec![Write { key: live_key(&key), precondition: standing, change: Change::Delete }];
         if let Some(due) = before.lease.due() {
             let entry = due::entry_key(due, &key);
-            writes.push(Write {
-                key: entry,
-                precondition: Precondition::Any,
-                change: Change::Delete,
-            });
+            writes.push(Write { key: entry, precondition: Precondition::Any, change: Change::Delete });
         }
         self.commit(writes, &before.lease).await
     }
 
     /// The lease, if it stands and is not revoked.
     pub(crate) async fn get(&self, key: &LeaseKey) -> Result<Option<Recorded>, LedgerError> {
-        self.store
-            .get(&live_key(key))
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        self.store.get(&live_key(key)).await?.as_ref().map(read).transpose()
     }
 
     /// Every lease of the dynamic secret `item_id` that is not revoked. Unreadable ones are reported and left out.
@@ -133,10 +102,7 @@ impl Ledger {
         let mut leases = Vec::new();
         let mut from = Bound::Unbounded;
         loop {
-            let page = self
-                .store
-                .list(&live_partition(item_id), (from, Bound::Unbounded), PAGE)
-                .await?;
+            let page = self.store.list(&live_partition(item_id), (from, Bound::Unbounded), PAGE).await?;
             let last = page.last().map(|entry| entry.key.sort.clone());
             let complete = page.len() < PAGE;
             for entry in page {
@@ -160,23 +126,14 @@ impl Ledger {
     ) -> Result<Vec<(Timestamp, LeaseKey)>, LedgerError> {
         let mut found = Vec::new();
         let bound = Bound::Excluded(Slot::directory_bound(end));
-        let directory = self
-            .store
-            .list(due::DIRECTORY, (Bound::Unbounded, bound), usize::MAX)
-            .await?;
+        let directory = self.store.list(due::DIRECTORY, (Bound::Unbounded, bound), usize::MAX).await?;
         for listed in directory {
             let Some(slot) = Slot::from_directory(&listed.key.sort) else {
                 tracing::error!(entry = listed.key.sort, "due directory entry in quarantine");
                 continue;
             };
-            let entries = self
-                .store
-                .list(
-                    &slot.partition(),
-                    (Bound::Unbounded, Bound::Unbounded),
-                    usize::MAX,
-                )
-                .await?;
+            let entries =
+                self.store.list(&slot.partition(), (Bound::Unbounded, Bound::Unbounded), usize::MAX).await?;
             if entries.is_empty() && slot.is_over(now) {
                 self.unlist(slot, listed.version).await?;
             }
@@ -197,10 +154,7 @@ impl Ledger {
             precondition: Precondition::Version(version),
             change: Change::Delete,
         };
-        self.listed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&slot);
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
         match self.store.commit(vec![write]).await {
             Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
             Err(CommitError::Store(error)) => Err(error.into()),
@@ -212,23 +166,10 @@ impl Ledger {
         let Some(due) = lease.due() else { return };
         let key = due::entry_key(due, &LeaseKey::of(lease));
         let change = Change::Put(Bytes::new());
-        writes.push(Write {
-            key,
-            precondition: Precondition::Any,
-            change: change.clone(),
-        });
+        writes.push(Write { key, precondition: Precondition::Any, change: change.clone() });
         let slot = Slot::of(due, &lease.id);
-        if !self
-            .listed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(&slot)
-        {
-            writes.push(Write {
-                key: slot.directory_key(),
-                precondition: Precondition::Any,
-                change,
-            });
+        if !self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(&slot) {
+            writes.push(Write { key: slot.directory_key(), precondition: Precondition::Any, change });
         }
     }
 
@@ -241,10 +182,7 @@ impl Ledger {
         if let Some(due) = lease.due() {
             // Only now: had the commit failed, the directory would not have it.
             let slot = Slot::of(due, &lease.id);
-            self.listed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(slot);
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(slot);
         }
         Ok(())
     }
@@ -255,35 +193,22 @@ fn live_partition(item_id: u64) -> String {
 }
 
 fn live_key(lease: &LeaseKey) -> Key {
-    Key {
-        partition: live_partition(lease.item_id),
-        sort: lease.lease_id.to_string(),
-    }
+    Key { partition: live_partition(lease.item_id), sort: lease.lease_id.to_string() }
 }
 
 fn tombstone_key(lease: &LeaseKey) -> Key {
-    Key {
-        partition: format!("revoked/{}", lease.item_id),
-        sort: lease.lease_id.to_string(),
-    }
+    Key { partition: format!("revoked/{}", lease.item_id), sort: lease.lease_id.to_string() }
 }
 
 fn put(key: Key, precondition: Precondition, lease: &Lease) -> Result<Write, LedgerError> {
     let record = serde_json::to_vec(lease).map_err(|_| LedgerError::Unreadable(lease.id.to_string()))?;
-    Ok(Write {
-        key,
-        precondition,
-        change: Change::Put(record.into()),
-    })
+    Ok(Write { key, precondition, change: Change::Put(record.into()) })
 }
 
 fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
     let lease =
         serde_json::from_slice(&entry.value).map_err(|_| LedgerError::Unreadable(entry.key.sort.clone()))?;
-    Ok(Recorded {
-        lease,
-        version: entry.version,
-    })
+    Ok(Recorded { lease, version: entry.version })
 }
 
 const PAGE: usize = 1000;

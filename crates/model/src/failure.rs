@@ -80,13 +80,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without private detail.
     pub fn new(status: ErrorStatus, origin: Origin, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            origin,
-            code,
-            message: message.into(),
-            detail: None,
-        }
+        Self { status, origin, code, message: message.into(), detail: None }
     }
 
     /// The same with a detail for the log.

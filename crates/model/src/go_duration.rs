@@ -18,18 +18,11 @@ pub struct GoDuration {
 impl GoDuration {
     /// Reads `60m`, `1h30m`, `1.5h`, `300ms`; a number alone is refused, for nobody knows its unit.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let wrong = || {
-            Invalid::new(
-                "",
-                "a duration is numbers with units, for example 90s, 60m or 1h30m",
-            )
-        };
+        let wrong = || Invalid::new("", "a duration is numbers with units, for example 90s, 60m or 1h30m");
         let mut rest = text;
         let mut seconds = 0.0_f64;
         while !rest.is_empty() {
-            let digits = rest
-                .find(|c: char| !c.is_ascii_digit() && c != '.')
-                .ok_or_else(wrong)?;
+            let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
             let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
             let after = &rest[digits..];
             let (unit, length) = UNITS
@@ -43,10 +36,7 @@ impl GoDuration {
         if text.is_empty() || span > LONGEST {
             return Err(wrong());
         }
-        Ok(Self {
-            text: text.to_owned(),
-            span,
-        })
+        Ok(Self { text: text.to_owned(), span })
     }
 
     /// How long it is.
@@ -87,18 +77,10 @@ mod tests {
 
     #[test]
     fn durations_read_as_go_reads_them() {
-        for (text, millis) in [
-            ("60m", 3_600_000),
-            ("1h30m", 5_400_000),
-            ("1.5s", 1500),
-            ("300ms", 300),
-            ("0s", 0),
-        ] {
-            assert_eq!(
-                GoDuration::parse(text).unwrap().span().as_millis(),
-                millis,
-                "{text}"
-            );
+        for (text, millis) in
+            [("60m", 3_600_000), ("1h30m", 5_400_000), ("1.5s", 1500), ("300ms", 300), ("0s", 0)]
+        {
+            assert_eq!(GoDuration::parse(text).unwrap().span().as_millis(), millis, "{text}");
         }
     }
 

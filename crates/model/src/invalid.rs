@@ -16,10 +16,7 @@ pub struct Invalid {
 impl Invalid {
     /// `problem` with the field at `field`.
     pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            problem: problem.into(),
-        }
+        Self { field: field.into(), problem: problem.into() }
     }
 
     /// The same, for a field that stands inside `outer`.

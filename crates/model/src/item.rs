@@ -164,24 +164,14 @@ mod tests {
 
     #[test]
     fn a_colon_that_is_no_port_stays() {
-        for text in [
-            "https://example.com/a:b",
-            "https://example.com:1/a:2",
-            "https://example.com/a:99999",
-        ] {
+        for text in ["https://example.com/a:b", "https://example.com:1/a:2", "https://example.com/a:99999"] {
             assert_eq!(ProducerUrl::parse(text).unwrap().to_string(), text);
         }
     }
 
     #[test]
     fn urls_that_could_mislead_are_refused() {
-        for text in [
-            "ftp://h/",
-            "http://u:p@h/",
-            "/sync/create",
-            "http://h/#x",
-            "http://",
-        ] {
+        for text in ["ftp://h/", "http://u:p@h/", "/sync/create", "http://h/#x", "http://"] {
             assert!(ProducerUrl::parse(text).is_err(), "{text}");
         }
     }

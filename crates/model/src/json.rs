@@ -16,10 +16,7 @@ pub fn from_admin(body: &[u8]) -> Result<Value, Invalid> {
             serde_json::error::Category::Eof => "it ends too early",
             _ => "it is not JSON",
         };
-        Invalid::new(
-            "",
-            format!("{what} at line {} column {}", error.line(), error.column()),
-        )
+        Invalid::new("", format!("{what} at line {} column {}", error.line(), error.column()))
     })
 }
 
@@ -51,11 +48,7 @@ fn without_values(message: &str) -> String {
             words.push_str(text);
         }
     }
-    words
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace(" ,", ",")
+    words.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",")
 }
 
 /// Blanks each comma that only white space parts from a closing bracket. Positions stay as they were.
@@ -138,10 +131,7 @@ mod tests {
             Http { port: u16 },
         }
         let error = parse::<Scheme>(&json!("canary")).unwrap_err();
-        assert!(
-            !error.problem.contains("canary") && error.problem.contains("http"),
-            "{error}"
-        );
+        assert!(!error.problem.contains("canary") && error.problem.contains("http"), "{error}");
         let error = parse::<Scheme>(&json!({"http": {"prot": 1}})).unwrap_err();
         assert!(error.problem.contains("unknown field `prot`"), "{error}");
     }

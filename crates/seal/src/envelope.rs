@@ -65,19 +65,12 @@ pub enum OpenError {
 
 impl Sealer {
     /// Takes the root key over.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the caller is to keep no copy; the key is wiped here"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "the caller is to keep no copy; the key is wiped here")]
     pub fn new(root_key: RootKey) -> Self {
         let root = hkdf::Salt::new(HKDF_SHA256, &[]).extract(root_key.bytes());
         let mut id = [0; KEY_ID_BYTES];
         id.copy_from_slice(&expand(&root, &[&prefixed("root key id")])[..KEY_ID_BYTES]);
-        Self {
-            root,
-            id: KeyId(id),
-            random: SystemRandom::new(),
-        }
+        Self { root, id: KeyId(id), random: SystemRandom::new() }
     }
 
     /// Which root key this is.
@@ -100,11 +93,7 @@ impl Sealer {
 
         let tag = self
             .record_key(purpose, &random)
-            .seal_in_place_separate_tag(
-                unique(&nonce),
-                associated_data(place),
-                &mut record[HEADER_BYTES..],
-            )
+            .seal_in_place_separate_tag(unique(&nonce), associated_data(place), &mut record[HEADER_BYTES..])
             .expect("no record is 64 gigabytes long");
         record.extend_from_slice(tag.as_ref());
         record
@@ -120,17 +109,12 @@ impl Sealer {
         let ([format], rest) = record.split_first_chunk().ok_or(OpenError::Format)?;
         let (sealed_with, rest) = rest.split_first_chunk().ok_or(OpenError::Format)?;
         let (random, rest) = rest.split_first_chunk().ok_or(OpenError::Format)?;
-        let (nonce, sealed) = rest
-            .split_first_chunk::<{ aead::NONCE_LEN }>()
-            .ok_or(OpenError::Format)?;
+        let (nonce, sealed) = rest.split_first_chunk::<{ aead::NONCE_LEN }>().ok_or(OpenError::Format)?;
         if *format != FORMAT || sealed.len() < TAG_BYTES {
             return Err(OpenError::Format);
         }
         if *sealed_with != self.id.0 {
-            return Err(OpenError::OtherRootKey {
-                sealed_with: KeyId(*sealed_with),
-                ours: self.id,
-            });
+            return Err(OpenError::OtherRootKey { sealed_with: KeyId(*sealed_with), ours: self.id });
         }
         let mut opened = Zeroizing::new(sealed.to_vec());
         let length = self
@@ -151,29 +135,21 @@ impl Sealer {
 
     fn random_bytes<const LENGTH: usize>(&self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
-        self.random
-            .fill(&mut bytes)
-            .expect("the operating system has randomness");
+        self.random.fill(&mut bytes).expect("the operating system has randomness");
         bytes
     }
 
     fn record_key(&self, purpose: &str, random: &[u8; RANDOM_BYTES]) -> LessSafeKey {
         let purpose = prefixed(purpose);
         let info: [&[u8]; 3] = [&purpose, &self.id.0, random];
-        let key = self
-            .root
-            .expand(&info, &AES_256_GCM)
-            .expect("one key is not too much for HKDF");
+        let key = self.root.expand(&info, &AES_256_GCM).expect("one key is not too much for HKDF");
         LessSafeKey::new(key.into())
     }
 }
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Sealer")
-            .field("key_id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("Sealer").field("key_id", &self.id).finish_non_exhaustive()
     }
 }
 

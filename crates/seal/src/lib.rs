@@ -4,6 +4,7 @@
 //! derives the keys of others. What must not be printed is a [`SecretValue`].
 
 mod envelope;
+mod records;
 mod root_key;
 mod secret;
 

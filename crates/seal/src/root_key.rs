@@ -95,13 +95,8 @@ impl RootKey {
     /// A random key that stands nowhere else.
     pub fn generate() -> Self {
         let mut bytes = Zeroizing::new([0; ROOT_KEY_BYTES]);
-        SystemRandom::new()
-            .fill(&mut *bytes)
-            .expect("the operating system has randomness");
-        Self {
-            bytes,
-            origin: Origin::Generated,
-        }
+        SystemRandom::new().fill(&mut *bytes).expect("the operating system has randomness");
+        Self { bytes, origin: Origin::Generated }
     }
 
     /// Where it came from.
@@ -118,10 +113,7 @@ impl RootKey {
         let metadata = file.metadata().map_err(|source| failed(path, source))?;
         let mode = metadata.mode() & 0o7777;
         if mode & 0o077 != 0 {
-            return Err(RootKeyError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
+            return Err(RootKeyError::Exposed { path: path.to_owned(), mode });
         }
         // One byte more than a key with generous space around it, so that something else is seen to be too long.
         let mut content = Zeroizing::new([0; MOST_FILE_BYTES + 1]);
@@ -134,13 +126,9 @@ impl RootKey {
                 Err(source) => return Err(failed(path, source)),
             }
         }
-        let text = std::str::from_utf8(&content[..length])
-            .ok()
-            .filter(|text| text.len() <= MOST_FILE_BYTES);
+        let text = std::str::from_utf8(&content[..length]).ok().filter(|text| text.len() <= MOST_FILE_BYTES);
         text.and_then(|text| Self::parse(text, Origin::File))
-            .ok_or_else(|| RootKeyError::Content {
-                path: path.to_owned(),
-            })
+            .ok_or_else(|| RootKeyError::Content { path: path.to_owned() })
     }
 
     /// Puts the key into the file at `path`, whole and durable, or fails because there is one.
@@ -154,13 +142,9 @@ impl RootKey {
         };
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let mut suffix = [0; 8];
-        SystemRandom::new()
-            .fill(&mut suffix)
-            .expect("the operating system has randomness");
+        SystemRandom::new().fill(&mut suffix).expect("the operating system has randomness");
         let draft = directory.join(format!(".root-key-{:016x}", u64::from_be_bytes(suffix)));
-        let linked = self
-            .write_draft(&draft)
-            .and_then(|()| std::fs::hard_link(&draft, path));
+        let linked = self.write_draft(&draft).and_then(|()| std::fs::hard_link(&draft, path));
         let removed = std::fs::remove_file(&draft);
         linked?;
         removed?;
@@ -168,15 +152,9 @@ impl RootKey {
     }
 
     fn write_draft(&self, draft: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(draft)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
         let mut text = Zeroizing::new([0; BASE64_CHARACTERS + 1]);
-        let length = STANDARD
-            .encode_slice(self.bytes(), &mut *text)
-            .map_err(io::Error::other)?;
+        let length = STANDARD.encode_slice(self.bytes(), &mut *text).map_err(io::Error::other)?;
         text[length] = b'\n';
         file.write_all(&*text)?;
         file.sync_all()
@@ -184,11 +162,7 @@ impl RootKey {
 
     fn parse(text: &str, origin: Origin) -> Option<Self> {
         let text = text.trim();
-        let bytes = if text.len() == 2 * ROOT_KEY_BYTES {
-            from_hex(text)?
-        } else {
-            from_base64(text)?
-        };
+        let bytes = if text.len() == 2 * ROOT_KEY_BYTES { from_hex(text)? } else { from_base64(text)? };
         Some(Self { bytes, origin })
     }
 }
@@ -214,11 +188,7 @@ fn from_base64(text: &str) -> Option<Zeroizing<[u8; ROOT_KEY_BYTES]>> {
     let unpadded = text.trim_end_matches('=');
     // As long as the decoder's own estimate, which it insists on.
     let mut decoded = Zeroizing::new([0; ROOT_KEY_BYTES + 4]);
-    let engine = if unpadded.contains(['-', '_']) {
-        URL_SAFE_NO_PAD
-    } else {
-        STANDARD_NO_PAD
-    };
+    let engine = if unpadded.contains(['-', '_']) { URL_SAFE_NO_PAD } else { STANDARD_NO_PAD };
     if engine.decode_slice(unpadded, &mut *decoded) != Ok(ROOT_KEY_BYTES) {
         return None;
     }
@@ -228,10 +198,7 @@ fn from_base64(text: &str) -> Option<Zeroizing<[u8; ROOT_KEY_BYTES]>> {
 }
 
 fn failed(path: &Path, source: io::Error) -> RootKeyError {
-    RootKeyError::File {
-        path: path.to_owned(),
-        source,
-    }
+    RootKeyError::File { path: path.to_owned(), source }
 }
 
 const ROOT_KEY_BYTES: usize = 32;

@@ -16,20 +16,14 @@ use tokio::task::JoinSet;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let parent = std::env::args()
-        .nth(1)
-        .map_or_else(std::env::temp_dir, Into::into);
+    let parent = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into);
     let mut out = std::io::stdout();
     writeln!(out, "callers  commits/s  mean ms")?;
     for callers in [1_u32, 16, 256, 1024] {
         let directory = tempfile::tempdir_in(&parent)?;
         let commits = measure(directory.path(), callers).await?;
         let rate = f64::from(commits) / SPAN.as_secs_f64();
-        writeln!(
-            out,
-            "{callers:>7}  {rate:>9.0}  {:>7.2}",
-            f64::from(callers) / rate * 1000.0
-        )?;
+        writeln!(out, "{callers:>7}  {rate:>9.0}  {:>7.2}", f64::from(callers) / rate * 1000.0)?;
     }
     Ok(())
 }
@@ -62,18 +56,12 @@ fn lease(caller: u32, number: u32) -> Vec<Write> {
     // Scattered over the key space, as random ids are.
     let id = (u64::from(caller) << 32 | u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let record = Write {
-        key: Key {
-            partition: "leases".to_owned(),
-            sort: format!("{id:016x}"),
-        },
+        key: Key { partition: "leases".to_owned(), sort: format!("{id:016x}") },
         precondition: Precondition::Absent,
         change: Change::Put(Bytes::from_static(&[0x5a; 512])),
     };
     let due = Write {
-        key: Key {
-            partition: format!("due/{}", number / 1000),
-            sort: format!("{id:016x}"),
-        },
+        key: Key { partition: format!("due/{}", number / 1000), sort: format!("{id:016x}") },
         precondition: Precondition::Any,
         change: Change::Put(Bytes::new()),
     };

@@ -77,26 +77,15 @@ conformance! {
 const EVERYTHING: (Bound<String>, Bound<String>) = (Bound::Unbounded, Bound::Unbounded);
 
 fn key(partition: &str, sort: &str) -> Key {
-    Key {
-        partition: partition.to_owned(),
-        sort: sort.to_owned(),
-    }
+    Key { partition: partition.to_owned(), sort: sort.to_owned() }
 }
 
 fn write(at: &Key, precondition: Precondition, change: Change) -> Write {
-    Write {
-        key: at.clone(),
-        precondition,
-        change,
-    }
+    Write { key: at.clone(), precondition, change }
 }
 
 fn put(at: &Key, value: &str) -> Write {
-    write(
-        at,
-        Precondition::Any,
-        Change::Put(Bytes::copy_from_slice(value.as_bytes())),
-    )
+    write(at, Precondition::Any, Change::Put(Bytes::copy_from_slice(value.as_bytes())))
 }
 
 fn delete(at: &Key) -> Write {
@@ -108,10 +97,7 @@ fn check(at: &Key, precondition: Precondition) -> Write {
 }
 
 async fn commit(store: &Arc<dyn Store>, writes: Vec<Write>) -> Revision {
-    store
-        .commit(writes)
-        .await
-        .expect("a commit that nothing stands against")
+    store.commit(writes).await.expect("a commit that nothing stands against")
 }
 
 async fn get(store: &Arc<dyn Store>, at: &Key) -> Option<Entry> {

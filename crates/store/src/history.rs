@@ -32,14 +32,8 @@ impl History {
     /// A history that knows of nothing up to `revision`, and of everything after it.
     pub(crate) fn starting_at(revision: Revision) -> Self {
         Self {
-            recent: Mutex::new(Recent {
-                known_after: revision,
-                written: VecDeque::new(),
-            }),
-            newest: watch::Sender::new(Newest {
-                revision,
-                closed: false,
-            }),
+            recent: Mutex::new(Recent { known_after: revision, written: VecDeque::new() }),
+            newest: watch::Sender::new(Newest { revision, closed: false }),
         }
     }
 
@@ -61,9 +55,7 @@ impl History {
     /// What was written after `since`; waits until something was.
     pub(crate) async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
         let mut newest = self.newest.subscribe();
-        let news = newest
-            .wait_for(|newest| newest.closed || newest.revision != since)
-            .await;
+        let news = newest.wait_for(|newest| newest.closed || newest.revision != since).await;
         let Newest { revision, closed } = news.map_err(|_| StoreError::Closed).map(|newest| *newest)?;
         if closed {
             return Err(StoreError::Closed);
@@ -72,10 +64,7 @@ impl History {
         if since < recent.known_after || since > revision {
             return Ok(Changes::Forgotten { revision });
         }
-        Ok(Changes::Keys {
-            revision,
-            keys: recent.keys_between(since, revision),
-        })
+        Ok(Changes::Keys { revision, keys: recent.keys_between(since, revision) })
     }
 
     /// Sends those who wait away; the store is closed.
@@ -97,11 +86,7 @@ impl Recent {
                 return;
             };
             self.known_after = oldest;
-            while self
-                .written
-                .front()
-                .is_some_and(|(revision, _)| *revision == oldest)
-            {
+            while self.written.front().is_some_and(|(revision, _)| *revision == oldest) {
                 self.written.pop_front();
             }
         }

@@ -75,9 +75,7 @@ impl LocalStore {
             source,
         };
         let tables = Tables::open(path).map_err(|error| match error {
-            fjall::Error::Locked => OpenError::InUse {
-                directory: path.to_owned(),
-            },
+            fjall::Error::Locked => OpenError::InUse { directory: path.to_owned() },
             error => failed(error.into()),
         })?;
         let revision = tables.revision().map_err(|error| failed(error.into()))?;
@@ -129,13 +127,8 @@ impl Store for LocalStore {
         acceptable::key(key)?;
         let Tables { database, entries } = self.tables()?;
         // Through a snapshot, here and below: the bare tables show a batch while it is being applied.
-        let found = database
-            .snapshot()
-            .get(&entries, encoding::key(key))
-            .map_err(engine)?;
-        found
-            .map(|stored| encoding::entry(key.clone(), &stored))
-            .transpose()
+        let found = database.snapshot().get(&entries, encoding::key(key)).map_err(engine)?;
+        found.map(|stored| encoding::entry(key.clone(), &stored)).transpose()
     }
 
     async fn list(
@@ -148,17 +141,13 @@ impl Store for LocalStore {
         let tables = self.tables()?;
         let partition = partition.to_owned();
         let listing = tokio::task::spawn_blocking(move || tables.list(&partition, &range, limit));
-        listing
-            .await
-            .map_err(|failure| StoreError::Engine(failure.into()))?
+        listing.await.map_err(|failure| StoreError::Engine(failure.into()))?
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
         acceptable::writes(&writes)?;
         let (answer, answered) = oneshot::channel();
-        self.orders
-            .send(Order::Commit { writes, answer })
-            .map_err(|_| StoreError::Closed)?;
+        self.orders.send(Order::Commit { writes, answer }).map_err(|_| StoreError::Closed)?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -179,9 +168,8 @@ impl Tables {
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(MAINTENANCE_THREADS)
             .open()?;
-        let entries = database.keyspace("entries", || {
-            KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES)
-        })?;
+        let entries = database
+            .keyspace("entries", || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES))?;
         Ok(Self { database, entries })
     }
 

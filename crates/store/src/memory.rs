@@ -27,10 +27,7 @@ struct Value {
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self {
-            values: Mutex::default(),
-            history: History::starting_at(Revision(0)),
-        }
+        Self { values: Mutex::default(), history: History::starting_at(Revision(0)) }
     }
 
     /// Nothing that holds this lock can panic half way, so a poisoned lock guards a whole value.
@@ -59,10 +56,7 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         acceptable::partition(partition)?;
-        let first = Key {
-            partition: partition.to_owned(),
-            sort: String::new(),
-        };
+        let first = Key { partition: partition.to_owned(), sort: String::new() };
         let values = self.values();
         let listed = values
             .range(first..)
@@ -75,10 +69,7 @@ impl Store for MemoryStore {
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
         acceptable::writes(&writes)?;
         let mut values = self.values();
-        for Write {
-            key, precondition, ..
-        } in &writes
-        {
+        for Write { key, precondition, .. } in &writes {
             if !precondition.holds(values.get(key).map(|value| value.version)) {
                 return Err(CommitError::Conflict { key: key.clone() });
             }
@@ -116,10 +107,6 @@ impl Store for MemoryStore {
 
 impl Value {
     fn at(&self, key: &Key) -> Entry {
-        Entry {
-            key: key.clone(),
-            value: self.bytes.clone(),
-            version: self.version,
-        }
+        Entry { key: key.clone(), value: self.bytes.clone(), version: self.version }
     }
 }

@@ -15,24 +15,14 @@ fn a_token_says_whose_it_is() {
     assert!(token.text.expose().starts_with("t-"));
     assert_eq!(token.expires, NOW + Tokens::DEFAULT_TTL);
     let identity = tokens.verify(token.text.expose()).expect("a token of ours");
-    assert_eq!(
-        identity,
-        Identity {
-            access_id: access_id(),
-            sub_claims: BTreeMap::new()
-        }
-    );
+    assert_eq!(identity, Identity { access_id: access_id(), sub_claims: BTreeMap::new() });
     assert_ne!(token, tokens.issue(&access_id()));
 }
 
 #[test]
 fn another_instance_with_the_same_root_key_takes_it() {
     let token = tokens("11", ManualClock::at(NOW)).issue(&access_id());
-    assert!(
-        tokens("11", ManualClock::at(NOW))
-            .verify(token.text.expose())
-            .is_ok()
-    );
+    assert!(tokens("11", ManualClock::at(NOW)).verify(token.text.expose()).is_ok());
 }
 
 #[test]
@@ -62,11 +52,7 @@ fn a_token_with_any_character_changed_is_invalid() {
         for other in ["A", "b", "0", "-", ".", "=", "\n"] {
             let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
             if changed != text {
-                assert_eq!(
-                    tokens.verify(&changed),
-                    Err(TokenError::Invalid),
-                    "{other:?} at {at}"
-                );
+                assert_eq!(tokens.verify(&changed), Err(TokenError::Invalid), "{other:?} at {at}");
             }
         }
     }
@@ -78,41 +64,22 @@ fn a_token_that_is_cut_or_longer_is_invalid() {
     let token = tokens.issue(&access_id());
     let text = token.text.expose();
     for length in 0..text.len() {
-        assert_eq!(
-            tokens.verify(&text[..length]),
-            Err(TokenError::Invalid),
-            "{length}"
-        );
-        assert_eq!(
-            tokens.verify(&text[text.len() - length..]),
-            Err(TokenError::Invalid),
-            "{length}"
-        );
+        assert_eq!(tokens.verify(&text[..length]), Err(TokenError::Invalid), "{length}");
+        assert_eq!(tokens.verify(&text[text.len() - length..]), Err(TokenError::Invalid), "{length}");
     }
-    for longer in [
-        format!("{text}A"),
-        format!("{text}=="),
-        format!(" {text}"),
-        format!("{text}.{text}"),
-    ] {
+    for longer in [format!("{text}A"), format!("{text}=="), format!(" {text}"), format!("{text}.{text}")] {
         assert_eq!(tokens.verify(&longer), Err(TokenError::Invalid));
     }
 }
 
 #[test]
 fn a_payload_with_a_mac_of_its_own_making_is_invalid() {
-    let payload = format!(
-        "{{\"access_id\":\"p-1234\",\"expires\":{},\"id\":\"x\"}}",
-        u64::MAX
-    );
+    let payload = format!("{{\"access_id\":\"p-1234\",\"expires\":{},\"id\":\"x\"}}", u64::MAX);
     let signed = format!("t-{}", URL_SAFE_NO_PAD.encode(payload));
     let made_up = hmac::Key::new(hmac::HMAC_SHA256, &[]);
     let mac = URL_SAFE_NO_PAD.encode(hmac::sign(&made_up, signed.as_bytes()));
     for forged in [format!("{signed}.{mac}"), format!("{signed}."), signed] {
-        assert_eq!(
-            tokens("11", ManualClock::at(NOW)).verify(&forged),
-            Err(TokenError::Invalid)
-        );
+        assert_eq!(tokens("11", ManualClock::at(NOW)).verify(&forged), Err(TokenError::Invalid));
     }
 }
 

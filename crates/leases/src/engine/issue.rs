@@ -56,15 +56,10 @@ impl Engine {
     ) -> Result<Issued, IssueError> {
         let secret = self.catalog.get(name).await?;
         let id = secret.id;
-        let (secret, payload) = self
-            .catalog
-            .producer(id)
-            .await?
-            .ok_or_else(|| CatalogError::Missing(name.clone()))?;
+        let (secret, payload) =
+            self.catalog.producer(id).await?.ok_or_else(|| CatalogError::Missing(name.clone()))?;
         let engine = Arc::clone(self);
-        let task = self
-            .runtime
-            .spawn(async move { engine.create(&secret, payload, holder, input).await });
+        let task = self.runtime.spawn(async move { engine.create(&secret, payload, holder, input).await });
         task.await.unwrap_or(Err(IssueError::Stopping))
     }
 
@@ -107,11 +102,7 @@ impl Engine {
             }
             Err(CreateError::Lost { reason, timeout }) => {
                 self.lose(&intent, &reason).await;
-                Err(if timeout {
-                    IssueError::Timeout(reason)
-                } else {
-                    IssueError::Producer(reason)
-                })
+                Err(if timeout { IssueError::Timeout(reason) } else { IssueError::Producer(reason) })
             }
         }
     }

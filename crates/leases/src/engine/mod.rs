@@ -81,13 +81,7 @@ impl Engine {
 
     /// Every lease of the dynamic secret `item_id` that is not revoked.
     pub async fn leases(&self, item_id: u64) -> Result<Vec<Lease>, LedgerError> {
-        Ok(self
-            .ledger
-            .of_item(item_id)
-            .await?
-            .into_iter()
-            .map(|recorded| recorded.lease)
-            .collect())
+        Ok(self.ledger.of_item(item_id).await?.into_iter().map(|recorded| recorded.lease).collect())
     }
 
     /// Replaces a record and notes when it is due next.

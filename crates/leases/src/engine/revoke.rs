@@ -37,19 +37,14 @@ pub enum RevokeError {
 impl Engine {
     /// Revokes one lease now. When this returns `Ok`, the producer has confirmed it.
     pub async fn revoke(self: &Arc<Self>, item_id: u64, lease_id: &LeaseId) -> Result<(), RevokeError> {
-        let key = LeaseKey {
-            item_id,
-            lease_id: lease_id.clone(),
-        };
+        let key = LeaseKey { item_id, lease_id: lease_id.clone() };
         self.revoke_now(item_id, vec![key]).await
     }
 
     /// Revokes every lease of a dynamic secret now, but those that are UNKNOWN or still being made.
     pub async fn revoke_all(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
         let leases = self.ledger.of_item(item_id).await?;
-        let revocable = leases
-            .iter()
-            .filter(|recorded| recorded.lease.producer_id().is_some());
+        let revocable = leases.iter().filter(|recorded| recorded.lease.producer_id().is_some());
         let keys: Vec<LeaseKey> = revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect();
         let mut outcome = Ok(());
         for batch in keys.chunks(100) {
@@ -64,17 +59,12 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         let asked = keys.clone();
-        let task = self
-            .runtime
-            .spawn(async move { engine.revoke_batch(item_id, asked).await });
+        let task = self.runtime.spawn(async move { engine.revoke_batch(item_id, asked).await });
         task.await.map_err(|_| RevokeError::Stopping)?;
         for key in &keys {
             if let Some(left) = self.ledger.get(key).await? {
                 let why = match left.lease.state {
-                    LeaseState::Revoking {
-                        last_error: Some(why),
-                        ..
-                    } => why,
+                    LeaseState::Revoking { last_error: Some(why), .. } => why,
                     _ => "the producer is being asked".to_owned(),
                 };
                 return Err(RevokeError::Producer(why));
@@ -111,9 +101,7 @@ impl Engine {
         // What this engine is at already is left to the task that is at it.
         let mine: Vec<LeaseKey> = {
             let mut at_work = lock(&self.at_work);
-            keys.into_iter()
-                .filter(|key| at_work.insert(key.lease_id.clone()))
-                .collect()
+            keys.into_iter().filter(|key| at_work.insert(key.lease_id.clone())).collect()
         };
         self.revoke_mine(item_id, &mine).await;
         let mut at_work = lock(&self.at_work);
@@ -179,10 +167,8 @@ impl Engine {
     }
 
     async fn call_and_settle(&self, secret: &DynamicSecret, payload: SecretValue, claimed: Vec<Recorded>) {
-        let ids: Vec<String> = claimed
-            .iter()
-            .filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned))
-            .collect();
+        let ids: Vec<String> =
+            claimed.iter().filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned)).collect();
         let answer = self.producers.of(secret, payload).revoke(&ids).await;
         failpoint::reach("revoke-answered");
         let (gone, why) = match answer {

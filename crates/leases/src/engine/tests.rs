@@ -84,22 +84,13 @@ impl Producer for Hostile {
         };
         self.take_a_while().await;
         if self.chance(10) {
-            return Err(CreateError::Lost {
-                reason: "timeout".to_owned(),
-                timeout: true,
-            });
+            return Err(CreateError::Lost { reason: "timeout".to_owned(), timeout: true });
         }
         let unusable = std::mem::take(&mut self.outside.lock().unwrap().unusable);
         if unusable || self.chance(10) {
-            return Err(CreateError::Unusable {
-                id,
-                reason: "no object".to_owned(),
-            });
+            return Err(CreateError::Unusable { id, reason: "no object".to_owned() });
         }
-        Ok(Created {
-            id,
-            response: Map::new(),
-        })
+        Ok(Created { id, response: Map::new() })
     }
 
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
@@ -155,15 +146,8 @@ struct Life {
 impl World {
     fn new(seed: u64) -> Self {
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
-        let outside = Outside {
-            faulty: true,
-            rng: fastrand::Rng::with_seed(seed),
-            ..Outside::default()
-        };
-        let producers = Hostile {
-            outside: Arc::new(Mutex::new(outside)),
-            clock: clock.clone(),
-        };
+        let outside = Outside { faulty: true, rng: fastrand::Rng::with_seed(seed), ..Outside::default() };
+        let producers = Hostile { outside: Arc::new(Mutex::new(outside)), clock: clock.clone() };
         let world = Self {
             store: Arc::new(MemoryStore::new()),
             sealer: Arc::new(Sealer::new(RootKey::generate())),
@@ -171,15 +155,8 @@ impl World {
             producers,
         };
         let catalog = Catalog::new(Arc::clone(&world.store), Arc::clone(&world.sealer));
-        let new = NewDynamicSecret {
-            secret: secret(),
-            payload: SecretValue::from("canary-payload"),
-        };
-        Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(catalog.create(&new))
-            .unwrap();
+        let new = NewDynamicSecret { secret: secret(), payload: SecretValue::from("canary-payload") };
+        Builder::new_current_thread().build().unwrap().block_on(catalog.create(&new)).unwrap();
         world
     }
 
@@ -215,9 +192,7 @@ impl Life {
             let Ok(issued) = issued else { return };
             let mut outside = outside.lock().unwrap();
             let made = outside.alive.iter().find(|(_, lease)| **lease == issued.lease_id);
-            let id = made
-                .map(|(id, _)| id.clone())
-                .expect("a caller gets a credential that works");
+            let id = made.map(|(id, _)| id.clone()).expect("a caller gets a credential that works");
             outside.held.insert(id, issued.expires_at);
         });
     }
@@ -233,8 +208,7 @@ impl Life {
         };
         let Some(lease) = chosen else { return };
         let engine = Arc::clone(&self.engine);
-        self.runtime
-            .spawn(async move { engine.revoke(ITEM, &lease).await });
+        self.runtime.spawn(async move { engine.revoke(ITEM, &lease).await });
     }
 }
 
@@ -243,10 +217,7 @@ fn name() -> ItemName {
 }
 
 fn holder() -> Holder {
-    Holder {
-        access_id: "p-caller".to_owned(),
-        sub_claims: BTreeMap::new(),
-    }
+    Holder { access_id: "p-caller".to_owned(), sub_claims: BTreeMap::new() }
 }
 
 fn secret() -> DynamicSecret {
@@ -302,10 +273,7 @@ fn history(seed: u64) {
         );
     }
     for lease in leases {
-        assert!(
-            matches!(lease.state, LeaseState::Unknown { .. }),
-            "seed {seed}: {lease:?} is left over"
-        );
+        assert!(matches!(lease.state, LeaseState::Unknown { .. }), "seed {seed}: {lease:?} is left over");
     }
 }
 
@@ -383,9 +351,7 @@ fn nothing_that_is_stored_shows_the_payload() {
     let world = World::new(3);
     let runtime = Builder::new_current_thread().build().unwrap();
     let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
-    let records = runtime
-        .block_on(world.store.list("producers", everything, 10))
-        .unwrap();
+    let records = runtime.block_on(world.store.list("producers", everything, 10)).unwrap();
     assert_eq!(records.len(), 1);
     for record in records {
         assert!(!String::from_utf8_lossy(&record.value).contains("canary"));

@@ -36,9 +36,7 @@ pub(super) async fn run(engine: Weak<Engine>) {
             engine.attend(due).await;
             continue;
         }
-        let next = lock(&engine.horizon)
-            .first()
-            .map_or(fill_at, |first| first.min(fill_at));
+        let next = lock(&engine.horizon).first().map_or(fill_at, |first| first.min(fill_at));
         let clock = Arc::clone(&engine.clock);
         tokio::select! {
             () = clock.sleep_until(next) => {}
@@ -64,9 +62,7 @@ impl Engine {
     async fn void_old_claims(&self, found: &[(Timestamp, LeaseKey)]) {
         for (_, key) in found {
             if let Ok(Some(recorded)) = self.ledger.get(key).await
-                && let LeaseState::Revoking {
-                    claim: Some(claim), ..
-                } = &recorded.lease.state
+                && let LeaseState::Revoking { claim: Some(claim), .. } = &recorded.lease.state
                 && claim.owner == self.owner
                 && !lock(&self.at_work).contains(&key.lease_id)
             {
@@ -98,9 +94,7 @@ impl Engine {
                     self.give_up_waiting(&recorded).await;
                 }
                 LeaseState::Active { .. } | LeaseState::Revoking { .. } => {
-                    match to_revoke
-                        .iter_mut()
-                        .find(|(item, keys)| *item == key.item_id && keys.len() < BATCH)
+                    match to_revoke.iter_mut().find(|(item, keys)| *item == key.item_id && keys.len() < BATCH)
                     {
                         Some((_, keys)) => keys.push(key),
                         None => to_revoke.push((key.item_id, vec![key])),

@@ -12,10 +12,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn intent() -> Lease {
-    let holder = Holder {
-        access_id: "p-caller".to_owned(),
-        sub_claims: BTreeMap::new(),
-    };
+    let holder = Holder { access_id: "p-caller".to_owned(), sub_claims: BTreeMap::new() };
     let name = ItemName::parse("/db").unwrap();
     Lease::intent((7, &name), holder, Duration::from_secs(60), at(0), at(30))
 }
@@ -41,11 +38,8 @@ fn a_lease_is_not_claimed_before_it_expires() {
 fn a_claim_holds_others_off_until_it_ends() {
     let claimed = active().claim("a", at(70), at(99)).unwrap();
     assert_eq!(claimed.claim("b", at(98), at(120)), Err(Refused));
-    let LeaseState::Revoking {
-        claim: Some(claim),
-        attempts,
-        ..
-    } = claimed.claim("b", at(99), at(120)).unwrap().state
+    let LeaseState::Revoking { claim: Some(claim), attempts, .. } =
+        claimed.claim("b", at(99), at(120)).unwrap().state
     else {
         panic!("claimed")
     };
@@ -75,10 +69,7 @@ fn a_lost_answer_is_unknown_and_a_late_one_still_names_what_must_go() {
     let unknown = intent().lose("timeout", at(30)).unwrap();
     assert_eq!(unknown.due(), None);
     assert_eq!(unknown.activate("tmp.user".to_owned(), at(31)), Err(Refused));
-    assert_eq!(
-        unknown.discard("tmp.user".to_owned(), at(31)).unwrap().due(),
-        Some(at(31))
-    );
+    assert_eq!(unknown.discard("tmp.user".to_owned(), at(31)).unwrap().due(), Some(at(31)));
     assert_eq!(active().lose("timeout", at(30)), Err(Refused));
     assert_eq!(active().discard("x".to_owned(), at(30)), Err(Refused));
 }

@@ -62,25 +62,17 @@ impl Producer for CustomProducer {
             ttl: order.ttl_seconds,
             expires_at: order.expires_at.rfc3339(),
         };
-        let answer = self
-            .call(&self.secret.create_sync_url, "create", &body)
-            .await
-            .map_err(|error| match error {
+        let answer =
+            self.call(&self.secret.create_sync_url, "create", &body).await.map_err(|error| match error {
                 CallError::NotSent(what) => CreateError::NotCreated(what),
-                CallError::NoAnswer { what, timeout } => CreateError::Lost {
-                    reason: what,
-                    timeout,
-                },
+                CallError::NoAnswer { what, timeout } => CreateError::Lost { reason: what, timeout },
             })?;
         match answer.status() {
             StatusCode::OK => read_created(answer.body()),
             status => {
                 let reason = self.refusal(status, answer.body());
                 if may_have_created(status) {
-                    return Err(CreateError::Lost {
-                        reason,
-                        timeout: status == StatusCode::GATEWAY_TIMEOUT,
-                    });
+                    return Err(CreateError::Lost { reason, timeout: status == StatusCode::GATEWAY_TIMEOUT });
                 }
                 Err(CreateError::NotCreated(reason))
             }
@@ -88,10 +80,7 @@ impl Producer for CustomProducer {
     }
 
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
-        let body = RevokeRequest {
-            payload: self.payload.expose(),
-            ids,
-        };
+        let body = RevokeRequest { payload: self.payload.expose(), ids };
         let answer = match self.call(&self.secret.revoke_sync_url, "revoke", &body).await {
             Ok(answer) => answer,
             Err(CallError::NotSent(what) | CallError::NoAnswer { what, .. }) => {
@@ -108,10 +97,7 @@ impl Producer for CustomProducer {
             )
         })?;
         let gone = reply.revoked.into_iter().chain(reply.not_found).collect();
-        Ok(RevokeAnswer {
-            gone,
-            message: reply.message.map(|message| self.printable(&message)),
-        })
+        Ok(RevokeAnswer { gone, message: reply.message.map(|message| self.printable(&message)) })
     }
 }
 
@@ -132,9 +118,7 @@ impl CustomProducer {
     ) -> Result<Response<Bytes>, CallError> {
         let unsendable = |_| CallError::NotSent("the call cannot be written".to_owned());
         let body = Bytes::from(serde_json::to_vec(body).map_err(unsendable)?);
-        let token = self
-            .tokens
-            .mint(&url.origin(), self.secret.name.as_str(), operation, &body);
+        let token = self.tokens.mint(&url.origin(), self.secret.name.as_str(), operation, &body);
         let request = Request::post(url.url().as_str())
             .header(http::header::CONTENT_TYPE, "application/json")
             .header(token::HEADER, token)
@@ -173,37 +157,24 @@ impl CustomProducer {
         if !self.payload.is_empty() {
             // As it is, and as it stands inside JSON.
             let quoted = Value::from(self.payload.expose()).to_string();
-            text = text
-                .replace(quoted.trim_matches('"'), "***")
-                .replace(self.payload.expose(), "***");
+            text = text.replace(quoted.trim_matches('"'), "***").replace(self.payload.expose(), "***");
         }
-        text.chars()
-            .filter(|character| !character.is_control())
-            .take(MAX_WORDS)
-            .collect()
+        text.chars().filter(|character| !character.is_control()).take(MAX_WORDS).collect()
     }
 }
 
 /// Whether an answer of `status` leaves open that a credential was made: something may have failed after it was, or
 /// something between us and the producer may have lost the producer's own answer.
 fn may_have_created(status: StatusCode) -> bool {
-    let not_begun = matches!(
-        status,
-        StatusCode::NOT_IMPLEMENTED | StatusCode::SERVICE_UNAVAILABLE
-    );
+    let not_begun = matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::SERVICE_UNAVAILABLE);
     status.is_server_error() && !not_begun || status.is_success() || status == StatusCode::REQUEST_TIMEOUT
 }
 
 fn read_created(body: &[u8]) -> Result<Created, CreateError> {
-    let lost = |reason: &str| CreateError::Lost {
-        reason: reason.to_owned(),
-        timeout: false,
-    };
+    let lost = |reason: &str| CreateError::Lost { reason: reason.to_owned(), timeout: false };
     let answer: CreateAnswer =
         serde_json::from_slice(body).map_err(|_| lost("the producer's answer is not a JSON object"))?;
-    let id = answer
-        .id()
-        .ok_or_else(|| lost("the producer's answer has no id"))?;
+    let id = answer.id().ok_or_else(|| lost("the producer's answer has no id"))?;
     if !answer.id_is_text() {
         let reason = "the producer's answer has an id that is a number; it must be a string".to_owned();
         return Err(CreateError::Unusable { id, reason });

@@ -4,14 +4,14 @@
 //! can stand for it nor it for another. Producers check it offline with the JWKS, or by
 //! `/validate-producer-credentials`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use gateward_access::AccessId;
 use gateward_clock::{Clock, Timestamp};
-use gateward_seal::{Place, Sealer};
+use gateward_seal::Sealer;
 use gateward_store::{Change, CommitError, Key, Precondition, Store, StoreError, Write};
 use ring::digest;
 use ring::rand::SystemRandom;
@@ -76,9 +76,9 @@ struct Claims {
 
 #[derive(Serialize, Deserialize)]
 struct Attaches<'a> {
-    item_name: &'a str,
-    account_id: &'a str,
-    operation: &'a str,
+    item_name: Cow<'a, str>,
+    account_id: Cow<'a, str>,
+    operation: Cow<'a, str>,
 }
 
 impl ProducerTokens {
@@ -89,33 +89,20 @@ impl ProducerTokens {
         access_id: AccessId,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, TokenKeyError> {
-        let place = Key {
-            partition: "keys".to_owned(),
-            sort: "producer-token".to_owned(),
-        };
+        let place = Key { partition: "keys".to_owned(), sort: "producer-token".to_owned() };
         loop {
             if let Some(entry) = store.get(&place).await? {
-                let document = sealer
-                    .open(PURPOSE, &sealed_at(&place, entry.version), &entry.value)
-                    .map_err(TokenKeyError::Sealed)?;
+                let document = sealer.open_entry(PURPOSE, &entry).map_err(TokenKeyError::Sealed)?;
                 let key = Ed25519KeyPair::from_pkcs8(&document).map_err(|_| TokenKeyError::Unusable)?;
                 let thumbprint = digest::digest(&digest::SHA256, key.public_key().as_ref());
                 let key_id = URL_SAFE_NO_PAD.encode(&thumbprint.as_ref()[..12]);
-                return Ok(Self {
-                    key,
-                    key_id,
-                    access_id,
-                    clock,
-                });
+                return Ok(Self { key, key_id, access_id, clock });
             }
             let document =
                 Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| TokenKeyError::Unusable)?;
-            let sealed = sealer.seal(PURPOSE, &sealed_at(&place, 1), document.as_ref());
-            let write = Write {
-                key: place.clone(),
-                precondition: Precondition::Absent,
-                change: Change::Put(Bytes::from(sealed)),
-            };
+            let sealed = sealer.seal_at(PURPOSE, &place, 1, document.as_ref());
+            let write =
+                Write { key: place.clone(), precondition: Precondition::Absent, change: Change::Put(sealed) };
             match store.commit(vec![write]).await {
                 // On a conflict another gateway has just made the key: read that one.
                 Ok(_) | Err(CommitError::Conflict { .. }) => {}
@@ -128,15 +115,11 @@ impl ProducerTokens {
     pub fn mint(&self, origin: &str, item_name: &str, operation: &str, body: &[u8]) -> String {
         let issued = self.clock.now();
         let attaches = Attaches {
-            item_name,
-            account_id: &self.account_id(),
-            operation,
+            item_name: item_name.into(),
+            account_id: self.account_id().into(),
+            operation: operation.into(),
         };
-        let header = Header {
-            alg: "EdDSA".to_owned(),
-            typ: TYPE.to_owned(),
-            kid: self.key_id.clone(),
-        };
+        let header = Header { alg: "EdDSA".to_owned(), typ: TYPE.to_owned(), kid: self.key_id.clone() };
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: origin.to_owned(),
@@ -177,10 +160,7 @@ impl ProducerTokens {
         if !(in_time && ours && expected) {
             return Err(InvalidToken);
         }
-        Ok(Validated {
-            access_id: claims.access_id,
-            attaches: claims.attaches,
-        })
+        Ok(Validated { access_id: claims.access_id, attaches: claims.attaches })
     }
 
     /// The public key, as a JSON Web Key Set (RFC 7517).
@@ -193,14 +173,6 @@ impl ProducerTokens {
 
     fn account_id(&self) -> String {
         format!("acc-{}", self.key_id)
-    }
-}
-
-fn sealed_at(key: &Key, version: u64) -> Place<'_> {
-    Place {
-        table: &key.partition,
-        key: &key.sort,
-        version,
     }
 }
 

@@ -13,10 +13,7 @@ impl ResourceId {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
-            return Err(Invalid::new(
-                "id",
-                "an id is 1 to 64 letters, digits, `-`, `_` or `.`",
-            ));
+            return Err(Invalid::new("id", "an id is 1 to 64 letters, digits, `-`, `_` or `.`"));
         }
         Ok(Self(text.to_owned()))
     }

@@ -67,11 +67,7 @@ pub struct Timeout {
 impl Default for Timeout {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        Self {
-            connect: minute,
-            send: minute,
-            read: minute,
-        }
+        Self { connect: minute, send: minute, read: minute }
     }
 }
 
@@ -114,10 +110,7 @@ impl Route {
             (None, Some(uris)) if !uris.is_empty() => uris,
             (Some(_), Some(_)) => return Err(Invalid::new("uri", "give either uri or uris, not both")),
             _ => {
-                return Err(Invalid::new(
-                    "uri",
-                    "is required; give uri, or uris with at least one path",
-                ));
+                return Err(Invalid::new("uri", "is required; give uri, or uris with at least one path"));
             }
         };
         for uri in &uris {
@@ -126,22 +119,16 @@ impl Route {
         let host = fields.host.map(|host| check_host(&host)).transpose()?;
         let upstream = match (fields.upstream, fields.upstream_id) {
             (Some(_), Some(_)) => {
-                return Err(Invalid::new(
-                    "upstream_id",
-                    "give either upstream or upstream_id, not both",
-                ));
+                return Err(Invalid::new("upstream_id", "give either upstream or upstream_id, not both"));
             }
-            (Some(own), None) => Some(RouteUpstream::Own(
-                Upstream::parse(&own).map_err(|error| error.within("upstream"))?,
-            )),
+            (Some(own), None) => {
+                Some(RouteUpstream::Own(Upstream::parse(&own).map_err(|error| error.within("upstream"))?))
+            }
             (None, Some(id)) => Some(RouteUpstream::Id(upstream_id(&id)?)),
             (None, None) => None,
         };
         if upstream.is_none() && fields.plugins.is_none() {
-            return Err(Invalid::new(
-                "upstream",
-                "a route needs one of upstream, upstream_id and plugins",
-            ));
+            return Err(Invalid::new("upstream", "a route needs one of upstream, upstream_id and plugins"));
         }
         Ok(Self {
             id,
@@ -166,10 +153,9 @@ fn check_uri(uri: &str) -> Result<(), Invalid> {
     match (uri.starts_with('/'), visible, ends_with_star) {
         (true, true, true) => Ok(()),
         (false, ..) => Err(Invalid::new("uri", "a uri begins with /")),
-        (_, false, _) => Err(Invalid::new(
-            "uri",
-            "a uri has visible ASCII characters only; percent-encode others",
-        )),
+        (_, false, _) => {
+            Err(Invalid::new("uri", "a uri has visible ASCII characters only; percent-encode others"))
+        }
         (.., false) => Err(Invalid::new("uri", "a * is the last character of a uri")),
     }
 }
@@ -191,10 +177,7 @@ fn upstream_id(json: &Value) -> Result<ResourceId, Invalid> {
         Value::String(text) => text.clone(),
         Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => number.to_string(),
         _ => {
-            return Err(Invalid::new(
-                "upstream_id",
-                "is a string or a whole number from 1 on",
-            ));
+            return Err(Invalid::new("upstream_id", "is a string or a whole number from 1 on"));
         }
     };
     ResourceId::parse(&text).map_err(|error| Invalid::new("upstream_id", error.problem))

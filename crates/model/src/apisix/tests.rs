@@ -13,17 +13,8 @@ fn the_last_route_of_the_documents_is_read() {
         "uri": "/aws", "plugins": {}, "upstream": {"type": "roundrobin", "nodes": {"127.0.0.1:1980": 1}}
     }))
     .unwrap();
-    let Some(RouteUpstream::Own(upstream)) = route.upstream else {
-        panic!("an upstream of its own")
-    };
-    assert_eq!(
-        upstream.nodes,
-        [Node {
-            host: "127.0.0.1".to_owned(),
-            port: 1980,
-            weight: 1
-        }]
-    );
+    let Some(RouteUpstream::Own(upstream)) = route.upstream else { panic!("an upstream of its own") };
+    assert_eq!(upstream.nodes, [Node { host: "127.0.0.1".to_owned(), port: 1980, weight: 1 }]);
 }
 
 #[test]
@@ -34,25 +25,13 @@ fn what_is_wrong_is_named_by_its_field() {
         (json!({"uri": "/a"}), "upstream"),
         (json!({"uri": "a", "plugins": {}}), "uri"),
         (json!({"uri": "/a*b", "plugins": {}}), "uri"),
-        (
-            json!({"uri": "/a", "plugins": {}, "methods": ["GOT"]}),
-            "methods[0]",
-        ),
+        (json!({"uri": "/a", "plugins": {}, "methods": ["GOT"]}), "methods[0]"),
         (json!({"uri": "/a", "plugins": {}, "host": "a b"}), "host"),
         (json!({"uri": "/a", "plugins": {}, "status": 2}), "status"),
-        (
-            json!({"uri": "/a", "upstream": {"nodes": {"h:x": 1}}}),
-            "upstream.nodes.h:x",
-        ),
-        (
-            json!({"uri": "/a", "upstream": {"type": "chash", "nodes": {}}}),
-            "upstream.type",
-        ),
+        (json!({"uri": "/a", "upstream": {"nodes": {"h:x": 1}}}), "upstream.nodes.h:x"),
+        (json!({"uri": "/a", "upstream": {"type": "chash", "nodes": {}}}), "upstream.type"),
         (json!({"uri": "/a", "upstream_id": 0}), "upstream_id"),
-        (
-            json!({"uri": "/a", "plugins": {}, "timeout": {"connect": 0, "send": 1, "read": 1}}),
-            "timeout",
-        ),
+        (json!({"uri": "/a", "plugins": {}, "timeout": {"connect": 0, "send": 1, "read": 1}}), "timeout"),
     ];
     for (json, field) in cases {
         assert_eq!(route(&json).unwrap_err().field, field, "{json}");
@@ -71,14 +50,7 @@ fn nodes_may_be_a_list_and_have_ipv6_addresses() {
         "scheme": "https", "nodes": [{"host": "::1", "weight": 2}, {"host": "a.example", "port": 8443, "weight": 1}]
     }))
     .unwrap();
-    assert_eq!(
-        upstream.nodes[0],
-        Node {
-            host: "::1".to_owned(),
-            port: 443,
-            weight: 2
-        }
-    );
+    assert_eq!(upstream.nodes[0], Node { host: "::1".to_owned(), port: 443, weight: 2 });
     let upstream = Upstream::parse(&json!({"nodes": {"[::1]:80": 1}})).unwrap();
     assert_eq!(upstream.nodes[0].host, "::1");
 }

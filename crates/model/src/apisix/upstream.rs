@@ -53,17 +53,10 @@ impl Upstream {
                 .iter()
                 .map(|(address, weight)| keyed_node(address, *weight, fields.scheme))
                 .collect::<Result<_, _>>(),
-            Nodes::List(list) => list
-                .into_iter()
-                .map(|node| listed_node(&node, fields.scheme))
-                .collect(),
+            Nodes::List(list) => list.into_iter().map(|node| listed_node(&node, fields.scheme)).collect(),
         }
         .map_err(|error: Invalid| error.within("nodes"))?;
-        Ok(Self {
-            nodes,
-            scheme: fields.scheme,
-            timeout: fields.timeout,
-        })
+        Ok(Self { nodes, scheme: fields.scheme, timeout: fields.timeout })
     }
 }
 
@@ -86,10 +79,7 @@ fn listed_node(fields: &ListedNode, scheme: Scheme) -> Result<Node, Invalid> {
 }
 
 fn node(host: &str, port: u16, weight: u32) -> Option<Node> {
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
     (!host.is_empty() && port != 0 && host.bytes().all(allowed)).then(|| Node {
         host: host.to_owned(),
@@ -129,10 +119,7 @@ struct Fields {
 }
 
 #[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "nodes are {\"host:port\": weight} or [{\"host\", \"port\", \"weight\"}]"
-)]
+#[serde(untagged, expecting = "nodes are {\"host:port\": weight} or [{\"host\", \"port\", \"weight\"}]")]
 enum Nodes {
     Weights(BTreeMap<String, u32>),
     List(Vec<ListedNode>),

@@ -4,21 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PLACE: Place<'static> = Place {
-    table: "leases",
-    key: "tmp.1",
-    version: 3,
-};
+const PLACE: Place<'static> = Place { table: "leases", key: "tmp.1", version: 3 };
 
 #[test]
 fn what_was_sealed_opens_for_the_same_purpose_at_the_same_place() {
     let record = sealer().seal("payload", &PLACE, b"canary");
-    assert_eq!(
-        *sealer()
-            .open("payload", &PLACE, &record)
-            .expect("what was sealed"),
-        b"canary"
-    );
+    assert_eq!(*sealer().open("payload", &PLACE, &record).expect("what was sealed"), b"canary");
     assert!(!record.windows(6).any(|window| window == b"canary"));
     assert_eq!(record.len(), HEADER_BYTES + 6 + TAG_BYTES);
 }
@@ -40,9 +31,7 @@ fn a_record_with_any_bit_flipped_does_not_open() {
         for bit in 0..8 {
             let mut altered = record.clone();
             altered[at] ^= 1 << bit;
-            let error = sealer
-                .open("payload", &PLACE, &altered)
-                .expect_err("an altered record");
+            let error = sealer.open("payload", &PLACE, &altered).expect_err("an altered record");
             match at {
                 0 => assert_eq!(error, OpenError::Format),
                 1..=KEY_ID_BYTES => assert!(matches!(error, OpenError::OtherRootKey { .. })),
@@ -57,16 +46,10 @@ fn a_record_that_is_cut_or_longer_does_not_open() {
     let sealer = sealer();
     let mut record = sealer.seal("payload", &PLACE, b"");
     for length in 0..record.len() {
-        assert_eq!(
-            sealer.open("payload", &PLACE, &record[..length]).err(),
-            Some(OpenError::Format)
-        );
+        assert_eq!(sealer.open("payload", &PLACE, &record[..length]).err(), Some(OpenError::Format));
     }
     record.push(0);
-    assert_eq!(
-        sealer.open("payload", &PLACE, &record).err(),
-        Some(OpenError::Altered)
-    );
+    assert_eq!(sealer.open("payload", &PLACE, &record).err(), Some(OpenError::Altered));
 }
 
 #[test]
@@ -74,55 +57,25 @@ fn a_record_opens_at_no_other_place_and_for_no_other_purpose() {
     let sealer = sealer();
     let record = sealer.seal("payload", &PLACE, b"canary");
     let elsewhere = [
-        Place {
-            table: "items",
-            ..PLACE
-        },
-        Place {
-            key: "tmp.2",
-            ..PLACE
-        },
+        Place { table: "items", ..PLACE },
+        Place { key: "tmp.2", ..PLACE },
         Place { version: 2, ..PLACE },
         // The same bytes with the border elsewhere.
-        Place {
-            table: "leasest",
-            key: "mp.1",
-            ..PLACE
-        },
+        Place { table: "leasest", key: "mp.1", ..PLACE },
     ];
     for place in elsewhere {
-        assert_eq!(
-            sealer.open("payload", &place, &record).err(),
-            Some(OpenError::Altered),
-            "{place:?}"
-        );
+        assert_eq!(sealer.open("payload", &place, &record).err(), Some(OpenError::Altered), "{place:?}");
     }
-    assert_eq!(
-        sealer.open("payloads", &PLACE, &record).err(),
-        Some(OpenError::Altered)
-    );
+    assert_eq!(sealer.open("payloads", &PLACE, &record).err(), Some(OpenError::Altered));
 }
 
 #[test]
 fn another_root_key_is_named() {
     let record = sealer().seal("payload", &PLACE, b"canary");
     let other = Sealer::new(RootKey::from_text(&"11".repeat(32)).expect("a key"));
-    let error = other
-        .open("payload", &PLACE, &record)
-        .expect_err("a record of another key");
-    assert_eq!(
-        error,
-        OpenError::OtherRootKey {
-            sealed_with: sealer().key_id(),
-            ours: other.key_id()
-        }
-    );
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("another root key (id {})", sealer().key_id())),
-        "{error}"
-    );
+    let error = other.open("payload", &PLACE, &record).expect_err("a record of another key");
+    assert_eq!(error, OpenError::OtherRootKey { sealed_with: sealer().key_id(), ours: other.key_id() });
+    assert!(error.to_string().contains(&format!("another root key (id {})", sealer().key_id())), "{error}");
 }
 
 #[test]
@@ -133,11 +86,7 @@ fn each_purpose_has_a_key_of_its_own_and_always_the_same() {
         Sealer::new(RootKey::from_text(&"2a".repeat(32)).expect("a key")).derive("access token")
     );
     let other = Sealer::new(RootKey::from_text(&"11".repeat(32)).expect("a key"));
-    let keys = [
-        sealer.derive("access token"),
-        sealer.derive("access tokens"),
-        other.derive("access token"),
-    ];
+    let keys = [sealer.derive("access token"), sealer.derive("access tokens"), other.derive("access token")];
     assert!(keys[0] != keys[1] && keys[0] != keys[2] && keys[1] != keys[2]);
 }
 
@@ -159,12 +108,7 @@ fn a_record_of_the_past_opens() {
     let record: Vec<u8> = (0..record.len() / 2)
         .map(|at| u8::from_str_radix(&record[2 * at..2 * at + 2], 16).expect("hexadecimal"))
         .collect();
-    assert_eq!(
-        *sealer()
-            .open("payload", &PLACE, &record)
-            .expect("what was sealed"),
-        b"canary"
-    );
+    assert_eq!(*sealer().open("payload", &PLACE, &record).expect("what was sealed"), b"canary");
 }
 
 #[test]

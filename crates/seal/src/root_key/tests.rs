@@ -31,13 +31,8 @@ fn a_file_that_others_can_read_is_refused_with_what_to_do() {
     RootKey::from_file_or_create(&path).expect("a new key");
     for mode in [0o640, 0o604, 0o644, 0o620] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a new mode");
-        let message = RootKey::from_file_or_create(&path)
-            .expect_err("a refusal")
-            .to_string();
-        assert!(
-            message.contains(&format!("chmod 600 {}", path.display())),
-            "{message}"
-        );
+        let message = RootKey::from_file_or_create(&path).expect_err("a refusal").to_string();
+        assert!(message.contains(&format!("chmod 600 {}", path.display())), "{message}");
         assert!(message.contains(&format!("{mode:04o}")), "{message}");
     }
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).expect("a new mode");
@@ -47,13 +42,7 @@ fn a_file_that_others_can_read_is_refused_with_what_to_do() {
 #[test]
 fn a_file_that_holds_no_key_is_refused_and_kept() {
     let directory = tempfile::tempdir().expect("a directory");
-    for content in [
-        "",
-        "canary",
-        &"ca".repeat(31),
-        &"QUFB".repeat(12),
-        &"QUFB".repeat(500),
-    ] {
+    for content in ["", "canary", &"ca".repeat(31), &"QUFB".repeat(12), &"QUFB".repeat(500)] {
         let path = directory.path().join("root.key");
         std::fs::write(&path, content).expect("a file");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
@@ -78,10 +67,7 @@ fn processes_that_start_together_agree_on_one_key() {
                 })
             })
             .collect();
-        starts
-            .into_iter()
-            .map(|start| start.join().expect("a key"))
-            .collect()
+        starts.into_iter().map(|start| start.join().expect("a key")).collect()
     });
     assert!(keys.iter().all(|key| key == &keys[0]));
 }
@@ -105,14 +91,8 @@ fn a_key_is_read_from_either_base64_and_from_hexadecimal() {
 
 #[test]
 fn a_text_that_is_no_key_is_refused_and_not_repeated() {
-    for text in [
-        "",
-        "canary",
-        &"zz".repeat(32),
-        &"é".repeat(32),
-        &"a".repeat(65),
-        &STANDARD.encode([0; 31]),
-    ] {
+    for text in ["", "canary", &"zz".repeat(32), &"é".repeat(32), &"a".repeat(65), &STANDARD.encode([0; 31])]
+    {
         let refusal = RootKey::from_text(text).expect_err("a refusal");
         assert!(text.is_empty() || !format!("{refusal} {refusal:?}").contains(text));
     }

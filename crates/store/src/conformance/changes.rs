@@ -39,10 +39,7 @@ pub(super) async fn every_follower_is_woken(store: Arc<dyn Store>) {
     }
     let revision = commit(&store, vec![put(&at, "")]).await;
     while let Some(follower) = in_time(followers.join_next()).await {
-        assert_eq!(
-            follower.expect("a follower").expect("changes"),
-            keys(revision, &[&at])
-        );
+        assert_eq!(follower.expect("a follower").expect("changes"), keys(revision, &[&at]));
     }
 }
 
@@ -51,11 +48,7 @@ pub(super) async fn checks_alone_wake_nobody(store: Arc<dyn Store>) {
     let newest = commit(&store, vec![put(&at, "")]).await;
     let mut following = pin!(store.changes(newest));
     commit(&store, vec![check(&at, Precondition::Version(1))]).await;
-    conflict(
-        &store,
-        vec![put(&at, ""), check(&key("p", "b"), Precondition::Version(1))],
-    )
-    .await;
+    conflict(&store, vec![put(&at, ""), check(&key("p", "b"), Precondition::Version(1))]).await;
     tokio::select! {
         biased;
         early = &mut following => panic!("nothing has changed, but {early:?}"),
@@ -67,15 +60,10 @@ pub(super) async fn a_follower_that_fell_behind_is_told_so(store: Arc<dyn Store>
     let start = store.revision().await.expect("a revision");
     let mut newest = start;
     for round in 0..=crate::history::CAPACITY / 50 {
-        let writes = (0..50)
-            .map(|at| put(&key("p", &format!("{round}/{at}")), ""))
-            .collect();
+        let writes = (0..50).map(|at| put(&key("p", &format!("{round}/{at}")), "")).collect();
         newest = commit(&store, writes).await;
     }
-    assert_eq!(
-        changes(&store, start).await,
-        Changes::Forgotten { revision: newest }
-    );
+    assert_eq!(changes(&store, start).await, Changes::Forgotten { revision: newest });
     let at = key("p", "a");
     let after = commit(&store, vec![put(&at, "")]).await;
     assert_eq!(changes(&store, newest).await, keys(after, &[&at]));
@@ -83,17 +71,11 @@ pub(super) async fn a_follower_that_fell_behind_is_told_so(store: Arc<dyn Store>
 
 pub(super) async fn a_revision_that_is_yet_to_come_is_forgotten(store: Arc<dyn Store>) {
     let revision = commit(&store, vec![put(&key("p", "a"), "")]).await;
-    assert_eq!(
-        changes(&store, Revision(revision.0 + 1)).await,
-        Changes::Forgotten { revision }
-    );
+    assert_eq!(changes(&store, Revision(revision.0 + 1)).await, Changes::Forgotten { revision });
 }
 
 fn keys(revision: Revision, keys: &[&Key]) -> Changes {
-    Changes::Keys {
-        revision,
-        keys: keys.iter().copied().cloned().collect(),
-    }
+    Changes::Keys { revision, keys: keys.iter().copied().cloned().collect() }
 }
 
 async fn changes(store: &Arc<dyn Store>, since: Revision) -> Changes {
@@ -103,7 +85,5 @@ async fn changes(store: &Arc<dyn Store>, since: Revision) -> Changes {
 
 /// What must come, comes within the deadline; a test that waits for ever says nothing.
 async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future)
-        .await
-        .expect("an answer in time")
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("an answer in time")
 }

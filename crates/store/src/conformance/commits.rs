@@ -10,18 +10,12 @@ pub(super) async fn a_version_is_one_when_created_and_grows_by_one(store: Arc<dy
     for version in 1..=3 {
         commit(&store, vec![put(&at, &version.to_string())]).await;
         let entry = get(&store, &at).await.expect("what was put");
-        assert_eq!(
-            (entry.version, entry.value),
-            (version, Bytes::from(version.to_string()))
-        );
+        assert_eq!((entry.version, entry.value), (version, Bytes::from(version.to_string())));
     }
     let change = Change::Put(Bytes::new());
     commit(&store, vec![write(&at, Precondition::Version(3), change.clone())]).await;
     assert_eq!(get(&store, &at).await.map(|entry| entry.version), Some(4));
-    assert_eq!(
-        conflict(&store, vec![write(&at, Precondition::Version(3), change)]).await,
-        at
-    );
+    assert_eq!(conflict(&store, vec![write(&at, Precondition::Version(3), change)]).await, at);
 }
 
 pub(super) async fn what_was_deleted_starts_at_version_one_again(store: Arc<dyn Store>) {
@@ -38,26 +32,16 @@ pub(super) async fn a_precondition_that_fails_undoes_the_whole_commit(store: Arc
     let [kept, created, guarded] = ["kept", "created", "guarded"].map(|sort| key("p", sort));
     commit(&store, vec![put(&kept, "before")]).await;
     let before = store.revision().await.expect("a revision");
-    let writes = vec![
-        delete(&kept),
-        put(&created, "after"),
-        check(&guarded, Precondition::Version(1)),
-    ];
+    let writes = vec![delete(&kept), put(&created, "after"), check(&guarded, Precondition::Version(1))];
     assert_eq!(conflict(&store, writes).await, guarded);
-    assert_eq!(
-        get(&store, &kept).await.map(|entry| entry.value),
-        Some(Bytes::from("before"))
-    );
+    assert_eq!(get(&store, &kept).await.map(|entry| entry.value), Some(Bytes::from("before")));
     assert_eq!(get(&store, &created).await, None);
     assert_eq!(store.revision().await.expect("a revision"), before);
 }
 
 pub(super) async fn a_conflict_names_the_first_key_that_failed(store: Arc<dyn Store>) {
     let [first, second] = ["z", "a"].map(|sort| key("p", sort));
-    let writes = vec![
-        check(&first, Precondition::Version(1)),
-        check(&second, Precondition::Version(1)),
-    ];
+    let writes = vec![check(&first, Precondition::Version(1)), check(&second, Precondition::Version(1))];
     assert_eq!(conflict(&store, writes).await, first);
 }
 
@@ -70,10 +54,7 @@ pub(super) async fn absent_means_absent(store: Arc<dyn Store>) {
     commit(&store, vec![create()]).await;
     // No version is so low that it means absent.
     let absent = key("p", "b");
-    assert_eq!(
-        conflict(&store, vec![check(&absent, Precondition::Version(0))]).await,
-        absent
-    );
+    assert_eq!(conflict(&store, vec![check(&absent, Precondition::Version(0))]).await, absent);
 }
 
 pub(super) async fn a_check_guards_without_changing(store: Arc<dyn Store>) {
@@ -90,10 +71,7 @@ pub(super) async fn a_check_guards_without_changing(store: Arc<dyn Store>) {
 pub(super) async fn a_commit_of_checks_alone_returns_the_newest_revision(store: Arc<dyn Store>) {
     let at = key("p", "a");
     let newest = commit(&store, vec![put(&at, "")]).await;
-    assert_eq!(
-        commit(&store, vec![check(&at, Precondition::Version(1))]).await,
-        newest
-    );
+    assert_eq!(commit(&store, vec![check(&at, Precondition::Version(1))]).await, newest);
     assert_eq!(commit(&store, vec![]).await, newest);
     assert_eq!(store.revision().await.expect("a revision"), newest);
 }
@@ -101,12 +79,7 @@ pub(super) async fn a_commit_of_checks_alone_returns_the_newest_revision(store: 
 pub(super) async fn each_commit_that_writes_has_a_later_revision(store: Arc<dyn Store>) {
     let [a, b] = ["a", "b"].map(|sort| key("p", sort));
     let mut last = store.revision().await.expect("a revision");
-    for writes in [
-        vec![put(&a, ""), put(&b, "")],
-        vec![put(&a, "")],
-        vec![delete(&a)],
-        vec![delete(&a)],
-    ] {
+    for writes in [vec![put(&a, ""), put(&b, "")], vec![put(&a, "")], vec![delete(&a)], vec![delete(&a)]] {
         let revision = commit(&store, writes).await;
         assert!(revision > last);
         assert_eq!(store.revision().await.expect("a revision"), revision);
@@ -115,31 +88,18 @@ pub(super) async fn each_commit_that_writes_has_a_later_revision(store: Arc<dyn 
 }
 
 pub(super) async fn a_commit_takes_fifty_writes_and_not_one_more(store: Arc<dyn Store>) {
-    let mut writes: Vec<Write> = (0..=MAX_WRITES)
-        .map(|at| put(&key("p", &at.to_string()), ""))
-        .collect();
+    let mut writes: Vec<Write> = (0..=MAX_WRITES).map(|at| put(&key("p", &at.to_string()), "")).collect();
     let refused = store.commit(writes.clone()).await;
-    assert!(matches!(
-        refused,
-        Err(CommitError::Store(StoreError::Unacceptable(_)))
-    ));
+    assert!(matches!(refused, Err(CommitError::Store(StoreError::Unacceptable(_)))));
     writes.truncate(MAX_WRITES);
     commit(&store, writes).await;
-    assert_eq!(
-        store.list("p", EVERYTHING, 100).await.expect("a list").len(),
-        MAX_WRITES
-    );
+    assert_eq!(store.list("p", EVERYTHING, 100).await.expect("a list").len(), MAX_WRITES);
 }
 
 pub(super) async fn a_commit_writes_each_key_once(store: Arc<dyn Store>) {
     let at = key("p", "a");
-    let refused = store
-        .commit(vec![put(&at, "1"), check(&at, Precondition::Any)])
-        .await;
-    assert!(matches!(
-        refused,
-        Err(CommitError::Store(StoreError::Unacceptable(_)))
-    ));
+    let refused = store.commit(vec![put(&at, "1"), check(&at, Precondition::Any)]).await;
+    assert!(matches!(refused, Err(CommitError::Store(StoreError::Unacceptable(_)))));
     assert_eq!(get(&store, &at).await, None);
 }
 
@@ -169,15 +129,9 @@ pub(super) async fn no_increment_is_lost_between_sixty_four_tasks(store: Arc<dyn
 async fn increment(store: &Arc<dyn Store>, counter: &Key) {
     loop {
         let entry = get(store, counter).await.expect("the counter");
-        let count: u64 = std::str::from_utf8(&entry.value)
-            .expect("digits")
-            .parse()
-            .expect("a number");
+        let count: u64 = std::str::from_utf8(&entry.value).expect("digits").parse().expect("a number");
         let change = Change::Put(Bytes::from((count + 1).to_string()));
-        match store
-            .commit(vec![write(counter, Precondition::Version(entry.version), change)])
-            .await
-        {
+        match store.commit(vec![write(counter, Precondition::Version(entry.version), change)]).await {
             Ok(_) => return,
             Err(CommitError::Conflict { .. }) => {}
             Err(CommitError::Store(error)) => panic!("{error}"),
@@ -192,10 +146,7 @@ pub(super) async fn commits_asked_for_together_are_judged_one_after_the_other(st
         let (store, at) = (Arc::clone(&store), at.clone());
         tasks.spawn(async move {
             let claim = Change::Put(Bytes::from(claimant.to_string()));
-            store
-                .commit(vec![write(&at, Precondition::Absent, claim)])
-                .await
-                .map(|_| claimant)
+            store.commit(vec![write(&at, Precondition::Absent, claim)]).await.map(|_| claimant)
         });
     }
     let mut winners = Vec::new();
@@ -207,10 +158,7 @@ pub(super) async fn commits_asked_for_together_are_judged_one_after_the_other(st
         }
     }
     assert_eq!(winners.len(), 1);
-    assert_eq!(
-        get(&store, &at).await.map(|entry| entry.value),
-        Some(Bytes::from(winners[0].to_string()))
-    );
+    assert_eq!(get(&store, &at).await.map(|entry| entry.value), Some(Bytes::from(winners[0].to_string())));
 }
 
 pub(super) async fn what_was_asked_for_is_done_though_nobody_waits(store: Arc<dyn Store>) {
@@ -222,8 +170,5 @@ pub(super) async fn what_was_asked_for_is_done_though_nobody_waits(store: Arc<dy
     }
     // Commits are done in the order in which they were asked for.
     commit(&store, vec![put(&key("p", "b"), "")]).await;
-    assert_eq!(
-        get(&store, &at).await.map(|entry| entry.value),
-        Some(Bytes::from("asked"))
-    );
+    assert_eq!(get(&store, &at).await.map(|entry| entry.value), Some(Bytes::from("asked")));
 }

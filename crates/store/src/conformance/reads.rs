@@ -27,35 +27,16 @@ pub(super) async fn a_list_keeps_to_its_range(store: Arc<dyn Store>) {
     }
     let [a, b, e] = ["a", "b", "é"].map(str::to_owned);
     let ranges = [
-        (
-            (Bound::Included(a.clone()), Bound::Included(b.clone())),
-            vec!["a", "ab", "b"],
-        ),
-        (
-            (Bound::Included(a.clone()), Bound::Excluded(b.clone())),
-            vec!["a", "ab"],
-        ),
-        (
-            (Bound::Excluded(a.clone()), Bound::Included(b.clone())),
-            vec!["ab", "b"],
-        ),
+        ((Bound::Included(a.clone()), Bound::Included(b.clone())), vec!["a", "ab", "b"]),
+        ((Bound::Included(a.clone()), Bound::Excluded(b.clone())), vec!["a", "ab"]),
+        ((Bound::Excluded(a.clone()), Bound::Included(b.clone())), vec!["ab", "b"]),
         ((Bound::Excluded(b.clone()), Bound::Unbounded), vec!["é", "éé"]),
         ((Bound::Unbounded, Bound::Excluded(e)), vec!["a", "ab", "b"]),
-        (
-            (
-                Bound::Included("aa".to_owned()),
-                Bound::Included("aaa".to_owned()),
-            ),
-            vec![],
-        ),
+        ((Bound::Included("aa".to_owned()), Bound::Included("aaa".to_owned())), vec![]),
         ((Bound::Included(b.clone()), Bound::Included(b)), vec!["b"]),
     ];
     for (range, expected) in ranges {
-        assert_eq!(
-            sorts(&store, "p", range.clone(), 100).await,
-            expected,
-            "{range:?}"
-        );
+        assert_eq!(sorts(&store, "p", range.clone(), 100).await, expected, "{range:?}");
     }
 }
 
@@ -69,14 +50,7 @@ pub(super) async fn a_list_stops_at_its_limit(store: Arc<dyn Store>) {
 
 pub(super) async fn a_list_never_leaves_its_partition(store: Arc<dyn Store>) {
     for partition in ["", "a", "a\u{1}", "ab", "a/b", "é"] {
-        commit(
-            &store,
-            vec![
-                put(&key(partition, "x"), partition),
-                put(&key(partition, "🔒"), ""),
-            ],
-        )
-        .await;
+        commit(&store, vec![put(&key(partition, "x"), partition), put(&key(partition, "🔒"), "")]).await;
     }
     for partition in ["", "a", "a\u{1}", "ab", "a/b", "é"] {
         let listed = store.list(partition, EVERYTHING, 100).await.expect("a list");
@@ -100,20 +74,13 @@ pub(super) async fn a_range_that_ends_before_it_starts_has_nothing(store: Arc<dy
         (Bound::Excluded(b.clone()), Bound::Included(b)),
     ];
     for range in ranges {
-        assert_eq!(
-            sorts(&store, "p", range.clone(), 100).await,
-            [] as [&str; 0],
-            "{range:?}"
-        );
+        assert_eq!(sorts(&store, "p", range.clone(), 100).await, [] as [&str; 0], "{range:?}");
     }
 }
 
 pub(super) async fn an_empty_sort_key_is_a_key_like_any_other(store: Arc<dyn Store>) {
     commit(&store, vec![put(&key("p", ""), "value")]).await;
-    assert_eq!(
-        get(&store, &key("p", "")).await.map(|entry| entry.value),
-        Some(Bytes::from("value"))
-    );
+    assert_eq!(get(&store, &key("p", "")).await.map(|entry| entry.value), Some(Bytes::from("value")));
     commit(&store, vec![delete(&key("p", ""))]).await;
     assert_eq!(get(&store, &key("p", "")).await, None);
 }
@@ -123,20 +90,11 @@ pub(super) async fn a_key_that_no_engine_holds_is_refused(store: Arc<dyn Store>)
     commit(&store, vec![put(&key("a", "b\0c"), "")]).await;
     let long = "k".repeat(MAX_KEY_BYTES + 1);
     for refused in [key("a\0b", "c"), key(&long, "a"), key("a", &long)] {
-        assert!(matches!(
-            store.get(&refused).await,
-            Err(StoreError::Unacceptable(_))
-        ));
+        assert!(matches!(store.get(&refused).await, Err(StoreError::Unacceptable(_))));
         let writing = store.commit(vec![put(&refused, "")]).await;
-        assert!(matches!(
-            writing,
-            Err(CommitError::Store(StoreError::Unacceptable(_)))
-        ));
+        assert!(matches!(writing, Err(CommitError::Store(StoreError::Unacceptable(_)))));
     }
-    assert!(matches!(
-        store.list("a\0b", EVERYTHING, 1).await,
-        Err(StoreError::Unacceptable(_))
-    ));
+    assert!(matches!(store.list("a\0b", EVERYTHING, 1).await, Err(StoreError::Unacceptable(_))));
     commit(&store, vec![put(&key(&long[1..], &long[1..]), "")]).await;
 }
 
@@ -152,19 +110,12 @@ pub(super) async fn readers_see_each_commit_whole(store: Arc<dyn Store>) {
                 let entries = store.list("p", EVERYTHING, 100).await.expect("a list");
                 let version = entries[0].version;
                 assert_eq!(entries.len(), 20);
-                assert!(
-                    entries.iter().all(|entry| entry.version == version),
-                    "half a commit: {entries:?}"
-                );
+                assert!(entries.iter().all(|entry| entry.version == version), "half a commit: {entries:?}");
             }
         });
     }
     for round in 1..100 {
-        commit(
-            &store,
-            keys.iter().map(|key| put(key, &round.to_string())).collect(),
-        )
-        .await;
+        commit(&store, keys.iter().map(|key| put(key, &round.to_string())).collect()).await;
     }
     writing.store(false, Ordering::Relaxed);
     while let Some(reader) = readers.join_next().await {

@@ -24,10 +24,7 @@ pub(super) fn key(key: &Key) -> Vec<u8> {
 pub(super) fn decode_key(partition: &str, stored: &[u8]) -> Result<Key, StoreError> {
     let sort = stored.get(partition.len() + 1..).ok_or_else(damaged)?;
     let sort = String::from_utf8(sort.to_vec()).map_err(|_| damaged())?;
-    Ok(Key {
-        partition: partition.to_owned(),
-        sort,
-    })
+    Ok(Key { partition: partition.to_owned(), sort })
 }
 
 /// The engine's range for `range` of sort keys in `partition`, closed on both sides so that it stays there.
@@ -61,19 +58,12 @@ pub(super) fn value(version: u64, bytes: &[u8]) -> Vec<u8> {
 /// The entry at `key` that the engine holds as `stored`. Copied, so that it keeps no block of a file in memory.
 pub(super) fn entry(key: Key, stored: &[u8]) -> Result<Entry, StoreError> {
     let version = version(stored)?;
-    Ok(Entry {
-        key,
-        value: Bytes::copy_from_slice(&stored[VERSION_BYTES..]),
-        version,
-    })
+    Ok(Entry { key, value: Bytes::copy_from_slice(&stored[VERSION_BYTES..]), version })
 }
 
 /// The version in front of `stored`.
 pub(super) fn version(stored: &[u8]) -> Result<u64, StoreError> {
-    stored
-        .first_chunk()
-        .map(|version| u64::from_be_bytes(*version))
-        .ok_or_else(damaged)
+    stored.first_chunk().map(|version| u64::from_be_bytes(*version)).ok_or_else(damaged)
 }
 
 fn join(partition: &str, sort: &str) -> Vec<u8> {

@@ -13,10 +13,7 @@ const EVERYTHING: (Bound<String>, Bound<String>) = (Bound::Unbounded, Bound::Unb
 async fn what_was_committed_is_there_after_a_restart() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = LocalStore::open(directory.path()).expect("a store");
-    store
-        .commit(vec![put("p", "a", "1"), put("p", "gone", "")])
-        .await
-        .expect("a commit");
+    store.commit(vec![put("p", "a", "1"), put("p", "gone", "")]).await.expect("a commit");
     store.commit(vec![put("p", "a", "2")]).await.expect("a commit");
     let last = store.commit(vec![delete("p", "gone")]).await.expect("a commit");
     let before = store.list("p", EVERYTHING, 10).await.expect("a list");
@@ -25,10 +22,7 @@ async fn what_was_committed_is_there_after_a_restart() {
     let store = LocalStore::open(directory.path()).expect("the same store");
     let after = store.list("p", EVERYTHING, 10).await.expect("a list");
     assert_eq!(after, before);
-    assert_eq!(
-        (after.len(), after[0].version, &after[0].value[..]),
-        (1, 2, &b"2"[..])
-    );
+    assert_eq!((after.len(), after[0].version, &after[0].value[..]), (1, 2, &b"2"[..]));
     assert_eq!(store.revision().await.expect("a revision"), last);
     assert!(store.commit(vec![put("p", "b", "")]).await.expect("a commit") > last);
 }
@@ -42,10 +36,7 @@ async fn a_follower_from_before_a_restart_is_told_to_read_again() {
     drop(store);
 
     let store = LocalStore::open(directory.path()).expect("the same store");
-    assert_eq!(
-        store.changes(old).await.expect("changes"),
-        Changes::Forgotten { revision }
-    );
+    assert_eq!(store.changes(old).await.expect("changes"), Changes::Forgotten { revision });
 }
 
 /// What a killed process leaves behind is what its files hold at that moment.
@@ -54,23 +45,14 @@ async fn what_was_answered_is_in_the_files_while_the_store_still_runs() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = LocalStore::open(directory.path()).expect("a store");
     for round in 0..20 {
-        store
-            .commit(vec![put("p", &round.to_string(), "value")])
-            .await
-            .expect("a commit");
+        store.commit(vec![put("p", &round.to_string(), "value")]).await.expect("a commit");
     }
     let left_behind = tempfile::tempdir().expect("a directory");
     copy(directory.path(), left_behind.path());
 
     let survivor = LocalStore::open(left_behind.path()).expect("a store");
-    assert_eq!(
-        survivor.list("p", EVERYTHING, 100).await.expect("a list").len(),
-        20
-    );
-    assert_eq!(
-        survivor.revision().await.expect("a revision"),
-        store.revision().await.expect("a revision")
-    );
+    assert_eq!(survivor.list("p", EVERYTHING, 100).await.expect("a list").len(), 20);
+    assert_eq!(survivor.revision().await.expect("a revision"), store.revision().await.expect("a revision"));
 }
 
 #[test]
@@ -80,10 +62,7 @@ fn a_directory_in_use_is_refused_by_name() {
     let refusal = LocalStore::open(directory.path()).err().expect("a refusal");
     assert!(matches!(refusal, OpenError::InUse { .. }));
     let message = refusal.to_string();
-    assert!(
-        message.contains(&directory.path().display().to_string()),
-        "{message}"
-    );
+    assert!(message.contains(&directory.path().display().to_string()), "{message}");
     assert!(message.contains("in use by another process"), "{message}");
 }
 
@@ -91,10 +70,7 @@ fn a_directory_in_use_is_refused_by_name() {
 fn a_path_that_is_no_directory_is_refused_by_name() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let refusal = LocalStore::open(file.path()).err().expect("a refusal");
-    assert!(
-        refusal.to_string().contains(&file.path().display().to_string()),
-        "{refusal}"
-    );
+    assert!(refusal.to_string().contains(&file.path().display().to_string()), "{refusal}");
 }
 
 #[tokio::test]
@@ -119,20 +95,11 @@ async fn a_closed_store_finishes_what_was_asked_and_lets_the_directory_go() {
         }
     }
     assert!(matches!(watched.changes(start).await, Err(StoreError::Closed)));
-    assert!(matches!(
-        watched.get(&at("p", "0")).await,
-        Err(StoreError::Closed)
-    ));
-    assert!(matches!(
-        watched.commit(vec![]).await,
-        Err(CommitError::Store(StoreError::Closed))
-    ));
+    assert!(matches!(watched.get(&at("p", "0")).await, Err(StoreError::Closed)));
+    assert!(matches!(watched.commit(vec![]).await, Err(CommitError::Store(StoreError::Closed))));
 
     let reopened = LocalStore::open(directory.path()).expect("the directory, though the closed store lives");
-    assert_eq!(
-        reopened.list("p", EVERYTHING, 100).await.expect("a list").len(),
-        done
-    );
+    assert_eq!(reopened.list("p", EVERYTHING, 100).await.expect("a list").len(), done);
     assert_eq!(done, 32);
 }
 
@@ -169,14 +136,8 @@ async fn compare(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
             }
             Step::List(partition, range, limit) => {
-                let expected = model
-                    .list(&partition, range.clone(), limit)
-                    .await
-                    .expect("a list");
-                prop_assert_eq!(
-                    store.list(&partition, range, limit).await.expect("a list"),
-                    expected
-                );
+                let expected = model.list(&partition, range.clone(), limit).await.expect("a list");
+                prop_assert_eq!(store.list(&partition, range, limit).await.expect("a list"), expected);
             }
             Step::Reopen => {
                 drop(store);
@@ -237,27 +198,16 @@ fn sort() -> impl Strategy<Value = String> {
 }
 
 fn at(partition: &str, sort: &str) -> Key {
-    Key {
-        partition: partition.to_owned(),
-        sort: sort.to_owned(),
-    }
+    Key { partition: partition.to_owned(), sort: sort.to_owned() }
 }
 
 fn put(partition: &str, sort: &str, value: &str) -> Write {
     let change = Change::Put(Bytes::copy_from_slice(value.as_bytes()));
-    Write {
-        key: at(partition, sort),
-        precondition: Precondition::Any,
-        change,
-    }
+    Write { key: at(partition, sort), precondition: Precondition::Any, change }
 }
 
 fn delete(partition: &str, sort: &str) -> Write {
-    Write {
-        key: at(partition, sort),
-        precondition: Precondition::Any,
-        change: Change::Delete,
-    }
+    Write { key: at(partition, sort), precondition: Precondition::Any, change: Change::Delete }
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -90,21 +90,13 @@ impl Writer {
 
 impl<'tables> Group<'tables> {
     fn after(revision: Revision, tables: &'tables Tables) -> Self {
-        Self {
-            tables,
-            revision,
-            staged: HashMap::new(),
-            written: Vec::new(),
-        }
+        Self { tables, revision, staged: HashMap::new(), written: Vec::new() }
     }
 
     /// Takes one commit into the group, whole or not at all.
     fn stage(&mut self, writes: Vec<Write>) -> Result<Revision, CommitError> {
         let mut versions = Vec::with_capacity(writes.len());
-        for Write {
-            key, precondition, ..
-        } in &writes
-        {
+        for Write { key, precondition, .. } in &writes {
             let encoded = encoding::key(key);
             let version = self.version(&encoded)?;
             if !precondition.holds(version) {
