@@ -1,0 +1,75 @@
+# What people and CI run. `make help` lists it.
+#
+# `make test` fetches what the tests need beyond Rust, a C compiler and Python 3, and keeps it under target/:
+# a Python virtual environment with moto, and cargo-deny where the machine has none. The second run fetches nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+REQUIREMENTS := crates/testkit/peers/requirements.txt
+TEST_VENV := target/test-venv
+TEST_VENV_STAMP := $(TEST_VENV)/.installed
+
+TOOLS := $(CURDIR)/target/tools
+CARGO_DENY_VERSION := 0.20.2
+
+# Tools that were installed under target/ come last: a machine's own copy is taken first.
+export PATH := $(PATH):$(TOOLS)/bin
+
+.PHONY: help
+help: ## Lists what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: test
+test: peers format lint dependencies unit ## Everything that CI checks: format, lints, dependencies, tests
+
+.PHONY: peers
+peers: $(TEST_VENV_STAMP) ## Fetches the systems that tests talk to (moto)
+
+# An environment that broke half way has no stamp, and is made anew.
+$(TEST_VENV_STAMP): $(REQUIREMENTS)
+	@echo "== Python environment for the tests (once, about half a minute)"
+	rm -rf $(TEST_VENV)
+	mkdir -p $(dir $(TEST_VENV))
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	touch $@
+
+.PHONY: format
+format: ## Checks the layout of the code
+	$(CARGO) fmt --all --check
+
+.PHONY: lint
+lint: ## Clippy over everything, warnings refused
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# Advisories need a database from outside, so they are looked at by hand: `cargo deny check advisories`.
+.PHONY: dependencies
+dependencies: cargo-deny ## Checks licences, banned crates and sources (deny.toml)
+	$(CARGO) deny --locked check licenses bans sources
+
+.PHONY: cargo-deny
+cargo-deny:
+	@$(CARGO) deny --version >/dev/null 2>&1 || { \
+		echo "== cargo-deny (once, a few minutes)"; \
+		$(CARGO) install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(TOOLS); }
+
+# Documentation tests go first: the last lines that a run prints then tell how the tests went.
+.PHONY: unit
+unit: peers ## Every test
+	$(CARGO) test --doc --workspace --locked
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		$(CARGO) nextest run --workspace --locked; \
+	else \
+		$(CARGO) build --workspace --locked --examples; \
+		$(CARGO) test --workspace --locked --lib --bins --tests; \
+	fi
+
+.PHONY: bench
+bench: ## Counts the instructions of a proxied GET
+	bench/instructions.sh

@@ -1,0 +1,31 @@
+//! For tests: real peers started and stopped, doubles where there is no real one, canary secrets.
+//!
+//! It knows nothing of Gateward: what it starts are processes, what it speaks is HTTP. Everything blocks, so that any
+//! test can call it, and everything that waits has a deadline. What goes wrong ends the test with a message that
+//! says what was waited for and what came in its place; only what a test may want to judge for itself is a `Result`.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod workspace;
+
+mod canary;
+mod deadline;
+mod function_endpoint;
+mod moto;
+mod process;
+mod runtime_api;
+
+pub use canary::{Canary, Leak};
+pub use deadline::{Deadline, eventually};
+pub use function_endpoint::FunctionEndpoint;
+pub use moto::Moto;
+pub use process::{Line, Process, Stream};
+pub use runtime_api::RuntimeApi;
+
+use std::net::{Ipv4Addr, TcpListener};
+
+/// A loopback port that was free a moment ago, for a program that cannot be told to choose one itself.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    listener.local_addr().expect("a listener has an address").port()
+}
