@@ -1,0 +1,36 @@
+use super::*;
+
+/// A body in three pieces.
+fn pieces() -> Body {
+    let pieces =
+        ["one", "two", "three"].map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from(piece))));
+    Body::boxed(http_body_util::StreamBody::new(futures_util::stream::iter(pieces)))
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_body_is_collected_up_to_its_limit_and_no_further() {
+    assert_eq!(pieces().collect(11).await.unwrap(), "onetwothree");
+    assert!(matches!(pieces().collect(10).await, Err(CollectError::TooLarge { limit: 10 })));
+    assert_eq!(Body::full("bytes").collect(5).await.unwrap(), "bytes");
+    assert!(matches!(Body::full("bytes").collect(4).await, Err(CollectError::TooLarge { limit: 4 })));
+    assert_eq!(Body::empty().collect(0).await.unwrap(), "");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_body_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let pieces = [Ok(Frame::data(Bytes::from("half"))), Err(std::io::Error::other("gone"))];
+    let body = Body::boxed(http_body_util::StreamBody::new(futures_util::stream::iter(pieces)));
+    assert!(matches!(body.collect(100).await, Err(CollectError::Broken(BodyError::Source(_)))));
+}
+
+#[test]
+fn what_is_in_a_body_is_not_printed() {
+    assert!(!format!("{:?}", Body::full("canary")).contains("canary"));
+}
+
+#[test]
+fn a_body_says_how_long_it_is() {
+    assert_eq!(Body::empty().size_hint().exact(), Some(0));
+    assert!(Body::empty().is_end_stream() && Body::full("").is_end_stream());
+    assert_eq!(Body::full("bytes").size_hint().exact(), Some(5));
+}

@@ -1,0 +1,176 @@
+//! Calls from the control runtime: whole requests, whole answers, one limit on the time of all of it.
+//!
+//! Vaults and producers are called rarely and from any thread, so the connections are kept behind a lock, and a few
+//! of them are enough.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use crate::{BodyError, Connector, FetchError, Peer};
+
+/// What one call may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long all of it may take, from the name to the end of the answer.
+    pub timeout: Duration,
+    /// How many bytes the answer's body may have.
+    pub max_body: usize,
+    /// Whether the peer's certificate must be one that we trust.
+    pub verify: bool,
+}
+
+/// Calls from the control runtime. Cheap to clone, and may be sent between threads. Follows no redirects.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    connector: Arc<Connector>,
+    idle: Mutex<HashMap<Peer, Vec<Kept>>>,
+}
+
+/// A connection that waits for work.
+#[derive(Debug)]
+struct Kept {
+    sender: SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+impl Client {
+    /// A client that opens its connections with `connector`.
+    pub fn new(connector: Arc<Connector>) -> Self {
+        Self(Arc::new(Shared { connector, idle: Mutex::default() }))
+    }
+
+    /// Sends `request`, whose URI is absolute, and returns the whole answer. The Host header is made from the URI
+    /// unless there is one.
+    pub async fn fetch(
+        &self,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let peer = Peer::of(request.uri(), limits.verify).ok_or(FetchError::Address)?;
+        let request = addressed_to(&peer, request)?;
+        tokio::time::timeout(limits.timeout, self.exchange(&peer, request, limits.max_body))
+            .await
+            .map_err(|_elapsed| FetchError::ReadTimeout)?
+    }
+
+    async fn exchange(
+        &self,
+        peer: &Peer,
+        mut request: Request<Full<Bytes>>,
+        max_body: usize,
+    ) -> Result<Response<Bytes>, FetchError> {
+        if let Some(mut sender) = self.take(peer) {
+            let twice = request.method().is_idempotent().then(|| request.clone());
+            match sender.try_send_request(request).await {
+                Ok(response) => return self.finish(peer, sender, response, max_body).await,
+                Err(mut failed) => {
+                    let unsent = failed.take_message();
+                    let error = FetchError::unanswered(failed.into_error());
+                    let died = matches!(error, FetchError::Closed(_));
+                    match unsent.or(twice.filter(|_| died)) {
+                        Some(again) => request = again,
+                        None => return Err(error),
+                    }
+                }
+            }
+        }
+        let mut sender = self.open(peer).await?;
+        let response = sender.send_request(request).await.map_err(FetchError::unanswered)?;
+        self.finish(peer, sender, response, max_body).await
+    }
+
+    async fn open(&self, peer: &Peer) -> Result<SendRequest<Full<Bytes>>, FetchError> {
+        let stream = self.0.connector.connect(peer).await?;
+        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(FetchError::unanswered)?;
+        tokio::runtime::Handle::current().spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "a connection to a peer ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    async fn finish(
+        &self,
+        peer: &Peer,
+        sender: SendRequest<Full<Bytes>>,
+        response: Response<hyper::body::Incoming>,
+        limit: usize,
+    ) -> Result<Response<Bytes>, FetchError> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(FetchError::Switched);
+        }
+        let (head, body) = response.into_parts();
+        let collected = Limited::new(body, limit).collect().await.map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                return FetchError::TooLarge { limit };
+            }
+            match error.downcast::<hyper::Error>() {
+                Ok(error) => FetchError::AnswerBody(BodyError::Broken(*error)),
+                Err(error) => FetchError::AnswerBody(BodyError::Source(error)),
+            }
+        })?;
+        self.put(peer, sender);
+        Ok(Response::from_parts(head, collected.to_bytes()))
+    }
+
+    fn take(&self, peer: &Peer) -> Option<SendRequest<Full<Bytes>>> {
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle.get_mut(peer)?;
+        let now = Instant::now();
+        while let Some(Kept { sender, since }) = kept.pop() {
+            if now.saturating_duration_since(since) < KEPT_FOR && sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    fn put(&self, peer: &Peer, sender: SendRequest<Full<Bytes>>) {
+        let now = Instant::now();
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|_, kept| {
+            kept.retain(|one| !one.sender.is_closed() && now.saturating_duration_since(one.since) < KEPT_FOR);
+            !kept.is_empty()
+        });
+        let kept = idle.entry(peer.clone()).or_default();
+        if kept.len() < KEPT_PER_PEER && !sender.is_closed() {
+            kept.push(Kept { sender, since: now });
+        }
+    }
+}
+
+/// `request` as it goes over a connection to `peer`: an origin-form URI and a Host.
+fn addressed_to(peer: &Peer, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, FetchError> {
+    let (mut head, body) = request.into_parts();
+    if !head.headers.contains_key(HOST) {
+        let host = HeaderValue::try_from(peer.authority()).map_err(|_invalid| FetchError::Address)?;
+        head.headers.insert(HOST, host);
+    }
+    let target = head.uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    head.uri = Uri::from(target);
+    head.version = Version::HTTP_11;
+    Ok(Request::from_parts(head, Full::new(body)))
+}
+
+/// How long a connection is kept without work.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+
+/// How many connections to one peer are kept without work.
+const KEPT_PER_PEER: usize = 8;
+
+#[cfg(test)]
+mod tests;

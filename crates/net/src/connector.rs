@@ -1,0 +1,117 @@
+//! The one way out: a name to addresses, addresses past the filter, a connection, TLS.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use gateward_model::apisix::Scheme;
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio_rustls::TlsConnector;
+
+use crate::address::AddressFilter;
+use crate::tls::TlsSettings;
+use crate::{FetchError, Peer, Stream, TrustError};
+
+/// What a [`Connector`] must know.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectorSettings {
+    /// Listeners that nobody may call through the gateway: its own control plane, the Lambda Runtime API. One on the
+    /// unspecified address forbids its port on every address of this machine.
+    pub forbidden: Vec<SocketAddr>,
+    /// Certificates (PEM) to trust besides the compiled-in roots.
+    pub extra_ca: Option<Vec<u8>>,
+}
+
+/// Opens connections. Shared by every thread; knows nothing of HTTP.
+#[derive(Debug)]
+pub struct Connector {
+    filter: AddressFilter,
+    tls: TlsSettings,
+}
+
+impl Connector {
+    /// A connector with `settings`.
+    pub fn new(settings: ConnectorSettings) -> Result<Self, TrustError> {
+        let ConnectorSettings { forbidden, extra_ca } = settings;
+        Ok(Self { filter: AddressFilter::new(&forbidden), tls: TlsSettings::new(extra_ca.as_deref())? })
+    }
+
+    /// Connects to `peer`. Takes as long as it takes: the caller holds the clock.
+    pub async fn connect(&self, peer: &Peer) -> Result<Stream, FetchError> {
+        let addresses = resolve(peer).await?;
+        // One bad address condemns the name: whoever answers with a metadata address means no good with the others.
+        if addresses.iter().any(|address| self.filter.forbids(*address)) {
+            return Err(FetchError::Forbidden);
+        }
+        let tcp = first_to_connect(&addresses).await.map_err(FetchError::Connect)?;
+        let (local, remote) =
+            (tcp.local_addr().map_err(FetchError::Connect)?, tcp.peer_addr().map_err(FetchError::Connect)?);
+        if self.filter.forbids_connection(local, remote) {
+            return Err(FetchError::Forbidden);
+        }
+        // Requests are written whole; to wait for more would only delay them.
+        tcp.set_nodelay(true).map_err(FetchError::Connect)?;
+        match peer.scheme {
+            Scheme::Http => Ok(Stream::plain(tcp)),
+            Scheme::Https => self.encrypt(peer, tcp).await,
+        }
+    }
+
+    async fn encrypt(&self, peer: &Peer, tcp: TcpStream) -> Result<Stream, FetchError> {
+        let name = ServerName::try_from(peer.host.to_string())
+            .map_err(|error| FetchError::Tls(std::io::Error::other(error)))?;
+        let settings = if peer.verify { &self.tls.verifying } else { &self.tls.trusting };
+        let tls = TlsConnector::from(Arc::clone(settings)).connect(name, tcp).await;
+        tls.map(Stream::tls).map_err(FetchError::Tls)
+    }
+}
+
+async fn resolve(peer: &Peer) -> Result<Vec<SocketAddr>, FetchError> {
+    if let Ok(ip) = peer.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, peer.port)]);
+    }
+    let addresses: Vec<_> =
+        lookup_host((&*peer.host, peer.port)).await.map_err(FetchError::Resolve)?.collect();
+    if addresses.is_empty() {
+        return Err(FetchError::Resolve(std::io::Error::other("the name has no address")));
+    }
+    Ok(addresses)
+}
+
+/// Tries the addresses in their order, the next one when the last has failed or has kept us waiting for long, and
+/// keeps the connection that stands first (RFC 8305 in small): one dead address costs a moment, not the whole timeout.
+async fn first_to_connect(addresses: &[SocketAddr]) -> std::io::Result<TcpStream> {
+    let mut waiting = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut last_error = std::io::Error::other("there is no address to connect to");
+    loop {
+        match waiting.next() {
+            Some(address) => attempts.push(TcpStream::connect(*address)),
+            None if attempts.is_empty() => return Err(last_error),
+            None => {}
+        }
+        let patience = async {
+            if waiting.len() == 0 {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(PATIENCE).await;
+        };
+        tokio::select! {
+            attempt = attempts.next() => match attempt {
+                Some(Ok(tcp)) => return Ok(tcp),
+                Some(Err(error)) => last_error = error,
+                None => {}
+            },
+            () = patience => {}
+        }
+    }
+}
+
+/// How long an address may stay silent before the next one is tried beside it.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Headers that concern one connection only, and so end where that connection ends.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName};
+
+/// Removes what concerns only the connection that a message came by, and what its `Connection` header says does.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Most messages have none of it, and one look at each name is cheaper than ten searches.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(&name.as_str())) {
+        return;
+    }
+    // A length beside a transfer coding means nothing, and the next server may think it does.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
+    let listed: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        // What the message itself cannot do without is not the connection's, whoever says so.
+        .filter(|name| name != HOST && name != CONTENT_LENGTH)
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// `Expect` is among them because it is answered by whoever reads the body, which the gateway does.
+const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left_of(headers: &[(&str, &str)]) -> Vec<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        remove_hop_by_hop(&mut map);
+        let mut left: Vec<String> = map.keys().map(ToString::to_string).collect();
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn what_concerns_one_connection_goes_and_the_rest_stays() {
+        let headers = HOP_BY_HOP.map(|name| (name, "x"));
+        assert!(left_of(&headers).is_empty());
+        assert_eq!(left_of(&[("accept", "x"), ("te", "trailers"), ("cookie", "a")]), ["accept", "cookie"]);
+    }
+
+    #[test]
+    fn what_the_connection_header_lists_goes_but_never_host_or_length() {
+        let headers = [
+            ("connection", "close, X-One ,, host"),
+            ("connection", "x-two, content-length"),
+            ("host", "h"),
+            ("content-length", "1"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+        ];
+        assert_eq!(left_of(&headers), ["content-length", "host", "x-three"]);
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_goes_with_it() {
+        assert!(left_of(&[("transfer-encoding", "chunked"), ("content-length", "3")]).is_empty());
+    }
+}

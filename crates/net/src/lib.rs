@@ -1,0 +1,29 @@
+//! What touches the network: bodies, the one connector, and the two ways to call somebody.
+//!
+//! A data thread calls through its [`Pool`], which is cheap and stays on that thread. The control runtime calls
+//! through a [`Client`], which may be sent between threads and answers with whole bodies. Both reach the world
+//! through one [`Connector`], so there is one place that decides whom the gateway may call and whom it trusts.
+
+mod address;
+mod body;
+mod client;
+mod connector;
+mod fetch_error;
+mod hop_by_hop;
+mod peer;
+mod pool;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod tls;
+
+pub use body::{Body, BodyError, CollectError};
+pub use client::{Client, Limits};
+pub use connector::{Connector, ConnectorSettings};
+pub use fetch_error::FetchError;
+pub use gateward_model::apisix::Scheme;
+pub use hop_by_hop::remove_hop_by_hop;
+pub use peer::{Conn, Peer};
+pub use pool::{Pool, PoolSettings, Timeouts, Unreached};
+pub use stream::Stream;
+pub use tls::TrustError;

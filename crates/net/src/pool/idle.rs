@@ -1,0 +1,58 @@
+//! The connections to one peer that wait for work.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::PoolSettings;
+use super::connection::Connection;
+
+/// The connections to one peer that wait for work: the youngest at the back, where they are put and taken.
+#[derive(Debug)]
+pub(super) struct Idle {
+    settings: PoolSettings,
+    connections: RefCell<VecDeque<Box<Connection>>>,
+}
+
+impl Idle {
+    pub(super) fn new(settings: PoolSettings) -> Self {
+        Self { settings, connections: RefCell::default() }
+    }
+
+    /// The connection that was put last, if one still stands.
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
+        let mut connections = self.connections.borrow_mut();
+        while let Some(connection) = connections.pop_back() {
+            if now.saturating_duration_since(connection.idle_since) >= self.settings.idle_timeout {
+                // The rest is older still.
+                connections.clear();
+                return None;
+            }
+            if connection.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    pub(super) fn put(&self, connection: Box<Connection>) {
+        let mut connections = self.connections.borrow_mut();
+        connections.push_back(connection);
+        if connections.len() > self.settings.idle_per_peer {
+            connections.pop_front();
+        }
+    }
+
+    /// Closes what is too old, and forgets what the peer has closed.
+    pub(super) fn expire(&self, now: Instant) {
+        self.connections.borrow_mut().retain(|connection| {
+            connection.is_ready()
+                && now.saturating_duration_since(connection.idle_since) < self.settings.idle_timeout
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.connections.borrow().is_empty()
+    }
+}

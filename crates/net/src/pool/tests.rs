@@ -1,0 +1,409 @@
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use http_body::Body as _;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::BodyError;
+use crate::testing::{Scripted, Then, connector, on_a_data_thread, plain, until};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
+const HALF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhe";
+
+const PATIENT: Timeouts =
+    Timeouts { connect: Duration::from_secs(5), send: Duration::from_secs(5), read: Duration::from_secs(5) };
+
+fn pool() -> Pool {
+    Pool::new(connector(), PoolSettings::default())
+}
+
+fn request(method: Method, body: Body) -> Request<Body> {
+    Request::builder().method(method).uri("/").header("host", "test").body(body).unwrap()
+}
+
+fn get() -> Request<Body> {
+    request(Method::GET, Body::empty())
+}
+
+async fn text(response: Response<Body>) -> Bytes {
+    response.into_body().collect(1 << 20).await.unwrap()
+}
+
+/// A body that says `first` and then nothing any more.
+fn silent_after(first: &'static str) -> Body {
+    use futures_util::StreamExt;
+    let first =
+        futures_util::stream::iter([Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from(first)))]);
+    Body::boxed(http_body_util::StreamBody::new(first.chain(futures_util::stream::pending())))
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_is_used_again_once_its_answer_was_read() {
+    on_a_data_thread(async {
+        for answer in
+            [OK, CHUNKED, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"]
+        {
+            let server = Scripted::start(move |_, _| Then::Answer(answer)).await;
+            let pool = pool();
+            for _ in 0..5 {
+                text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+            }
+            assert_eq!(server.connections.get(), 1, "{answer}");
+            assert_eq!(server.requests.borrow().len(), 5, "{answer}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_is_given_back_with_the_last_piece_though_nobody_asks_for_more() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pool = pool();
+        let mut first = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap().into_body();
+        poll_fn(|cx| Pin::new(&mut first).poll_frame(cx)).await.unwrap().unwrap();
+        assert!(first.is_end_stream());
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        assert_eq!(server.connections.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_whose_answer_was_dropped_half_read_is_closed() {
+    on_a_data_thread(async {
+        let server = Scripted::start(
+            |connection, _| {
+                if connection == 1 { Then::Hang(HALF) } else { Then::Answer(OK) }
+            },
+        )
+        .await;
+        let pool = pool();
+        let mut first = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap().into_body();
+        poll_fn(|cx| Pin::new(&mut first).poll_frame(cx)).await.unwrap().unwrap();
+        drop(first);
+        until(|| server.ended.get() == 1).await;
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        assert_eq!(server.connections.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_under_way_serves_nobody_else() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pool = pool();
+        let first = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap();
+        let second = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap();
+        assert_eq!(server.connections.get(), 2);
+        text(first).await;
+        text(second).await;
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        assert_eq!(server.connections.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_get_on_a_kept_connection_that_died_is_sent_once_more() {
+    on_a_data_thread(async {
+        let server =
+            Scripted::start(|_, request| if request == 1 { Then::Answer(OK) } else { Then::Close }).await;
+        let pool = pool();
+        for _ in 0..3 {
+            assert_eq!(text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await, "hello");
+        }
+        // The second and the third were sent twice: the connection of the one before died on them.
+        assert_eq!((server.connections.get(), server.requests.borrow().len()), (3, 5));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_get_on_a_fresh_connection_is_never_sent_twice() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Close).await;
+        let error = pool().fetch(&server.peer, get(), &PATIENT).await.unwrap_err();
+        assert!(matches!(error, FetchError::Closed(_)), "{error:?}");
+        assert_eq!(server.requests.borrow().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_post_that_may_have_been_received_is_not_sent_again() {
+    on_a_data_thread(async {
+        let server =
+            Scripted::start(|_, request| if request == 1 { Then::Answer(OK) } else { Then::Close }).await;
+        let pool = pool();
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        let post = request(Method::POST, Body::full("pay"));
+        let error = pool.fetch(&server.peer, post, &PATIENT).await.unwrap_err();
+        assert!(matches!(error, FetchError::Closed(_)), "{error:?}");
+        assert_eq!(server.requests.borrow().iter().filter(|request| request.starts_with("POST")).count(), 1);
+        assert_eq!(error.failure(gateward_model::Origin::Upstream).code, "upstream_bad_answer");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_that_the_peer_has_closed_is_not_tried() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::AnswerAndClose(OK)).await;
+        let pool = pool();
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        until(|| pool.0.peers.borrow()[&server.peer].take(Instant::now()).is_none()).await;
+        let post = request(Method::POST, Body::full("pay"));
+        text(pool.fetch(&server.peer, post, &PATIENT).await.unwrap()).await;
+        assert_eq!((server.connections.get(), server.requests.borrow().len()), (2, 2));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_idle_connection_grows_old_and_is_closed() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let settings = PoolSettings { idle_timeout: Duration::from_millis(50), ..PoolSettings::default() };
+        let pool = Pool::new(connector(), settings);
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        until(|| server.ended.get() == 1).await;
+        until(|| pool.0.peers.borrow().is_empty() && !pool.0.swept.get()).await;
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        assert_eq!(server.connections.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_old_connection_is_not_used_though_it_has_not_been_swept() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pool = pool();
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        let idle = pool.idle(&server.peer);
+        assert!(idle.take(Instant::now() + Duration::from_secs(60)).is_none());
+        assert!(idle.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn no_more_idle_connections_are_kept_than_allowed() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pool = Pool::new(connector(), PoolSettings { idle_per_peer: 2, ..PoolSettings::default() });
+        let fetches = (0..5).map(|_| pool.fetch(&server.peer, get(), &PATIENT));
+        for response in futures_util::future::join_all(fetches).await {
+            text(response.unwrap()).await;
+        }
+        until(|| server.ended.get() == 3).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_peer_that_never_answers_is_a_read_timeout() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Hang("")).await;
+        let hasty = Timeouts { read: Duration::from_millis(50), ..PATIENT };
+        let error = pool().fetch(&server.peer, get(), &hasty).await.unwrap_err();
+        assert!(matches!(error, FetchError::ReadTimeout), "{error:?}");
+        until(|| server.ended.get() == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_answer_that_stands_still_is_a_timeout_too() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Hang(HALF)).await;
+        let hasty = Timeouts { read: Duration::from_millis(50), ..PATIENT };
+        let response = pool().fetch(&server.peer, get(), &hasty).await.unwrap();
+        let error = response.into_body().collect(100).await.unwrap_err();
+        assert!(matches!(error, crate::CollectError::Broken(BodyError::Timeout)), "{error:?}");
+        until(|| server.ended.get() == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::AnswerAndClose(HALF)).await;
+        let response = pool().fetch(&server.peer, get(), &PATIENT).await.unwrap();
+        let error = response.into_body().collect(100).await.unwrap_err();
+        assert!(matches!(error, crate::CollectError::Broken(BodyError::Broken(_))), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_timer_of_one_exchange_does_not_ring_in_the_next() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pool = pool();
+        let hasty = Timeouts { read: Duration::from_millis(20), ..PATIENT };
+        text(pool.fetch(&server.peer, get(), &hasty).await.unwrap()).await;
+        let answered = Instant::now();
+        until(|| answered.elapsed() > hasty.read).await;
+        assert_eq!(text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await, "hello");
+        assert_eq!(text(pool.fetch(&server.peer, get(), &hasty).await.unwrap()).await, "hello");
+        assert_eq!(server.connections.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_body_that_breaks_off_aborts_the_request() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pieces = [
+            Ok(http_body::Frame::data(Bytes::from("half"))),
+            Err(std::io::Error::other("the client went away")),
+        ];
+        let broken = Body::boxed(http_body_util::StreamBody::new(futures_util::stream::iter(pieces)));
+        let error = pool().fetch(&server.peer, request(Method::POST, broken), &PATIENT).await.unwrap_err();
+        assert!(matches!(error, FetchError::RequestBody(_)), "{error:?}");
+        assert_eq!(error.failure(gateward_model::Origin::Upstream).code, "request_body_broken");
+        until(|| server.ended.get() == 1).await;
+        assert!(server.requests.borrow().is_empty(), "the peer saw a whole request");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_client_that_stops_sending_is_told_apart_from_a_peer_that_stops_taking() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let hasty = Timeouts { send: Duration::from_millis(50), ..PATIENT };
+        let stalled = request(Method::POST, silent_after("half"));
+        let error = pool().fetch(&server.peer, stalled, &hasty).await.unwrap_err();
+        assert!(matches!(error, FetchError::RequestBodyTimeout), "{error:?}");
+
+        // Connections to this one are opened by the kernel, and nobody reads from them.
+        let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pieces = futures_util::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(&[0; 65_536])))
+        });
+        let endless = Body::boxed(http_body_util::StreamBody::new(pieces));
+        let peer = plain(deaf.local_addr().unwrap().port());
+        let error = pool().fetch(&peer, request(Method::POST, endless), &hasty).await.unwrap_err();
+        assert!(matches!(error, FetchError::SendTimeout), "{error:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_streamed_body_gets_its_whole_read_timeout_once_it_was_sent() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Hang("")).await;
+        let timeouts =
+            Timeouts { send: Duration::from_millis(20), read: Duration::from_millis(80), ..PATIENT };
+        let pieces = [Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from("all of it")))];
+        let body = Body::boxed(http_body_util::StreamBody::new(futures_util::stream::iter(pieces)));
+        let started = Instant::now();
+        let error = pool().fetch(&server.peer, request(Method::POST, body), &timeouts).await.unwrap_err();
+        assert!(matches!(error, FetchError::ReadTimeout), "{error:?}");
+        assert!(started.elapsed() >= timeouts.read);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_call_that_is_dropped_before_its_answer_closes_its_connection() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Hang("")).await;
+        let pool = pool();
+        tokio::select! {
+            _ = pool.fetch(&server.peer, get(), &PATIENT) => panic!("nobody answered"),
+            () = until(|| server.requests.borrow().len() == 1) => {}
+        }
+        until(|| server.ended.get() == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_is_not_http_is_a_bad_answer() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::AnswerAndClose("SSH-2.0-OpenSSH\r\n")).await;
+        let error = pool().fetch(&server.peer, get(), &PATIENT).await.unwrap_err();
+        assert!(matches!(error, FetchError::Protocol(_)), "{error:?}");
+        assert_eq!(error.failure(gateward_model::Origin::Function).code, "function_bad_answer");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn http_2_and_http_1_0_requests_go_out_as_http_1_1() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        for version in [Version::HTTP_2, Version::HTTP_10] {
+            let mut request = get();
+            *request.version_mut() = version;
+            let response = pool().fetch(&server.peer, request, &PATIENT).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+        }
+        assert!(server.requests.borrow().iter().all(|request| request.starts_with("GET / HTTP/1.1\r\n")));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_change_of_protocol_that_nobody_asked_for_is_no_answer() {
+    on_a_data_thread(async {
+        let switching = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n";
+        let server = Scripted::start(move |_, _| Then::Hang(switching)).await;
+        let error = pool().fetch(&server.peer, get(), &PATIENT).await.unwrap_err();
+        assert!(matches!(error, FetchError::Switched), "{error:?}");
+        until(|| server.ended.get() == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_time_in_which_nobody_reads_an_answer_does_not_count() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Hang(HALF)).await;
+        let hasty = Timeouts { read: Duration::from_millis(50), ..PATIENT };
+        let response = pool().fetch(&server.peer, get(), &hasty).await.unwrap();
+        let answered = Instant::now();
+        until(|| answered.elapsed() > hasty.read).await;
+        let reading = Instant::now();
+        response.into_body().collect(100).await.unwrap_err();
+        assert!(reading.elapsed() >= hasty.read);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_peer_that_answers_before_it_has_the_whole_body_ends_the_upload() {
+    on_a_data_thread(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = plain(listener.local_addr().unwrap().port());
+        let ended = tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut received = Vec::new();
+            while !received.ends_with(b"half\r\n") {
+                stream.read_buf(&mut received).await.unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 413 Payload Too Large\r\ncontent-length: 2\r\n\r\nno").await.unwrap();
+            stream.read_to_end(&mut received).await
+        });
+        let pool = pool();
+        let upload = request(Method::POST, silent_after("half"));
+        let response = pool.fetch(&peer, upload, &PATIENT).await.unwrap();
+        assert_eq!(response.status(), 413);
+        assert_eq!(text(response).await, "no");
+        tokio::time::timeout(PATIENT.read, ended).await.expect("the connection ends").unwrap().ok();
+        assert!(pool.idle(&peer).is_empty());
+    })
+    .await;
+}
