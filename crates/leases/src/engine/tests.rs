@@ -93,6 +93,10 @@ impl Producer for Hostile {
         Ok(Created { id, response: Map::new() })
     }
 
+    async fn dry_run(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
         self.take_a_while().await;
         if self.outside.lock().unwrap().hangs {

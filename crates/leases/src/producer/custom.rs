@@ -1,5 +1,6 @@
 //! A custom producer: somebody's HTTP endpoints that make and unmake credentials.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use gateward_net::{Client, FetchError, Limits};
 use gateward_seal::SecretValue;
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::protocol::{ClientInfo, CreateAnswer, CreateRequest, RevokeReply, RevokeRequest};
 use super::token::{self, ProducerTokens};
@@ -77,6 +78,31 @@ impl Producer for CustomProducer {
                 Err(CreateError::NotCreated(reason))
             }
         }
+    }
+
+    async fn dry_run(&self) -> Result<(), String> {
+        let body = CreateRequest {
+            payload: self.payload.expose(),
+            input: &Map::new(),
+            client_info: ClientInfo { access_id: DRY_RUN, sub_claims: &BTreeMap::new() },
+            request_id: DRY_RUN,
+            lease_id: DRY_RUN,
+            ttl: self.secret.user_ttl.span().as_secs(),
+            expires_at: self.tokens.now().rfc3339(),
+        };
+        let answer = self.call(&self.secret.create_sync_url, "create", &body).await;
+        let answer = answer.map_err(|(CallError::NotSent(what) | CallError::NoAnswer { what, .. })| what)?;
+        if answer.status() != StatusCode::OK {
+            return Err(self.refusal(answer.status(), answer.body()));
+        }
+        let id = dry_run_id(answer.body())?;
+        let revoked = self.revoke(std::slice::from_ref(&id)).await.map_err(|error| error.to_string())?;
+        if !revoked.gone.contains(&id) {
+            return Err(
+                "the producer's revoke call did not name the id that its create call returned".to_owned()
+            );
+        }
+        Ok(())
     }
 
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
@@ -187,6 +213,22 @@ fn read_created(body: &[u8]) -> Result<Created, CreateError> {
         }
     }
 }
+
+/// The id in the answer to a dry run. An empty one is allowed there, and stands for one that begins with `tmp`.
+fn dry_run_id(body: &[u8]) -> Result<String, String> {
+    let answer: CreateAnswer =
+        serde_json::from_slice(body).map_err(|_| "the producer's answer is not a JSON object".to_owned())?;
+    if !answer.id_is_text() {
+        return Err("the producer's answer has no id that is a string".to_owned());
+    }
+    if !answer.response.is_object() {
+        return Err("the producer's answer has a response that is no JSON object".to_owned());
+    }
+    Ok(answer.id().unwrap_or_else(|| format!("tmp.{DRY_RUN}")))
+}
+
+/// Who asks in a dry run.
+const DRY_RUN: &str = "p-custom";
 
 /// The largest answer that is read.
 const MAX_ANSWER: usize = 64 * 1024;

@@ -22,6 +22,9 @@ pub trait Producer: Send + Sync {
 
     /// Unmakes the credentials `ids`, and says which are gone for certain.
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError>;
+
+    /// Finds out, before the dynamic secret is there, whether the producer understands both calls; says why not.
+    async fn dry_run(&self) -> Result<(), String>;
 }
 
 /// Finds the producer of a dynamic secret; the payload is for it alone.

@@ -163,6 +163,11 @@ impl ProducerTokens {
         Ok(Validated { access_id: claims.access_id, attaches: claims.attaches })
     }
 
+    /// The time by which tokens are minted.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The public key, as a JSON Web Key Set (RFC 7517).
     pub fn jwks(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.key.public_key().as_ref());
