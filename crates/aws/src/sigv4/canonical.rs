@@ -1,0 +1,218 @@
+//! The canonical request: method, path, query, headers, names of the headers, hash of the body; a line each.
+
+use std::ops::Range;
+
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+
+use super::{Rules, SignedHeaders};
+
+/// What the rest of a signature needs to know of a canonical request.
+pub(super) struct Canonical {
+    /// Where in the buffer the names of the signed headers stand.
+    pub(super) signed_headers: Range<usize>,
+    /// The query as it must be sent, where that is not as it came.
+    pub(super) rewritten_query: Option<Vec<u8>>,
+}
+
+/// Writes the canonical form of `request` into `buffer`.
+pub(super) fn write(buffer: &mut Vec<u8>, request: &Parts, rules: Rules, payload_hash: &str) -> Canonical {
+    buffer.extend_from_slice(request.method.as_str().as_bytes());
+    buffer.push(b'\n');
+    write_path(buffer, request.uri.path(), rules);
+    buffer.push(b'\n');
+    let rewritten_query = request.uri.query().and_then(|query| write_query(buffer, query));
+    buffer.push(b'\n');
+    let signed_headers = write_headers(buffer, &request.headers, rules.headers);
+    buffer.push(b'\n');
+    buffer.extend_from_slice(payload_hash.as_bytes());
+    Canonical { signed_headers, rewritten_query }
+}
+
+/// `uri` with another query.
+pub(super) fn with_query(uri: &Uri, query: &[u8]) -> Option<Uri> {
+    let mut target = Vec::with_capacity(uri.path().len() + 1 + query.len());
+    target.extend_from_slice(uri.path().as_bytes());
+    if !query.is_empty() {
+        target.push(b'?');
+        target.extend_from_slice(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+fn write_path(buffer: &mut Vec<u8>, path: &str, rules: Rules) {
+    if !rules.normalize_path || !(path.contains("//") || path.contains("/.")) {
+        let path = if path.is_empty() { "/" } else { path };
+        return write_path_bytes(buffer, path, rules);
+    }
+    let mut kept = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            name => kept.push(name),
+        }
+    }
+    for segment in &kept {
+        buffer.push(b'/');
+        write_path_bytes(buffer, segment, rules);
+    }
+    // What names a folder keeps the slash that says so.
+    let names_a_folder = ["/", "/.", "/.."].iter().any(|end| path.ends_with(end));
+    if kept.is_empty() || names_a_folder {
+        buffer.push(b'/');
+    }
+}
+
+fn write_path_bytes(buffer: &mut Vec<u8>, path: &str, rules: Rules) {
+    for byte in path.bytes() {
+        match byte {
+            b'/' => buffer.push(b'/'),
+            b'%' if !rules.encode_path_again => buffer.push(b'%'),
+            byte => push_encoded(buffer, byte),
+        }
+    }
+}
+
+/// Writes the pairs of `query`, each name and value in its one spelling, sorted by them. Gives the query in that
+/// spelling and in its own order, where it came in another.
+///
+/// A `+` is a space: AWS reads queries as forms, and so does `aws-sigv4`. A value that is absent is empty.
+fn write_query(buffer: &mut Vec<u8>, query: &str) -> Option<Vec<u8>> {
+    let mut respelled = Vec::with_capacity(query.len() + 16);
+    let mut pairs: Vec<(Range<usize>, Range<usize>)> = Vec::with_capacity(8);
+    let mut as_it_came = true;
+    for pair in query.split('&') {
+        if pair.is_empty() {
+            as_it_came = false;
+            continue;
+        }
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if !pairs.is_empty() {
+            respelled.push(b'&');
+        }
+        let name_range = respell(&mut respelled, name);
+        respelled.push(b'=');
+        let value_range = respell(&mut respelled, value);
+        as_it_came &= respelled[name_range.clone()] == *name.as_bytes();
+        as_it_came &= respelled[value_range.clone()] == *value.as_bytes();
+        pairs.push((name_range, value_range));
+    }
+    pairs.sort_by(|(name, value), (other_name, other_value)| {
+        let names = respelled[name.clone()].cmp(&respelled[other_name.clone()]);
+        names.then_with(|| respelled[value.clone()].cmp(&respelled[other_value.clone()]))
+    });
+    for (place, (name, value)) in pairs.iter().enumerate() {
+        if place > 0 {
+            buffer.push(b'&');
+        }
+        buffer.extend_from_slice(&respelled[name.clone()]);
+        buffer.push(b'=');
+        buffer.extend_from_slice(&respelled[value.clone()]);
+    }
+    (!as_it_came).then_some(respelled)
+}
+
+/// Decodes a name or value of a query and encodes it again, in one go; gives the place where it stands.
+fn respell(out: &mut Vec<u8>, text: &str) -> Range<usize> {
+    let start = out.len();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| bytes.get(at + 1).zip(bytes.get(at + 2))).flatten();
+        let escaped = escape.and_then(|(high, low)| Some((hex_value(*high)? << 4) | hex_value(*low)?));
+        match (escaped, bytes[at]) {
+            (Some(byte), _) => {
+                push_encoded(out, byte);
+                at += 3;
+                continue;
+            }
+            (None, b'+') => push_encoded(out, b' '),
+            (None, byte) => push_encoded(out, byte),
+        }
+        at += 1;
+    }
+    start..out.len()
+}
+
+/// Writes the signed headers, the empty line that ends them, and their names; gives the place of the names.
+fn write_headers(buffer: &mut Vec<u8>, headers: &HeaderMap, covered: SignedHeaders) -> Range<usize> {
+    let mut names: Vec<&HeaderName> = Vec::with_capacity(8);
+    names.extend(headers.keys().filter(|name| covers(covered, name)));
+    names.sort_unstable_by_key(|name| name.as_str());
+    for name in &names {
+        buffer.extend_from_slice(name.as_str().as_bytes());
+        buffer.push(b':');
+        for (place, value) in headers.get_all(*name).iter().enumerate() {
+            if place > 0 {
+                buffer.push(b',');
+            }
+            write_folded(buffer, value.as_bytes());
+        }
+        buffer.push(b'\n');
+    }
+    buffer.push(b'\n');
+    let start = buffer.len();
+    for (place, name) in names.iter().enumerate() {
+        if place > 0 {
+            buffer.push(b';');
+        }
+        buffer.extend_from_slice(name.as_str().as_bytes());
+    }
+    start..buffer.len()
+}
+
+fn covers(covered: SignedHeaders, name: &HeaderName) -> bool {
+    covered == SignedHeaders::All
+        || *name == HOST
+        || *name == CONTENT_TYPE
+        || name.as_str().starts_with("x-amz-")
+        || name.as_str() == "content-md5"
+}
+
+/// A header's value without spaces at its ends, and with one space for each run of them. Only spaces count: a tab
+/// stays, because AWS leaves it.
+fn write_folded(buffer: &mut Vec<u8>, value: &[u8]) {
+    let mut after_space = true;
+    let start = buffer.len();
+    for byte in value {
+        let space = *byte == b' ';
+        if !(space && after_space) {
+            buffer.push(*byte);
+        }
+        after_space = space;
+    }
+    if buffer.len() > start && buffer.last() == Some(&b' ') {
+        buffer.pop();
+    }
+}
+
+fn push_encoded(out: &mut Vec<u8>, byte: u8) {
+    if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        out.push(byte);
+    } else {
+        let [high, low] = hex_digits(byte).map(|digit| digit.to_ascii_uppercase());
+        out.extend_from_slice(&[b'%', high, low]);
+    }
+}
+
+/// Writes `bytes` in lower-case hexadecimal.
+pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    for byte in bytes {
+        out.extend_from_slice(&hex_digits(*byte));
+    }
+}
+
+pub(super) fn hex_digits(byte: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+}
+
+fn hex_value(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}

@@ -1,0 +1,81 @@
+//! AWS Secrets Manager as a vault.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gateward_aws::secrets_manager::{Secret, SecretError, SecretsManager, check_endpoint, check_region};
+use gateward_aws::{Credentials, CredentialsError};
+use gateward_clock::Timestamp;
+use gateward_model::Invalid;
+use gateward_seal::SecretValue;
+
+use super::{Backend, Kind, Opened, Surroundings};
+use crate::settings::Settings;
+use crate::unresolved::{Miss, MissKind};
+
+pub(super) const KIND: Kind = Kind { name: "aws", check, open };
+
+const FIELDS: &[&str] = &["region", "endpoint_url", "ttl", "neg_ttl", "resurrect_ttl"];
+
+struct Aws {
+    manager: SecretsManager,
+    /// A vault without credentials is opened all the same: references to it say what is missing.
+    credentials: Result<Credentials, CredentialsError>,
+}
+
+fn check(settings: &Settings<'_>) -> Result<(), Invalid> {
+    settings.check_names(FIELDS)?;
+    if let Some(region) = settings.text("region")? {
+        check_region(&region)?;
+    }
+    if let Some(url) = settings.text("endpoint_url")? {
+        check_endpoint(&url)?;
+    }
+    settings.times().map(|_| ())
+}
+
+fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Opened, Invalid> {
+    check(settings)?;
+    let variable = |name: &str| surroundings.environment.get(name).filter(|value| !value.is_empty()).cloned();
+    let region = settings
+        .text("region")?
+        .or_else(|| variable("AWS_REGION"))
+        .or_else(|| variable("AWS_DEFAULT_REGION"));
+    let missing = "no region is set; set it here, or AWS_REGION in the environment";
+    let region = region.ok_or_else(|| Invalid::new("region", missing))?;
+    let endpoint = settings.text("endpoint_url")?;
+    let manager = SecretsManager::new(surroundings.client.clone(), &region, endpoint.as_deref())?;
+    let credentials = Credentials::from_environment(&surroundings.environment);
+    Ok(Opened { backend: Arc::new(Aws { manager, credentials }), times: settings.times()? })
+}
+
+#[async_trait]
+impl Backend for Aws {
+    async fn fetch(&self, name: &str, now: Timestamp) -> Result<SecretValue, Miss> {
+        let credentials =
+            self.credentials.as_ref().map_err(|error| Miss::because(MissKind::Misconfigured, error))?;
+        let secret = self.manager.get_secret_value(credentials, name, None, now).await;
+        match secret.map_err(|error| Miss::because(kind_of(&error), &error))? {
+            Secret::Text(text) if text.is_empty() => {
+                Err(Miss::new(MissKind::NotFound, "the secret is empty"))
+            }
+            Secret::Text(text) => Ok(text),
+            Secret::Binary(bytes) => match std::str::from_utf8(bytes.expose()) {
+                Ok("") => Err(Miss::new(MissKind::NotFound, "the secret is empty")),
+                Ok(text) => Ok(SecretValue::from(text)),
+                Err(_) => Err(Miss::new(MissKind::Garbage, "the secret is binary, and not text")),
+            },
+        }
+    }
+}
+
+fn kind_of(error: &SecretError) -> MissKind {
+    match error {
+        SecretError::NotFound(_) => MissKind::NotFound,
+        SecretError::Throttled(_) => MissKind::Throttled,
+        SecretError::Denied(_) => MissKind::Denied,
+        SecretError::Unavailable { .. } | SecretError::Unreachable(_) => MissKind::Unavailable,
+        SecretError::Garbage { .. } => MissKind::Garbage,
+        SecretError::Unsigned(_) => MissKind::Misconfigured,
+    }
+}

@@ -1,0 +1,319 @@
+//! Asks vaults, keeps what they said, and tells whoever is bound to it.
+//!
+//! There is one [`Entry`] for a secret (of one vault, on the same terms), whoever wants it and whichever field of it:
+//! so one call serves all, and the fields of one secret change together. Calls run on the control runtime and belong
+//! to nobody, so who hangs up ends none. All state is behind one lock that is never held over a call, nor while
+//! somebody is told.
+
+mod binding;
+mod state;
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use futures_util::FutureExt as _;
+use gateward_clock::Clock;
+use gateward_model::{Invalid, Vault};
+use gateward_net::Client;
+use gateward_seal::SecretValue;
+use tokio::runtime::Handle;
+
+use crate::backend::{self, Surroundings};
+use crate::entry::{Event, Ticket};
+use crate::reference::Reference;
+use crate::unresolved::{Miss, MissKind, Unresolved};
+use crate::vault;
+use binding::Bound;
+pub use binding::{Binding, Changed};
+use state::{Key, Probe, Slot, State};
+
+/// Resolves references. Shared by `Arc`; lives on the control runtime.
+pub struct Resolver {
+    me: Weak<Resolver>,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
+    surroundings: Surroundings,
+    state: Mutex<State>,
+}
+
+/// What a [`Resolver`] is made of.
+pub struct ResolverParts {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What calls vaults.
+    pub client: Client,
+    /// The process's environment: the `env` vault, credentials, and defaults for vaults' settings.
+    pub environment: BTreeMap<String, String>,
+    /// Where calls run.
+    pub runtime: Handle,
+}
+
+impl Resolver {
+    /// A resolver that knows the backends by their own names, and no entities yet.
+    pub fn new(parts: ResolverParts) -> Arc<Self> {
+        let environment = Arc::new(parts.environment);
+        let surroundings = Surroundings { client: parts.client, environment };
+        let vaults = vault::open_all(Vec::new(), &surroundings);
+        let state = State::new(vaults, parts.clock.now());
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            clock: parts.clock,
+            runtime: parts.runtime,
+            surroundings,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Whether `name` is a backend's, so that references to it need no entity.
+    pub fn has_backend(name: &str) -> bool {
+        backend::kind(name).is_some()
+    }
+
+    /// Checks an entity: its prefix, that the backend exists, and that its settings are known and of the right type.
+    pub fn check_vault(vault: &Vault) -> Result<(), Invalid> {
+        vault::check(vault)
+    }
+
+    /// Takes `vaults` for the entities that there are. What a changed one gave is asked for again, and serves until
+    /// the answer comes; what a removed one gave is gone.
+    pub fn set_vaults(&self, vaults: Vec<Vault>) {
+        let opened = vault::open_all(vaults, &self.surroundings);
+        let affected = {
+            let mut state = self.lock();
+            let now = self.clock.now();
+            let changed = state.replace_vaults(opened, now);
+            for key in state.bound_keys_of(&changed) {
+                self.step(&mut state, &key, Event::Needed);
+            }
+            state.bindings_of(&changed)
+        };
+        self.tell(affected);
+    }
+
+    /// The value of `reference`: the one that is kept, while it is good, else what the vault says now.
+    pub async fn resolve(&self, reference: &Reference) -> Result<SecretValue, Unresolved> {
+        self.lock().sweep(self.clock.now());
+        let mut settled = Vec::new();
+        loop {
+            let (probe, unsettled) = {
+                let mut state = self.lock();
+                let (probe, looked_at) = state.probe(reference, self.clock.now());
+                (probe, looked_at.into_iter().find(|key| !settled.contains(key)))
+            };
+            match (unsettled, probe) {
+                (Some(key), _) => {
+                    self.settle(&key).await;
+                    settled.push(key);
+                }
+                (None, Probe::Known(result)) => return result,
+                (None, Probe::Unknown) => {
+                    let problem = "its vault was changed while it was asked; ask again".to_owned();
+                    let kind = MissKind::Unavailable;
+                    return Err(Unresolved { reference: reference.to_string(), kind, problem });
+                }
+            }
+        }
+    }
+
+    /// Asks for `references` and keeps them fresh until the [`Binding`] is dropped. Calls `changed` with the values,
+    /// in order, once all are there and each time one has changed, and with `None` when one is missing. It is called
+    /// on the control runtime, one call at a time.
+    pub fn bind(self: &Arc<Self>, references: Vec<Reference>, changed: Changed) -> Binding {
+        let (bound, asked) = Bound::new(references, changed);
+        let id = self.lock().add_binding(Arc::new(bound));
+        self.tell([id]);
+        Binding::new(id, Weak::clone(&self.me), asked)
+    }
+
+    fn unbind(&self, id: u64) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state.remove_binding(id, now);
+        state.sweep(now);
+    }
+
+    /// Sees to it that `key` was asked for, if that is due, and waits for the answer.
+    async fn settle(&self, key: &Key) {
+        let mut ended = {
+            let mut state = self.lock();
+            self.step(&mut state, key, Event::Needed);
+            match state.slot(key) {
+                Some(slot) => slot.ended.subscribe(),
+                None => return,
+            }
+        };
+        while self.lock().slot(key).is_some_and(|slot| slot.entry.is_being_asked()) {
+            if ended.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes `event` into the entry of `key`, and does what follows: a call, another alarm.
+    fn step(&self, state: &mut State, key: &Key, event: Event<SecretValue>) {
+        let now = self.clock.now();
+        let Some(slot) = state.slot_mut(key) else { return };
+        slot.used = now;
+        if let Some(ticket) = slot.entry.on(event, now) {
+            self.call(state, key, ticket);
+        }
+        self.set_alarm(state, key);
+    }
+
+    /// Calls the vault.
+    fn call(&self, state: &State, key: &Key, ticket: Ticket) {
+        let backend = match state.vault(key) {
+            Some(vault) => vault.backend.clone(),
+            None => return,
+        };
+        let (me, key, now) = (Weak::clone(&self.me), key.clone(), self.clock.now());
+        self.runtime.spawn(async move {
+            let answer = match backend {
+                Ok(backend) => AssertUnwindSafe(backend.fetch(&key.secret, now)).catch_unwind().await,
+                Err(invalid) => Ok(Err(Miss::new(MissKind::Misconfigured, invalid.to_string()))),
+            };
+            // A bug in a backend must not leave the entry waiting for an answer for ever.
+            let answer =
+                answer.unwrap_or_else(|_| Err(Miss::new(MissKind::Garbage, "the backend has a bug")));
+            if let Some(resolver) = me.upgrade() {
+                resolver.answered(&key, ticket, answer);
+            }
+        });
+    }
+
+    fn answered(&self, key: &Key, ticket: Ticket, answer: Result<SecretValue, Miss>) {
+        let failure = answer.as_ref().err().cloned();
+        let bindings = {
+            let mut state = self.lock();
+            let was_stale = state.slot(key).is_some_and(|slot| slot.entry.is_stale());
+            self.step(&mut state, key, Event::Answered { ticket, answer, jitter: fastrand::f64() });
+            let Some(slot) = state.slot(key) else { return };
+            slot.ended.send_replace(());
+            report(key, failure.as_ref(), was_stale, slot.entry.is_stale());
+            slot.listeners()
+        };
+        self.tell(bindings);
+    }
+
+    /// Sees to it that the entry of `key`, if somebody is bound to it, is looked at when its time comes.
+    fn set_alarm(&self, state: &mut State, key: &Key) {
+        let Some(slot) = state.slot_mut(key) else { return };
+        let at = slot.entry.wake_at().filter(|_| slot.is_wanted());
+        if slot.alarm_at == at {
+            return;
+        }
+        slot.silence();
+        let Some(at) = at else { return };
+        let (sleep, me, key) = (self.clock.sleep_until(at), Weak::clone(&self.me), key.clone());
+        let alarm = self.runtime.spawn(async move {
+            sleep.await;
+            if let Some(resolver) = me.upgrade() {
+                resolver.rings(&key);
+            }
+        });
+        slot.alarm_at = Some(at);
+        slot.alarm = Some(alarm.abort_handle());
+    }
+
+    fn rings(&self, key: &Key) {
+        let bindings = {
+            let mut state = self.lock();
+            let Some(slot) = state.slot_mut(key) else { return };
+            slot.alarm = None;
+            slot.alarm_at = None;
+            self.step(&mut state, key, Event::Due);
+            state.slot(key).map(Slot::listeners).unwrap_or_default()
+        };
+        self.tell(bindings);
+    }
+
+    /// Looks at `bindings` again, and tells those for whom something has changed; on the control runtime.
+    fn tell(&self, bindings: impl IntoIterator<Item = u64>) {
+        for id in bindings {
+            let me = Weak::clone(&self.me);
+            self.runtime.spawn(async move {
+                if let Some(resolver) = me.upgrade() {
+                    resolver.tell_one(id);
+                }
+            });
+        }
+    }
+
+    fn tell_one(&self, id: u64) {
+        let Some(bound) = self.lock().binding(id) else {
+            return;
+        };
+        bound.tell(|references| self.evaluate(id, references));
+    }
+
+    /// The values for a binding. `None` while a vault is still being asked for one that is not there.
+    fn evaluate(&self, id: u64, references: &[Reference]) -> Option<Result<Vec<SecretValue>, Unresolved>> {
+        let mut state = self.lock();
+        state.binding(id)?;
+        let mut probes = Vec::with_capacity(references.len());
+        let mut keys = HashMap::new();
+        for reference in references {
+            let (probe, looked_at) = self.probe_and_ask(&mut state, id, reference);
+            let found = matches!(probe, Probe::Known(Ok(_)));
+            let last = looked_at.len();
+            for (place, key) in looked_at.into_iter().enumerate() {
+                // Where the longer name gave the value, there is nothing to be had under the shorter.
+                let wants = !found || place + 1 == last;
+                *keys.entry(key).or_insert(false) |= wants;
+            }
+            probes.push(probe);
+        }
+        let let_go = state.hang(id, &keys);
+        for key in let_go.iter().chain(keys.keys()) {
+            self.set_alarm(&mut state, key);
+        }
+        let known = probes.into_iter().map(|probe| match probe {
+            Probe::Known(result) => Some(result),
+            Probe::Unknown => None,
+        });
+        let known: Vec<_> = known.collect::<Option<_>>()?;
+        Some(known.into_iter().collect())
+    }
+
+    /// What is known of `reference`; what a binding comes to need for the first time is asked for.
+    fn probe_and_ask(&self, state: &mut State, id: u64, reference: &Reference) -> (Probe, Vec<Key>) {
+        let mut asked = Vec::new();
+        loop {
+            let (probe, looked_at) = state.probe(reference, self.clock.now());
+            let last = looked_at.last().filter(|_| matches!(probe, Probe::Unknown));
+            let needed = looked_at.iter().find(|key| {
+                let unknown =
+                    last == Some(*key) && !state.slot(key).is_some_and(|slot| slot.entry.is_being_asked());
+                !asked.contains(*key) && (unknown || !state.hangs_on(id, key))
+            });
+            let Some(needed) = needed.cloned() else { return (probe, looked_at) };
+            self.step(state, &needed, Event::Needed);
+            asked.push(needed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One line when a value goes stale, one when it comes back; a miss is for those who tell of references.
+fn report(key: &Key, failure: Option<&Miss>, was_stale: bool, is_stale: bool) {
+    let (vault, secret) = (&key.vault, &key.secret);
+    match failure {
+        Some(miss) if is_stale && !was_stale => {
+            let (class, problem) = (miss.kind.word(), &miss.problem);
+            tracing::warn!(%vault, %secret, class, %problem, "a secret could not be refreshed; its last value serves on");
+        }
+        Some(miss) => {
+            let (class, problem) = (miss.kind.word(), &miss.problem);
+            tracing::debug!(%vault, %secret, class, %problem, "a vault gave no value");
+        }
+        None if was_stale => tracing::info!(%vault, %secret, "a secret could be refreshed again"),
+        None => tracing::debug!(%vault, %secret, "a vault gave a value"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Whoever is bound to references, and hears of their values.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError, Weak};
+
+use gateward_seal::SecretValue;
+use tokio::sync::watch;
+
+use super::Resolver;
+use crate::reference::Reference;
+use crate::unresolved::Unresolved;
+
+/// Hears of values: all of them, in order, or `None` when one is missing.
+pub type Changed = Box<dyn Fn(Option<&[SecretValue]>) + Send + Sync>;
+
+/// Keeps references fresh, and their values told, until it is dropped.
+#[must_use = "a binding that is dropped is over"]
+pub struct Binding {
+    id: u64,
+    resolver: Weak<Resolver>,
+    asked: watch::Receiver<bool>,
+}
+
+impl Binding {
+    pub(super) fn new(id: u64, resolver: Weak<Resolver>, asked: watch::Receiver<bool>) -> Self {
+        Self { id, resolver, asked }
+    }
+
+    /// Done when each reference was asked for once, and `changed` was told what came of it.
+    pub fn asked(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut asked = self.asked.clone();
+        async move {
+            // An error means that the binding is over, so that nobody will ever be told.
+            let _ = asked.wait_for(|asked| *asked).await;
+        }
+    }
+}
+
+impl Drop for Binding {
+    fn drop(&mut self) {
+        if let Some(resolver) = self.resolver.upgrade() {
+            resolver.unbind(self.id);
+        }
+    }
+}
+
+impl std::fmt::Debug for Binding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Binding({})", self.id)
+    }
+}
+
+/// The resolver's side of a [`Binding`].
+pub(super) struct Bound {
+    references: Vec<Reference>,
+    changed: Changed,
+    asked: watch::Sender<bool>,
+    /// What was told last. Held while telling, so that what is told last is what is true last.
+    told: Mutex<Option<Told>>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Told {
+    Values(Vec<SecretValue>),
+    Missing(Unresolved),
+}
+
+impl Bound {
+    pub(super) fn new(references: Vec<Reference>, changed: Changed) -> (Self, watch::Receiver<bool>) {
+        let (asked, receiver) = watch::channel(false);
+        (Self { references, changed, asked, told: Mutex::default() }, receiver)
+    }
+
+    pub(super) fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// Tells what `evaluate` finds, if it is not what was told last. Nothing is told before each reference was asked
+    /// for, nor while one that is not there is being asked for.
+    pub(super) fn tell(
+        &self,
+        evaluate: impl FnOnce(&[Reference]) -> Option<Result<Vec<SecretValue>, Unresolved>>,
+    ) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(result) = evaluate(&self.references) else {
+            return;
+        };
+        let now = match result {
+            Ok(values) => Told::Values(values),
+            Err(unresolved) => Told::Missing(unresolved),
+        };
+        if told.as_ref() != Some(&now) {
+            match &now {
+                Told::Values(values) => (self.changed)(Some(values)),
+                Told::Missing(unresolved) => {
+                    let (class, reference) = (unresolved.kind.word(), &unresolved.reference);
+                    tracing::warn!(%reference, class, problem = %unresolved.problem, "a reference has no value");
+                    if !matches!(*told, Some(Told::Missing(_))) {
+                        (self.changed)(None);
+                    }
+                }
+            }
+            *told = Some(now);
+        }
+        self.asked.send_replace(true);
+    }
+}

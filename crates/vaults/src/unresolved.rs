@@ -1,0 +1,79 @@
+//! Why a reference has no value.
+
+use thiserror::Error;
+
+/// Why a reference has no value: what it is, and a sentence about it. Never holds a value.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{reference} has no value: {problem}")]
+pub struct Unresolved {
+    /// The text of the reference.
+    pub reference: String,
+    /// What kind of reason it is.
+    pub kind: MissKind,
+    /// The reason, for people.
+    pub problem: String,
+}
+
+/// The kinds of reasons why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissKind {
+    /// The vault was asked and has no such secret, or the secret no such field.
+    NotFound,
+    /// The vault does not give it to us.
+    Denied,
+    /// The vault wants fewer calls.
+    Throttled,
+    /// The vault is out of order or cannot be reached.
+    Unavailable,
+    /// The vault said what nobody understands.
+    Garbage,
+    /// There is no such vault, or its settings are wrong.
+    Misconfigured,
+    /// A value was there, could not be refreshed, and is too old now.
+    Expired,
+}
+
+impl MissKind {
+    /// A stable word for logs and metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Denied => "denied",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Garbage => "garbage",
+            Self::Misconfigured => "misconfigured",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Why a vault gave no secret; whoever asked knows which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Miss {
+    pub(crate) kind: MissKind,
+    pub(crate) problem: String,
+}
+
+impl Miss {
+    pub(crate) fn new(kind: MissKind, problem: impl Into<String>) -> Self {
+        Self { kind, problem: problem.into() }
+    }
+
+    /// The miss that `error` is, with all that caused it.
+    pub(crate) fn because(kind: MissKind, error: &dyn std::error::Error) -> Self {
+        let mut problem = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            problem = format!("{problem}: {error}");
+            cause = error.source();
+        }
+        Self { kind, problem }
+    }
+
+    /// Whether the vault itself said no. It may still have `a/b/c` if it said so of `a/b`: there is none, or a policy
+    /// that allows `a/b/c` only keeps it from telling.
+    pub(crate) fn is_the_vaults_word(&self) -> bool {
+        matches!(self.kind, MissKind::NotFound | MissKind::Denied)
+    }
+}
