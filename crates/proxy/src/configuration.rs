@@ -1,0 +1,247 @@
+//! Keeps the snapshot that is served as new as the store.
+//!
+//! One task on the control runtime watches the store, reads what has changed, compiles a snapshot and puts it in the
+//! place of the one before. A second one waits, in the same order, until each reference that is new with a snapshot
+//! has been asked for once; only then does that revision count as applied, which is when a write is answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use gateward_clock::Clock;
+use gateward_store::{Changes, Key, Revision, Store, StoreError};
+use gateward_vaults::Resolver;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::gateway::Current;
+use crate::snapshot::{Compiler, PARTITIONS, Resources, Slot, Snapshot};
+
+/// What a [`Configuration`] is made of.
+pub struct ConfigurationParts {
+    /// Where the resources stand.
+    pub store: Arc<dyn Store>,
+    /// Where plugins get their secrets.
+    pub resolver: Arc<Resolver>,
+    /// Tells when to try again.
+    pub clock: Arc<dyn Clock>,
+    /// The control runtime.
+    pub runtime: Handle,
+}
+
+/// Keeps the snapshot that is served as new as the store, until it is dropped.
+pub struct Configuration {
+    current: Arc<Current>,
+    store: Arc<dyn Store>,
+    applied: watch::Receiver<Option<Revision>>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Configuration {
+    /// Begins to read `parts.store`. Until it has been read, what is served has no routes.
+    pub fn start(parts: ConfigurationParts) -> Arc<Self> {
+        let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+        let (applied, watched) = watch::channel(None);
+        let (settling, swapped) = mpsc::unbounded_channel();
+        let watcher = Watcher {
+            store: Arc::clone(&parts.store),
+            clock: parts.clock,
+            resolver: Arc::clone(&parts.resolver),
+            compiler: Compiler::new(parts.resolver),
+            resources: Resources::default(),
+            current: Arc::clone(&current),
+            retired: Vec::new(),
+            settling,
+        };
+        let tasks = [
+            parts.runtime.spawn(watcher.run()).abort_handle(),
+            parts.runtime.spawn(settle(swapped, applied)).abort_handle(),
+        ];
+        Arc::new(Self { current, store: parts.store, applied: watched, tasks })
+    }
+
+    /// Waits until a snapshot at least as new as `revision` is served and each reference that it brought has been
+    /// asked for once; at most 5 s.
+    pub async fn applied(&self, revision: Revision) {
+        self.wait_for(revision, PATIENCE).await;
+    }
+
+    /// Waits until what the store holds now is applied, at most `patience`; what a function that was frozen does first.
+    pub async fn catch_up(&self, patience: Duration) {
+        let caught_up = timeout(patience, async {
+            match self.store.revision().await {
+                Ok(revision) => self.wait_for(revision, patience).await,
+                Err(error) => tracing::warn!(%error, "serving the configuration as last seen"),
+            }
+        });
+        if caught_up.await.is_err() {
+            tracing::warn!("serving the configuration as last seen: the store did not answer in time");
+        }
+    }
+
+    /// Whether what the store held at the start is served, and each reference in it has been asked for once.
+    pub fn ready(&self) -> bool {
+        self.applied.borrow().is_some()
+    }
+
+    /// What gateways serve from.
+    pub fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current)
+    }
+
+    async fn wait_for(&self, revision: Revision, patience: Duration) {
+        let mut applied = self.applied.clone();
+        let reached = applied.wait_for(|applied| applied.is_some_and(|applied| applied >= revision));
+        if timeout(patience, reached).await.is_err() {
+            tracing::warn!(revision = revision.0, "a change of the configuration is not applied yet");
+        }
+    }
+}
+
+impl Drop for Configuration {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// The task that watches the store.
+struct Watcher {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    resolver: Arc<Resolver>,
+    compiler: Compiler,
+    resources: Resources,
+    current: Arc<Current>,
+    /// Snapshots that are no longer served, but that a request may still hold. They are freed here, and not by the
+    /// data thread whose request was the last.
+    retired: Vec<Arc<Snapshot>>,
+    settling: mpsc::UnboundedSender<Swapped>,
+}
+
+/// A snapshot is in place.
+struct Swapped {
+    revision: Revision,
+    /// Those that must have asked for their secrets before it counts as applied, and until when it waits for them.
+    new_slots: Vec<Arc<Slot>>,
+    deadline: Instant,
+}
+
+impl Watcher {
+    async fn run(mut self) {
+        let mut seen = loop {
+            match self.start_over().await {
+                Ok(revision) => break revision,
+                Err(error) => self.rest_after(&error).await,
+            }
+        };
+        loop {
+            let followed = tokio::select! {
+                changes = self.store.changes(seen) => changes,
+                () = tokio::time::sleep(SWEEP), if !self.retired.is_empty() => {
+                    self.free_retired();
+                    continue;
+                }
+            };
+            let followed = match followed {
+                Ok(Changes::Keys { revision, keys }) => self.follow(revision, &keys).await,
+                Ok(Changes::Forgotten { .. }) => self.start_over().await,
+                Err(error) => Err(error),
+            };
+            match followed {
+                Ok(revision) => seen = revision,
+                Err(StoreError::Closed) => return,
+                Err(error) => self.rest_after(&error).await,
+            }
+        }
+    }
+
+    /// Reads everything. The revision is asked for first: what changes meanwhile is then seen again.
+    async fn start_over(&mut self) -> Result<Revision, StoreError> {
+        let revision = self.store.revision().await?;
+        self.resources.read_all(&*self.store).await?;
+        self.set_vaults();
+        self.swap(revision).await;
+        Ok(revision)
+    }
+
+    /// Reads what has changed.
+    async fn follow(&mut self, revision: Revision, keys: &[Key]) -> Result<Revision, StoreError> {
+        let ours = |key: &&Key| PARTITIONS.contains(&key.partition.as_str());
+        if !keys.iter().any(|key| ours(&key)) {
+            self.settle(revision, Vec::new());
+            return Ok(revision);
+        }
+        for key in keys.iter().filter(ours) {
+            self.resources.read(&*self.store, key).await?;
+        }
+        if keys.iter().any(|key| key.partition == "vaults") {
+            self.set_vaults();
+        }
+        self.swap(revision).await;
+        Ok(revision)
+    }
+
+    fn set_vaults(&self) {
+        let vaults = self.resources.vaults.iter().map(|(_, vault)| (**vault).clone());
+        self.resolver.set_vaults(vaults.collect());
+    }
+
+    async fn swap(&mut self, revision: Revision) {
+        let before = self.current.load_full();
+        let compiled = self.compiler.compile(&self.resources, revision, &before);
+        // Values that the cache has are there in no time; a new route need not answer 503 until they are. A vault
+        // that takes longer must not hold up the other changes.
+        let asked = join_all(compiled.new_slots.iter().map(|slot| slot.asked()));
+        let _whether_in_time = timeout(GRACE, asked).await;
+        drop(before);
+        self.retired.push(self.current.swap(Arc::new(compiled.snapshot)));
+        self.free_retired();
+        self.settle(revision, compiled.new_slots);
+    }
+
+    fn settle(&self, revision: Revision, new_slots: Vec<Arc<Slot>>) {
+        let swapped = Swapped { revision, new_slots, deadline: Instant::now() + PATIENCE };
+        // Nobody receives any more when the whole configuration is being dropped.
+        let _ = self.settling.send(swapped);
+    }
+
+    fn free_retired(&mut self) {
+        self.retired.retain(|snapshot| Arc::strong_count(snapshot) > 1);
+    }
+
+    async fn rest_after(&self, error: &StoreError) {
+        tracing::error!(%error, "the configuration cannot be read; serving what was read before");
+        self.clock.sleep(RETRY).await;
+    }
+}
+
+/// Says which revision is applied.
+async fn settle(mut swapped: mpsc::UnboundedReceiver<Swapped>, applied: watch::Sender<Option<Revision>>) {
+    while let Some(Swapped { revision, new_slots, deadline }) = swapped.recv().await {
+        let asked = join_all(new_slots.iter().map(|slot| slot.asked()));
+        if timeout_at(deadline, asked).await.is_err() {
+            tracing::warn!("a vault has not answered yet; routes that need it answer 503 until it does");
+        }
+        applied.send_replace(Some(revision));
+    }
+}
+
+/// How long a write waits for what it changed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a snapshot waits for values that may be in the cache.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// How often it is looked whether a retired snapshot is still held.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// When a store that failed is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

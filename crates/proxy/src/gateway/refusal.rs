@@ -1,0 +1,69 @@
+//! The answers that the gateway gives itself.
+
+use gateward_model::{ErrorStatus, Failure, Origin};
+use gateward_net::Body;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::request_id::RequestId;
+
+/// What a client hears of `failure`; what only the log should hear goes there.
+pub(super) fn answer(failure: &Failure, id: &RequestId) -> Response<Body> {
+    if let Some(detail) = &failure.detail {
+        tracing::warn!(request_id = id.as_str(), code = failure.code, origin = ?failure.origin, detail, "a request failed");
+    }
+    let told = Told { error_msg: &failure.message, code: failure.code, request_id: id.as_str() };
+    // Three strings always have a JSON form.
+    let mut body = serde_json::to_vec(&told).unwrap_or_default();
+    body.push(b'\n');
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = failure.status.status();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[derive(Serialize)]
+struct Told<'f> {
+    error_msg: &'f str,
+    code: &'static str,
+    request_id: &'f str,
+}
+
+/// No route takes the request. The text is APISIX's.
+pub(super) fn no_route() -> Failure {
+    Failure::new(ErrorStatus::NOT_FOUND, Origin::Client, "no_route", "404 Route Not Found")
+}
+
+/// The route has no upstream, and none of its plugins answered.
+pub(super) fn no_upstream() -> Failure {
+    let message = "missing upstream configuration: no plugin of the route answered, and it has no upstream";
+    Failure::new(ErrorStatus::UNAVAILABLE, Origin::Gateway, "no_upstream", message)
+}
+
+/// No node of the upstream may be picked.
+pub(super) fn no_nodes() -> Failure {
+    let message = "no node of the upstream has a weight above 0";
+    Failure::new(ErrorStatus::UNAVAILABLE, Origin::Gateway, "no_nodes", message)
+}
+
+/// A value that a plugin's configuration refers to is not there.
+pub(super) fn secret_unresolved() -> Failure {
+    let message =
+        "a secret that this route needs could not be resolved; its vault or its reference must be put right";
+    Failure::new(ErrorStatus::UNAVAILABLE, Origin::Vault, "secret_unresolved", message)
+}
+
+/// What is stored of a plugin's configuration cannot be used.
+pub(super) fn plugin_invalid() -> Failure {
+    let message =
+        "the configuration of a plugin of this route cannot be used; the gateway's log names what is wrong";
+    Failure::new(ErrorStatus::UNAVAILABLE, Origin::Gateway, "plugin_invalid", message)
+}
+
+/// The upstream answered with something that only HTTP's machinery may say.
+pub(super) fn bad_answer(status: StatusCode) -> Failure {
+    let message = "the upstream gave no usable answer";
+    Failure::new(ErrorStatus::BAD_GATEWAY, Origin::Upstream, "upstream_bad_answer", message)
+        .with_detail(format!("it answered {status}, which it was not asked for"))
+}

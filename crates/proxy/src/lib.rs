@@ -1,0 +1,29 @@
+//! The data plane: how a request comes in, finds its route, and gets its answer.
+//!
+//! ```text
+//! host: server (sockets) ──┐
+//!                          ├─► Gateway::handle ─► hygiene ─► router ─► plugins ─► balancer ─► pool
+//! host: lambda (events)  ──┘                         ▲
+//!                                                Snapshot ◄── Configuration ◄── store
+//! ```
+//!
+//! Nothing on the way of a request waits for the store, a vault or a lock that another thread holds: what it needs was
+//! compiled into the [`Snapshot`] when the configuration changed.
+
+mod balancer;
+mod configuration;
+mod gateway;
+pub mod host;
+pub mod hygiene;
+mod path;
+pub mod router;
+mod snapshot;
+
+pub use configuration::{Configuration, ConfigurationParts};
+pub use gateway::{Current, Gateway};
+pub use host::Door;
+pub use path::{PathError, RoutePath};
+pub use snapshot::Snapshot;
+
+/// What routing resources are sealed for in the store: a route may hold somebody's access key.
+pub const DOCUMENT_PURPOSE: &str = "routing document";

@@ -1,0 +1,83 @@
+//! What a client can do wrong with the bytes of a request, and what it then hears.
+
+use std::time::Duration;
+
+use gateward_proxy::host::server::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::support::{Gate, LONG, Plane, body, header, read_to_end, status, upstream};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_could_be_read_in_two_ways_are_refused_and_their_connection_closed() {
+    let (upstream, _) = upstream("u").await;
+    let gate = Gate::to(upstream).await;
+    for (request, expected, code) in [
+        (&b"GET / HTTP/1.1\r\n\r\n"[..], 400, Some("bad_host")),
+        (b"GET / HTTP/1.0\r\n\r\n", 400, Some("bad_host")),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, Some("bad_host")),
+        (b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400, Some("bad_host")),
+        (b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, Some("host_mismatch")),
+        (b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n", 400, None),
+        (b"GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n", 400, Some("bad_path")),
+        (b"GET /a/%2e%2e%2fb HTTP/1.1\r\nHost: a\r\n\r\n", 400, Some("bad_path")),
+        (b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405, Some("no_tunnels")),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400, None),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400, None),
+        (b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, None),
+    ] {
+        // Were the connection to stay open, this would have an answer too.
+        let followed = [request, b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        let answer = gate.raw(&followed).await;
+        let shown = String::from_utf8_lossy(request);
+        assert_eq!(status(&answer), expected, "{shown}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.").count(), 1, "{shown}: {answer}");
+        if let Some(code) = code {
+            assert_eq!(body(&answer)["code"], code, "{shown}");
+            assert!(header(&answer, "x-request-id").is_some(), "{shown}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_length_goes_upstream_beside_a_transfer_coding() {
+    let (upstream, _) = upstream("u").await;
+    let gate = Gate::to(upstream).await;
+    let answer = gate
+        .raw("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+        .await;
+    let told = body(&answer);
+    assert_eq!(told["body"], "hello", "{answer}");
+    assert!(told["headers"].get("content-length").is_none(), "{told}");
+    assert_eq!(told["headers"]["transfer-encoding"], serde_json::json!(["chunked"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_too_large_or_has_too_many_fields_is_refused() {
+    let (upstream, _) = upstream("u").await;
+    let gate = Gate::to(upstream).await;
+    let large = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(40_000));
+    assert_eq!(status(&gate.raw(large).await), 431);
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(120));
+    assert_eq!(status(&gate.raw(many).await), 431);
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(9000));
+    assert_eq!(status(&gate.raw(long).await), 414);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_comes_too_slowly_ends_the_connection() {
+    let limits = Limits { head: Duration::from_millis(200), idle: LONG * 3 };
+    let gate = Gate::with(Plane::start(&[]), limits, None).await;
+    for beginning in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: "] {
+        assert_eq!(gate.raw(beginning).await, "");
+    }
+    // Also when it is the second one, which may begin late but not go on late.
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 404");
+    stream.write_all(b"GET / HT").await.unwrap();
+    let rest = read_to_end(stream).await;
+    assert!(!rest.contains("HTTP/1.1"), "{rest}");
+}

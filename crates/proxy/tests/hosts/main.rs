@@ -1,0 +1,10 @@
+//! The hosts, from outside: real sockets, real upstreams, a Runtime API that is the test's own.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod framing;
+mod http2;
+mod lambda;
+mod lifecycle;
+mod proxying;
+mod support;
