@@ -39,6 +39,11 @@ impl GoDuration {
         Ok(Self { text: text.to_owned(), span })
     }
 
+    /// So many minutes.
+    pub fn minutes(minutes: u32) -> Self {
+        Self { text: format!("{minutes}m"), span: Duration::from_secs(60) * minutes }
+    }
+
     /// How long it is.
     pub fn span(&self) -> Duration {
         self.span

@@ -1,0 +1,215 @@
+//! The Akeyless API: POST with a JSON body, the token in the body, `{"error": text}` when it fails.
+//!
+//! Requests have kebab-case names and carry many defaults that client libraries send; what is not known here is
+//! ignored, what is known and cannot be done is refused.
+
+mod dynamic_secret;
+mod fields;
+mod login;
+mod tmp_creds;
+mod validate;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use gateward_access::Identity;
+use gateward_leases::ledger::LedgerError;
+use gateward_leases::{CatalogError, IssueError, RevokeError};
+use gateward_model::Invalid;
+use http::{HeaderMap, Request, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::request::{BodyRefused, json_answer};
+use crate::{ControlParts, authenticate, request};
+
+pub(crate) fn router() -> Router<Arc<ControlParts>> {
+    Router::new()
+        .route("/auth", open(login::auth))
+        .route("/validate-producer-credentials", open(validate::validate))
+        .route("/.well-known/jwks.json", get(validate::jwks))
+        .route("/dynamic-secret-create-custom", guarded(dynamic_secret::create))
+        .route("/gateway-create-producer-custom", guarded(dynamic_secret::create_old))
+        .route("/dynamic-secret-delete", guarded(dynamic_secret::delete))
+        .route("/gateway-delete-producer", guarded(dynamic_secret::delete_old))
+        .route("/get-dynamic-secret-value", guarded(dynamic_secret::get_value))
+        .route("/dynamic-secret-get-value", guarded(dynamic_secret::get_value))
+        .route("/dynamic-secret-tmp-creds-get", guarded(tmp_creds::list))
+        .route("/gateway-get-producer-tmp-creds", guarded(tmp_creds::list))
+        .route("/dynamic-secret-tmp-creds-delete", guarded(tmp_creds::delete))
+        .route("/gateway-revoke-producer-tmp-creds", guarded(tmp_creds::delete))
+}
+
+/// The paths of this API at the root, without their slash; where one address serves everything, routes come first.
+pub(crate) const PATHS: &[&str] = &[
+    "auth",
+    "dynamic-secret-create-custom",
+    "gateway-create-producer-custom",
+    "dynamic-secret-delete",
+    "gateway-delete-producer",
+    "get-dynamic-secret-value",
+    "dynamic-secret-get-value",
+    "dynamic-secret-tmp-creds-get",
+    "gateway-get-producer-tmp-creds",
+    "dynamic-secret-tmp-creds-delete",
+    "gateway-revoke-producer-tmp-creds",
+];
+
+/// A call that succeeded, or why not.
+pub(crate) type Answer = Result<Value, ApiError>;
+
+/// A call and what it knows: the control plane, who calls, and the body.
+pub(crate) struct Call {
+    pub(crate) parts: Arc<ControlParts>,
+    pub(crate) identity: Identity,
+    body: Value,
+}
+
+impl Call {
+    /// The body's fields as a `T`.
+    pub(crate) fn fields<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        Ok(gateward_model::parse(&self.body)?)
+    }
+}
+
+/// A path that anybody may call.
+fn open<F, A>(handle: F) -> axum::routing::MethodRouter<Arc<ControlParts>>
+where
+    F: Fn(Arc<ControlParts>, Value) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    post(move |State(parts): State<Arc<ControlParts>>, request: Request<Body>| async move {
+        let outcome = match body(request).await {
+            Ok((_, body)) => handle(parts, body).await,
+            Err(error) => Err(error),
+        };
+        answer(outcome)
+    })
+    .fallback(only_post)
+}
+
+/// A path for those with a token.
+fn guarded<F, A>(handle: F) -> axum::routing::MethodRouter<Arc<ControlParts>>
+where
+    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
+    post(move |State(parts): State<Arc<ControlParts>>, request: Request<Body>| async move {
+        let outcome = match admitted(parts, request).await {
+            Ok(call) => handle(call).await,
+            Err(error) => Err(error),
+        };
+        answer(outcome)
+    })
+    .fallback(only_post)
+}
+
+async fn admitted(parts: Arc<ControlParts>, request: Request<Body>) -> Result<Call, ApiError> {
+    let (headers, body) = body(request).await?;
+    let token = body.get("token").and_then(Value::as_str).filter(|token| !token.is_empty());
+    let identity = authenticate::identity(&parts, &headers, token)
+        .map_err(|refusal| ApiError::new(StatusCode::UNAUTHORIZED, refusal.to_string()))?;
+    Ok(Call { parts, identity, body })
+}
+
+async fn body(request: Request<Body>) -> Result<(HeaderMap, Value), ApiError> {
+    let (head, body) = request.into_parts();
+    let bytes = request::read(body).await?;
+    let json = gateward_model::from_admin(&bytes)
+        .map_err(|error| ApiError::bad(format!("the body is no JSON object: {error}")))?;
+    if !json.is_object() {
+        return Err(ApiError::bad("the body is no JSON object"));
+    }
+    Ok((head.headers, json))
+}
+
+async fn only_post() -> Response {
+    answer(Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "call it with POST and a JSON body")))
+}
+
+fn answer(outcome: Answer) -> Response {
+    match outcome {
+        Ok(body) => json_answer(StatusCode::OK, &body),
+        Err(error) => json_answer(error.status, &error.body),
+    }
+}
+
+/// Why a call failed. The status is never a success.
+pub(crate) struct ApiError {
+    status: StatusCode,
+    body: Value,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, text: impl Into<String>) -> Self {
+        Self { status, body: json!({"error": text.into()}) }
+    }
+
+    pub(crate) fn bad(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// In the words of Akeyless's core services.
+    pub(crate) fn coded(status: StatusCode, code: &str, message: &str) -> Self {
+        Self { status, body: json!({"error": code, "message": message}) }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::bad(invalid.to_string())
+    }
+}
+
+impl From<BodyRefused> for ApiError {
+    fn from(refused: BodyRefused) -> Self {
+        Self::new(refused.status(), refused.to_string())
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> Self {
+        let status = match error {
+            CatalogError::Missing(_) => StatusCode::NOT_FOUND,
+            CatalogError::Exists(_) | CatalogError::Changed(_) => StatusCode::CONFLICT,
+            CatalogError::Protected(_) => StatusCode::FORBIDDEN,
+            CatalogError::Sealed { .. } | CatalogError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<IssueError> for ApiError {
+    fn from(error: IssueError) -> Self {
+        let status = match error {
+            IssueError::Catalog(error) => return error.into(),
+            IssueError::Producer(_) => StatusCode::BAD_GATEWAY,
+            IssueError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            IssueError::Ledger(_) | IssueError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<RevokeError> for ApiError {
+    fn from(error: RevokeError) -> Self {
+        let status = match error {
+            RevokeError::Missing(_) => StatusCode::NOT_FOUND,
+            RevokeError::Unknown(_) => StatusCode::CONFLICT,
+            RevokeError::Producer(_) => StatusCode::BAD_GATEWAY,
+            RevokeError::Ledger(_) | RevokeError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}

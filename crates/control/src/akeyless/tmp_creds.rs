@@ -1,0 +1,83 @@
+//! Leases, which this API calls temporary credentials: seeing them, and revoking them before their time.
+
+use gateward_leases::{Lease, LeaseId, LeaseState};
+use gateward_model::ItemName;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::dynamic_secret::engine;
+use super::{Answer, ApiError, Call, fields};
+
+#[derive(Deserialize)]
+struct Named {
+    name: ItemName,
+}
+
+/// `/dynamic-secret-tmp-creds-get`: every lease that is not revoked, UNKNOWN ones too.
+pub(super) async fn list(call: Call) -> Answer {
+    let Named { name } = call.fields()?;
+    let secret = call.parts.catalog.get(&name).await?;
+    let leases = engine(&call.parts)?.leases(secret.id).await?;
+    Ok(leases.iter().map(described).collect())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Delete {
+    name: ItemName,
+    #[serde(default, deserialize_with = "fields::text")]
+    tmp_creds_id: Option<String>,
+    #[serde(default, deserialize_with = "fields::flag")]
+    revoke_all: bool,
+    #[serde(default, deserialize_with = "fields::flag")]
+    soft_delete: bool,
+}
+
+/// `/dynamic-secret-tmp-creds-delete`: answered when the producer has confirmed that the credentials are gone.
+pub(super) async fn delete(call: Call) -> Answer {
+    let Delete { name, tmp_creds_id, revoke_all, soft_delete } = call.fields()?;
+    if soft_delete {
+        let text = "soft-delete: a lease is not forgotten while its credential may work; leave it out";
+        return Err(ApiError::bad(text));
+    }
+    let secret = call.parts.catalog.get(&name).await?;
+    let engine = engine(&call.parts)?;
+    match (tmp_creds_id, revoke_all) {
+        (Some(id), false) => engine.revoke(secret.id, &LeaseId::from_text(id)).await?,
+        (None, true) => engine.revoke_all(secret.id).await?,
+        _ => return Err(ApiError::bad("tmp-creds-id: give either tmp-creds-id or revoke-all")),
+    }
+    Ok(json!({}))
+}
+
+fn described(lease: &Lease) -> Value {
+    let mut json = json!({
+        "id": lease.id,
+        "access_id": lease.holder.access_id,
+        "creation_date": lease.created_at.rfc3339(),
+        "custom_ttl": 0,
+        "dynamic_secret_type": "custom",
+        "encrypted_secret": "",
+        "host": "",
+        "sub_claims": lease.holder.sub_claims,
+        "producer_id": lease.producer_id(),
+    });
+    match &lease.state {
+        LeaseState::Intent { .. } => json["state"] = "INTENT".into(),
+        LeaseState::Active { expires_at, .. } => {
+            json["state"] = "ACTIVE".into();
+            json["expires_at"] = expires_at.rfc3339().into();
+        }
+        LeaseState::Revoking { attempts, last_error, .. } => {
+            json["state"] = "REVOKING".into();
+            json["attempts"] = (*attempts).into();
+            json["last_error"] = last_error.clone().into();
+        }
+        LeaseState::Revoked { .. } => json["state"] = "REVOKED".into(),
+        LeaseState::Unknown { reason, .. } => {
+            json["state"] = "UNKNOWN".into();
+            json["last_error"] = reason.clone().into();
+        }
+    }
+    json
+}

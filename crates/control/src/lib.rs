@@ -1,0 +1,136 @@
+//! The control plane over HTTP.
+//!
+//! Three dialects, each in the words, shapes and codes of the system that it comes from: [`apisix`] (routes and
+//! upstreams), [`kong`] (vaults), [`akeyless`] (logging in, dynamic secrets and their leases). One authenticator
+//! serves them all. What is written is answered when it is durable and in force.
+//!
+//! [`Control`] answers a request for one [`Surface`]: all dialects at once, as on port 8000, or one alone, as on the
+//! ports that `gateward dev` lends to people who paste commands from those systems' documents.
+
+mod akeyless;
+mod apisix;
+mod authenticate;
+mod door;
+mod guard;
+mod health;
+mod kong;
+mod listen;
+mod request;
+mod resources;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use gateward_access::Authenticator;
+use gateward_clock::Clock;
+use gateward_leases::producer::Producers;
+use gateward_leases::producer::token::ProducerTokens;
+use gateward_leases::{Catalog, Engine};
+use gateward_proxy::Configuration;
+use gateward_seal::{Sealer, SecretValue};
+use gateward_store::Store;
+use http::{HeaderValue, Request};
+use tower::ServiceExt as _;
+
+pub use door::ControlDoor;
+
+/// What the control plane is made of.
+pub struct ControlParts {
+    /// Where resources stand.
+    pub store: Arc<dyn Store>,
+    /// Seals them.
+    pub sealer: Arc<Sealer>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who may.
+    pub authenticator: Authenticator,
+    /// The key of the APISIX Admin API, where there is one.
+    pub apisix_admin_key: Option<SecretValue>,
+    /// What is served; a write is answered when it is in there.
+    pub configuration: Arc<Configuration>,
+    /// The dynamic secrets.
+    pub catalog: Arc<Catalog>,
+    /// Issues and revokes. `None` where nothing would revoke on time: leases are refused there.
+    pub engine: Option<Arc<Engine>>,
+    /// What makes credentials.
+    pub producers: Arc<dyn Producers>,
+    /// The tokens that producers are called with.
+    pub producer_tokens: Arc<ProducerTokens>,
+    /// Whether only this machine's own pages and programs may ask; `gateward dev` on loopback.
+    pub local_only: bool,
+}
+
+/// The control plane.
+#[derive(Clone)]
+pub struct Control {
+    parts: Arc<ControlParts>,
+    routers: Arc<Routers>,
+}
+
+/// What of the control plane a listener shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Everything, behind the authenticator.
+    All,
+    /// APISIX's Admin API alone.
+    Apisix,
+    /// Kong's Admin API alone, and without a token, as Kong's own is.
+    KongOpen,
+    /// The Akeyless API alone.
+    Akeyless,
+}
+
+struct Routers {
+    all: Router,
+    apisix: Router,
+    kong_open: Router,
+    akeyless: Router,
+}
+
+impl Control {
+    /// The control plane made of `parts`.
+    pub fn new(parts: ControlParts) -> Self {
+        let parts = Arc::new(parts);
+        let akeyless = || {
+            let api = akeyless::router();
+            Router::new().nest("/v2", api.clone()).nest("/api/v2", api.clone()).merge(api)
+        };
+        let health = health::router();
+        let state = |router: Router<Arc<ControlParts>>| router.with_state(Arc::clone(&parts));
+        let kong = || kong::router(kong::Access::Authenticated);
+        let all = health.clone().merge(apisix::router()).merge(kong()).merge(akeyless());
+        let routers = Routers {
+            all: state(all.fallback(request::not_found)),
+            apisix: state(health.clone().merge(apisix::router()).fallback(request::not_found)),
+            kong_open: state(
+                health.clone().merge(kong::router(kong::Access::Open)).fallback(request::not_found),
+            ),
+            akeyless: state(health.merge(akeyless()).fallback(request::not_found)),
+        };
+        Self { parts, routers: Arc::new(routers) }
+    }
+
+    /// Answers one request. Every answer has a request id.
+    pub async fn answer(&self, surface: Surface, mut request: Request<Body>) -> Response {
+        let id = request::id();
+        request::collapse_slashes(request.uri_mut());
+        let router = match surface {
+            Surface::All => &self.routers.all,
+            Surface::Apisix => &self.routers.apisix,
+            Surface::KongOpen => &self.routers.kong_open,
+            Surface::Akeyless => &self.routers.akeyless,
+        };
+        let refusal = if self.parts.local_only { guard::refusal(&request) } else { None };
+        let mut response = match refusal {
+            Some(refusal) => refusal,
+            None => router.clone().oneshot(request).await.into_response(),
+        };
+        let headers = response.headers_mut();
+        headers.entry("x-request-id").or_insert(id);
+        headers.insert(http::header::SERVER, HeaderValue::from_static("gateward"));
+        headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
