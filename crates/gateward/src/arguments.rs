@@ -1,0 +1,219 @@
+//! The command line: what can be said, and what was said.
+//!
+//! `gateward` and `akeyless` (a link to the same binary) know the same commands. What is wrong with a command line is
+//! found here, before anything is done.
+
+mod create;
+mod gateway;
+mod process;
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use create::Create;
+pub use gateway::{At, Auth, Connection, DeleteItem, GetTmpCreds, GetValue, RevokeTmpCreds, VaultGet};
+pub use process::ProcessArguments;
+
+use crate::surroundings::Surroundings;
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Command {
+    /// Run the gateway, made for trying things.
+    Dev(ProcessArguments),
+    /// Run the gateway.
+    Serve(ProcessArguments),
+    /// Run the gateway inside a Lambda function.
+    Lambda {
+        /// The Runtime API's `host:port`.
+        runtime_api: String,
+    },
+    /// Resolve a reference.
+    VaultGet(VaultGet),
+    /// Log in to a running gateway.
+    Auth(Auth),
+    /// Ask a running gateway for something.
+    Ask(Ask),
+}
+
+/// What a running gateway can be asked for.
+#[derive(Debug)]
+pub enum Ask {
+    /// A new dynamic secret.
+    Create(Create),
+    /// The end of a dynamic secret.
+    Delete(DeleteItem),
+    /// A credential.
+    GetValue(GetValue),
+    /// The credentials that live.
+    GetTmpCreds(GetTmpCreds),
+    /// The end of credentials.
+    RevokeTmpCreds(RevokeTmpCreds),
+}
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub struct Understood {
+    /// What is to be done.
+    pub command: Command,
+    /// What had to be guessed.
+    pub warnings: Vec<String>,
+}
+
+/// Why nothing is to be done: help was wanted, or the usage is wrong.
+#[derive(Debug)]
+pub struct Stop {
+    /// What to print.
+    pub text: String,
+    /// Whether it is what was asked for.
+    pub is_result: bool,
+}
+
+/// Reads a command line, the name of the program first.
+pub fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    surroundings: &Surroundings,
+) -> Result<Understood, Stop> {
+    let mut usage = CommandLine::command();
+    let said =
+        usage.try_get_matches_from_mut(words).and_then(|matches| CommandLine::from_arg_matches(&matches))?;
+    let Some(spoken) = said.command else {
+        return match surroundings.variable("AWS_LAMBDA_RUNTIME_API") {
+            Some(runtime_api) => Ok(Understood {
+                command: Command::Lambda { runtime_api: runtime_api.to_owned() },
+                warnings: Vec::new(),
+            }),
+            None => Err(Stop { text: usage.render_help().to_string(), is_result: false }),
+        };
+    };
+    let mut warnings = Vec::new();
+    let command = match spoken {
+        Spoken::Dev(process) => Command::Dev(process),
+        Spoken::Serve(process) => Command::Serve(process),
+        Spoken::Vault(SpokenVault::Get(get)) => Command::VaultGet(get),
+        Spoken::Auth(auth) => Command::Auth(auth),
+        Spoken::GetDynamicSecretValue(get) | Spoken::DynamicSecret(SpokenSecret::GetValue(get)) => {
+            Command::Ask(Ask::GetValue(get))
+        }
+        Spoken::DynamicSecret(SpokenSecret::Create(create)) => {
+            let (create, guessed) = create
+                .understand()
+                .map_err(|problem| usage.error(clap::error::ErrorKind::ArgumentConflict, problem))?;
+            warnings = guessed;
+            Command::Ask(Ask::Create(create))
+        }
+        Spoken::DynamicSecret(SpokenSecret::Delete(delete)) => Command::Ask(Ask::Delete(delete)),
+        Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::Get(get))) => {
+            Command::Ask(Ask::GetTmpCreds(get))
+        }
+        Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::Delete(revoke))) => {
+            Command::Ask(Ask::RevokeTmpCreds(revoke))
+        }
+    };
+    if command.at().is_some_and(|at| at.profile.is_some()) {
+        warnings.push("--profile has no meaning here and is ignored; there are no profiles".to_owned());
+    }
+    Ok(Understood { command, warnings })
+}
+
+impl Command {
+    fn at(&self) -> Option<&At> {
+        match self {
+            Self::Dev(_) | Self::Serve(_) | Self::Lambda { .. } => None,
+            Self::VaultGet(get) => Some(&get.connection.at),
+            Self::Auth(auth) => Some(&auth.at),
+            Self::Ask(ask) => Some(&ask.connection().at),
+        }
+    }
+}
+
+impl Ask {
+    /// Which gateway is asked, and as whom.
+    pub fn connection(&self) -> &Connection {
+        match self {
+            Self::Create(create) => &create.connection,
+            Self::Delete(delete) => &delete.connection,
+            Self::GetValue(get) => &get.connection,
+            Self::GetTmpCreds(get) => &get.connection,
+            Self::RevokeTmpCreds(revoke) => &revoke.connection,
+        }
+    }
+}
+
+impl From<clap::Error> for Stop {
+    fn from(error: clap::Error) -> Self {
+        Self { text: error.render().to_string().trim_end().to_owned(), is_result: !error.use_stderr() }
+    }
+}
+
+/// A gateway with no servers to manage
+#[derive(Debug, Parser)]
+#[command(name = "gateward", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Spoken>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Spoken {
+    /// Run the gateway on this machine, with nothing to configure
+    #[command(after_help = process::AFTER_HELP_DEV)]
+    Dev(ProcessArguments),
+    /// Run the gateway
+    #[command(after_help = process::AFTER_HELP_SERVE)]
+    Serve(ProcessArguments),
+    /// Secrets that stand in vaults
+    #[command(subcommand, disable_help_subcommand = true)]
+    Vault(SpokenVault),
+    /// Log in to a running gateway, and print a token
+    #[command(after_help = gateway::AFTER_HELP_AUTH)]
+    Auth(Auth),
+    /// Dynamic secrets: made when they are asked for, revoked when their time is over
+    #[command(subcommand, disable_help_subcommand = true)]
+    DynamicSecret(SpokenSecret),
+    /// Issue a credential of a dynamic secret, and print it
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    GetDynamicSecretValue(GetValue),
+}
+
+#[derive(Debug, Subcommand)]
+enum SpokenVault {
+    /// Resolve a reference here, with the environment of this command, and print the value
+    #[command(after_help = gateway::AFTER_HELP_VAULT_GET)]
+    Get(VaultGet),
+}
+
+#[derive(Debug, Subcommand)]
+enum SpokenSecret {
+    /// Create a dynamic secret whose credentials a producer makes over HTTP
+    #[command(after_help = create::AFTER_HELP)]
+    Create(Box<create::SpokenCreate>),
+    /// Issue a credential, and print it (as get-dynamic-secret-value does)
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    GetValue(GetValue),
+    /// Delete a dynamic secret, and revoke its credentials
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    Delete(DeleteItem),
+    /// The credentials that were issued and are not yet revoked
+    #[command(subcommand, disable_help_subcommand = true)]
+    TmpCreds(SpokenTmpCreds),
+}
+
+#[derive(Debug, Subcommand)]
+enum SpokenTmpCreds {
+    /// List the credentials of a dynamic secret
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    Get(GetTmpCreds),
+    /// Revoke one credential of a dynamic secret, or all
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    Delete(RevokeTmpCreds),
+}
+
+const AFTER_HELP: &str = "\
+It routes traffic, resolves secrets from vaults, and issues credentials that it revokes on time. Start with
+`gateward dev`. Results go to stdout and everything else to stderr; the exit code is 0 for success, 1 for failure, 2 for
+wrong usage. With AWS_LAMBDA_RUNTIME_API in its environment and no command, it serves the events of a Lambda function.";
+
+#[cfg(test)]
+mod tests;

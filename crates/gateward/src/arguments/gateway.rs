@@ -1,0 +1,156 @@
+//! The arguments of the commands that ask a running gateway, and of `vault get`, which sometimes does.
+
+use clap::{ArgGroup, Args};
+use gateward_seal::SecretValue;
+
+use crate::client::GatewayUrl;
+
+/// Which gateway is asked, and as whom.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Connection {
+    /// Which gateway.
+    #[command(flatten)]
+    pub at: At,
+    /// A token that `gateward auth` printed [env: GATEWARD_TOKEN]
+    #[arg(long)]
+    pub token: Option<SecretValue>,
+}
+
+/// Which gateway is asked.
+#[derive(Clone, Debug, Default, Args)]
+pub struct At {
+    /// The gateway's control address [env: GATEWARD_GATEWAY_URL] [default: http://localhost:8000]
+    #[arg(short = 'u', long, value_name = "URL")]
+    pub gateway_url: Option<GatewayUrl>,
+    /// Commands written for Akeyless may have it.
+    #[arg(long, hide = true)]
+    pub profile: Option<String>,
+}
+
+/// `vault get`.
+#[derive(Clone, Debug, Args)]
+pub struct VaultGet {
+    /// {vault://name/secret/field}, or name/secret/field for short
+    #[arg(value_name = "REFERENCE")]
+    pub reference: String,
+    /// Which gateway knows the vault.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `auth`.
+#[derive(Clone, Debug, Args)]
+pub struct Auth {
+    /// Who logs in [env: GATEWARD_ADMIN_ACCESS_ID]
+    #[arg(long, value_name = "ID", requires = "access_key")]
+    pub access_id: Option<String>,
+    /// The access key [env: GATEWARD_ADMIN_ACCESS_KEY]
+    #[arg(long, value_name = "KEY", requires = "access_id")]
+    pub access_key: Option<SecretValue>,
+    /// How to log in
+    #[arg(long, value_name = "TYPE", value_parser = ["access_key"], default_value = "access_key")]
+    pub access_type: String,
+    /// Print {"token": ...} in place of the token alone
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `dynamic-secret delete`.
+#[derive(Clone, Debug, Args)]
+pub struct DeleteItem {
+    /// The dynamic secret
+    #[arg(short, long)]
+    pub name: String,
+    /// Print the gateway's answer, as JSON on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `get-dynamic-secret-value`.
+#[derive(Clone, Debug, Args)]
+pub struct GetValue {
+    /// The dynamic secret
+    #[arg(short, long)]
+    pub name: String,
+    /// Input for the producer: name=value, or a JSON object; may be repeated
+    #[arg(long, value_name = "INPUT", allow_hyphen_values = true)]
+    pub args: Vec<String>,
+    /// A linked target's host; the gateway knows whether there is one.
+    #[arg(long, hide = true)]
+    pub host: Option<String>,
+    /// A linked target; the gateway knows whether there is one.
+    #[arg(long, hide = true)]
+    pub target: Option<String>,
+    /// Seconds to wait for the credential
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout: u64,
+    /// Print the JSON on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `dynamic-secret tmp-creds get`.
+#[derive(Clone, Debug, Args)]
+pub struct GetTmpCreds {
+    /// The dynamic secret
+    #[arg(short, long)]
+    pub name: String,
+    /// Print the JSON on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `dynamic-secret tmp-creds delete`.
+#[derive(Clone, Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
+pub struct RevokeTmpCreds {
+    /// The dynamic secret
+    #[arg(short, long)]
+    pub name: String,
+    /// The credential to revoke, by the id that `tmp-creds get` lists
+    #[arg(short = 'i', long, value_name = "ID", group = "which")]
+    pub tmp_creds_id: Option<String>,
+    /// Revoke all credentials of the dynamic secret
+    #[arg(long, group = "which")]
+    pub revoke_all: bool,
+    /// A linked target's host; the gateway knows whether there is one.
+    #[arg(long, hide = true)]
+    pub host: Option<String>,
+    /// Forget without revoking; the gateway knows whether it does that.
+    #[arg(long, hide = true)]
+    pub soft_delete: bool,
+    /// Print the gateway's answer, as JSON on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+pub(super) const AFTER_HELP_VAULT_GET: &str = "\
+The backends `env` and `aws` are asked at once. Any other name is a vault's prefix: its settings, which hold no secret,
+are fetched from the running gateway first.
+
+Examples:
+  gateward vault get '{vault://aws/database/password}'
+  gateward vault get env/db-password";
+
+pub(super) const AFTER_HELP_AUTH: &str = "\
+Without --access-id it logs in as the administrator whom GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY name,
+or else as the one whom `gateward dev` keeps in .gateward/admin.json.";
+
+pub(super) const AFTER_HELP_TOKEN: &str = "\
+Without a token it logs in first, as the administrator whom GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY name,
+or else as the one whom `gateward dev` keeps in .gateward/admin.json.";

@@ -1,0 +1,48 @@
+//! The commands that ask a running gateway: each is one call of the Akeyless API, and a login before it where there
+//! is no token.
+
+mod call;
+mod credentials;
+mod error;
+mod gateway_url;
+mod indent;
+mod session;
+
+use crate::arguments::{Ask, Auth};
+use crate::surroundings::Surroundings;
+use call::Call;
+use indent::indent;
+
+pub use error::AskError;
+pub use gateway_url::GatewayUrl;
+pub use session::Session;
+
+/// Asks a running gateway for what `ask` says. The answer is what to print.
+pub async fn ask(ask: &Ask, surroundings: &Surroundings) -> Result<String, AskError> {
+    let session = Session::open(ask.connection(), surroundings).await?;
+    let answer = session.call(Call::of(ask)).await?;
+    Ok(match ask {
+        Ask::Create(create) if !create.json => format!("The dynamic secret {} was created.", create.name),
+        Ask::Delete(delete) if !delete.json => format!("The dynamic secret {} was deleted.", delete.name),
+        Ask::RevokeTmpCreds(revoke) if !revoke.json => match &revoke.tmp_creds_id {
+            Some(id) => format!("The credential {id} of {} was revoked.", revoke.name),
+            None => format!("All credentials of {} were revoked.", revoke.name),
+        },
+        Ask::GetValue(get) if !get.json => indent(&answer),
+        Ask::GetTmpCreds(get) if !get.json => indent(&answer),
+        _ => answer,
+    })
+}
+
+/// Logs in to a running gateway. The answer is what to print.
+pub async fn auth(auth: &Auth, surroundings: &Surroundings) -> Result<String, AskError> {
+    let token = session::log_in(auth, surroundings).await?;
+    Ok(if auth.json {
+        serde_json::json!({"token": token.expose()}).to_string()
+    } else {
+        token.expose().to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Where a running gateway is asked: its control address, however it is written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+use super::AskError;
+use crate::arguments::At;
+use crate::surroundings::Surroundings;
+
+/// The address of a running gateway's control plane, perhaps with the prefix of its Akeyless API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayUrl(String);
+
+/// Why an address cannot be a gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a gateway's address is written as http://localhost:8000, with no user, no ? and no #")]
+pub struct GatewayUrlError;
+
+impl GatewayUrl {
+    /// The one that was given, else the one in the environment, else the usual one.
+    pub(super) fn of(at: &At, surroundings: &Surroundings) -> Result<Self, AskError> {
+        if let Some(given) = &at.gateway_url {
+            return Ok(given.clone());
+        }
+        for variable in VARIABLES {
+            if let Some(text) = surroundings.variable(variable) {
+                return text.parse().map_err(|source| AskError::Address { variable, source });
+            }
+        }
+        Ok(Self(USUAL.to_owned()))
+    }
+
+    /// Where `operation` of the Akeyless API is asked for.
+    pub(super) fn akeyless(&self, operation: &str) -> String {
+        format!("{}/{operation}", self.0)
+    }
+
+    /// Where Kong's API has the vault called `prefix`: beside the Akeyless API, not within it.
+    pub(super) fn vault(&self, prefix: &str) -> String {
+        let base = ["/api/v2", "/v2"].iter().find_map(|api| self.0.strip_suffix(api)).unwrap_or(&self.0);
+        format!("{base}/vaults/{prefix}")
+    }
+}
+
+impl FromStr for GatewayUrl {
+    type Err = GatewayUrlError;
+
+    fn from_str(text: &str) -> Result<Self, GatewayUrlError> {
+        let url = Url::parse(text).map_err(|_| GatewayUrlError)?;
+        let is_plain = matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if !is_plain {
+            return Err(GatewayUrlError);
+        }
+        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+    }
+}
+
+impl fmt::Display for GatewayUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Ours first, and then the one that Akeyless's own command reads.
+const VARIABLES: [&str; 2] = ["GATEWARD_GATEWAY_URL", "AKEYLESS_GATEWAY_URL"];
+
+const USUAL: &str = "http://localhost:8000";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_end_as_any_document_has_it() {
+        for (text, auth, vault) in [
+            ("http://localhost:8000", "http://localhost:8000/auth", "http://localhost:8000/vaults/a-b"),
+            ("http://h:1/", "http://h:1/auth", "http://h:1/vaults/a-b"),
+            ("http://h:1/v2", "http://h:1/v2/auth", "http://h:1/vaults/a-b"),
+            ("https://h/default/api/v2/", "https://h/default/api/v2/auth", "https://h/default/vaults/a-b"),
+        ] {
+            let url: GatewayUrl = text.parse().unwrap();
+            assert_eq!((url.akeyless("auth"), url.vault("a-b")), (auth.into(), vault.into()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_gateway_is_refused() {
+        for text in ["localhost:8000", "8000", "", "ftp://h", "http://u:p@h", "http://h/?a", "http://h/#a"] {
+            assert_eq!(text.parse::<GatewayUrl>(), Err(GatewayUrlError), "{text:?}");
+        }
+    }
+}

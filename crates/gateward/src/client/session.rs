@@ -1,0 +1,166 @@
+//! A running gateway, and the token that it knows us by.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateward_model::Vault;
+use gateward_net::{Client, Connector, ConnectorSettings, FetchError, Limits};
+use gateward_seal::SecretValue;
+use http::{Method, Request, Response, StatusCode, header};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::call::Call;
+use super::credentials::{self, Credentials, Login};
+use super::{AskError, GatewayUrl};
+use crate::arguments::{At, Auth, Connection};
+use crate::surroundings::Surroundings;
+
+/// A running gateway, and the token that it knows us by.
+pub struct Session {
+    gateway: Gateway,
+    token: SecretValue,
+}
+
+impl Session {
+    /// Finds out which gateway to ask and as whom, and logs in where there is no token.
+    pub async fn open(connection: &Connection, surroundings: &Surroundings) -> Result<Self, AskError> {
+        let gateway = Gateway::find(&connection.at, surroundings)?;
+        let token = match credentials::find(connection.token.as_ref(), surroundings)? {
+            Credentials::Token(token) => token,
+            Credentials::Identity(login) => gateway.log_in(&login).await?,
+        };
+        Ok(Self { gateway, token })
+    }
+
+    /// Makes `call`. The answer is JSON, as it came.
+    pub(super) async fn call(&self, mut call: Call) -> Result<String, AskError> {
+        call.body.insert("token".to_owned(), self.token.expose().into());
+        let answer = self.gateway.call(call).await?;
+        let text = String::from_utf8(answer.body().to_vec());
+        let is_json = read::<IgnoredAny>(&answer).is_some();
+        text.ok().filter(|_| is_json).ok_or_else(|| self.gateway.is_none(&answer))
+    }
+
+    /// The settings of the vault called `prefix`, which hold no secret.
+    pub async fn vault(&self, prefix: &str) -> Result<Vault, AskError> {
+        let request = Request::get(self.gateway.url.vault(prefix))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
+            .header(header::ACCEPT, "application/json");
+        let answer = self.gateway.send(request, Bytes::new(), USUAL_PATIENCE).await?;
+        let says = read::<Message>(&answer);
+        if answer.status().is_success() {
+            return read(&answer).ok_or_else(|| self.gateway.is_none(&answer));
+        }
+        Err(match says {
+            Some(_) if answer.status() == StatusCode::NOT_FOUND => {
+                AskError::NoVault { prefix: prefix.to_owned(), url: self.gateway.url.to_string() }
+            }
+            Some(says) => AskError::Refused(says.message),
+            None => self.gateway.is_none(&answer),
+        })
+    }
+}
+
+/// Logs in with what `auth` says, else with what there is.
+pub(super) async fn log_in(auth: &Auth, surroundings: &Surroundings) -> Result<SecretValue, AskError> {
+    let gateway = Gateway::find(&auth.at, surroundings)?;
+    let login = match (&auth.access_id, &auth.access_key) {
+        (Some(access_id), Some(access_key)) => {
+            Login { access_id: access_id.clone(), access_key: access_key.clone() }
+        }
+        _ => credentials::find_login(surroundings)?,
+    };
+    gateway.log_in(&login).await
+}
+
+/// A running gateway.
+struct Gateway {
+    url: GatewayUrl,
+    client: Client,
+}
+
+impl Gateway {
+    fn find(at: &At, surroundings: &Surroundings) -> Result<Self, AskError> {
+        let connector = Connector::new(ConnectorSettings::default())?;
+        Ok(Self { url: GatewayUrl::of(at, surroundings)?, client: Client::new(Arc::new(connector)) })
+    }
+
+    async fn log_in(&self, login: &Login) -> Result<SecretValue, AskError> {
+        let call = Call::log_in(&login.access_id, &login.access_key);
+        let answer = self.call(call).await?;
+        let granted: Option<Granted> = read(&answer);
+        granted.map(|granted| granted.token).ok_or_else(|| self.is_none(&answer))
+    }
+
+    /// Makes `call`, and takes a refusal for an error.
+    async fn call(&self, call: Call) -> Result<Response<Bytes>, AskError> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(self.url.akeyless(call.operation))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json");
+        let mut body = serde_json::Value::Object(call.body);
+        let text = Bytes::from(body.to_string());
+        gateward_seal::wipe(&mut body);
+        let answer = self.send(request, text, call.patience).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let refused: Option<Refused> = read(&answer);
+        Err(refused.map_or_else(|| self.is_none(&answer), |refused| AskError::Refused(refused.error)))
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, AskError> {
+        let no_answer = |source| AskError::NoAnswer { url: self.url.to_string(), source };
+        // A token with a line break in it cannot be sent, nor a URL that HTTP does not allow.
+        let request = request.body(body).map_err(|_| no_answer(FetchError::Address))?;
+        let limits = Limits { timeout, max_body: LARGEST_ANSWER, verify: true };
+        self.client.fetch(request, limits).await.map_err(|error| match error {
+            FetchError::Connect(cause) if cause.kind() == ErrorKind::ConnectionRefused => {
+                AskError::NotRunning { url: self.url.to_string() }
+            }
+            // What is not HTTP at all is not the gateway either, but no status tells of it.
+            error => no_answer(error),
+        })
+    }
+
+    fn is_none(&self, answer: &Response<Bytes>) -> AskError {
+        AskError::NotTheGateway { url: self.url.to_string(), status: answer.status().as_u16() }
+    }
+}
+
+/// The Akeyless API's answer to a login.
+#[derive(Deserialize)]
+struct Granted {
+    token: SecretValue,
+}
+
+/// The Akeyless API's error.
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+}
+
+/// Kong's error.
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
+fn read<T: DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> {
+    serde_json::from_slice(answer.body()).ok()
+}
+
+/// How long the settings of a vault may take.
+const USUAL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Far beyond any answer of the gateway's.
+const LARGEST_ANSWER: usize = 64 * 1024 * 1024;

@@ -1,0 +1,85 @@
+//! The gateway: from the command line to the end of the process.
+
+mod arguments;
+mod client;
+mod settings;
+mod surroundings;
+mod terminal;
+mod vault_get;
+
+use std::error::Error;
+use std::io;
+use std::process::ExitCode;
+
+use arguments::{Command, ProcessArguments, Stop};
+use settings::{Mode, Settings};
+use surroundings::Surroundings;
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let (mut results, mut messages) = (io::stdout(), io::stderr());
+    let mut terminal = Terminal::new(&mut results, &mut messages);
+    match run(&mut terminal) {
+        Ok(code) => code,
+        Err(error) => {
+            terminal.error(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
+    let surroundings = Surroundings::of_this_process()?;
+    let understood = match arguments::parse(std::env::args_os(), &surroundings) {
+        Ok(understood) => understood,
+        Err(stop) => return Ok(tell(terminal, &stop)?),
+    };
+    for warning in &understood.warnings {
+        terminal.warning(warning);
+    }
+    match understood.command {
+        Command::Dev(arguments) => host(Mode::Dev, &arguments, &surroundings),
+        Command::Serve(arguments) => host(Mode::Serve, &arguments, &surroundings),
+        Command::Lambda { .. } => host(Mode::Lambda, &ProcessArguments::default(), &surroundings),
+        Command::VaultGet(get) => {
+            let value = one_runtime()?.block_on(vault_get::vault_get(&get, &surroundings))?;
+            terminal.result(value.expose())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Auth(auth) => {
+            terminal.result(&one_runtime()?.block_on(client::auth(&auth, &surroundings))?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Ask(ask) => {
+            terminal.result(&one_runtime()?.block_on(client::ask(&ask, &surroundings))?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Runs the gateway until it is told to stop.
+fn host(
+    mode: Mode,
+    arguments: &ProcessArguments,
+    surroundings: &Surroundings,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let settings = Settings::decide(mode, arguments, surroundings)?;
+    Err(format!("{:?} is not wired up in this build", settings.mode).into())
+}
+
+/// Says what was asked about the usage, or what is wrong with it.
+fn tell(terminal: &mut Terminal<'_>, stop: &Stop) -> io::Result<ExitCode> {
+    if stop.is_result {
+        terminal.result(&stop.text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    terminal.message(&stop.text);
+    Ok(ExitCode::from(WRONG_USAGE))
+}
+
+/// A command asks one thing, so one thread is enough.
+fn one_runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+const WRONG_USAGE: u8 = 2;

@@ -1,0 +1,258 @@
+//! How the process runs: where it listens, where it keeps things, who administers it.
+//!
+//! A setting comes from a flag, else from the environment, else from `gateward.yaml`, else from here. What nobody
+//! knows is refused, wherever it stands, so that a slip of the pen is never a setting left at its default.
+
+mod admin_file;
+mod error;
+mod given;
+mod sources;
+mod values;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gateward_access::AdminIdentity;
+use gateward_seal::{RootKey, RootKeyError, SecretValue};
+
+pub use admin_file::{AdminFile, AdminFileError, Kept};
+pub use error::SettingsError;
+pub use given::Given;
+pub use values::StoreKind;
+
+use crate::arguments::ProcessArguments;
+use crate::surroundings::Surroundings;
+use values::Addresses;
+
+/// How the process runs, all of it decided.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What kind of process it is.
+    pub mode: Mode,
+    /// Where traffic comes in.
+    pub proxy: Listen,
+    /// Where the control plane listens.
+    pub control: Listen,
+    /// Where the systems listen that Gateward takes the place of; under `dev` only.
+    pub compatibility: Option<CompatibilityPorts>,
+    /// Where files are kept.
+    pub data_dir: PathBuf,
+    /// What keeps the resources.
+    pub store: StoreKind,
+    /// Where the root key comes from.
+    pub root_key: RootKeySource,
+    /// Who administers the gateway.
+    pub admin: AdminIdentity,
+    /// Whether the administrator was made up just now, and has to be told to somebody.
+    pub admin_is_new: bool,
+    /// What APISIX clients say to administer routes; without it they need a token.
+    pub apisix_admin_key: Option<SecretValue>,
+    /// How many threads carry traffic.
+    pub data_threads: usize,
+    /// What is logged, in the words of tracing's filters.
+    pub log: String,
+    /// How long requests may take to end once the process is to stop.
+    pub drain: Duration,
+}
+
+/// The kinds of processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// On a developer's machine, for that machine only.
+    Dev,
+    /// On a server.
+    Serve,
+    /// In a Lambda function, where nothing listens.
+    Lambda,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// Whether somebody asked for them. Of the usual ones, an IPv6 address on a machine without IPv6 is no failure.
+    pub chosen: bool,
+}
+
+/// The ports on which the documents of other systems expect them, on loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompatibilityPorts {
+    /// Kong's Admin API.
+    pub kong: u16,
+    /// The Akeyless API.
+    pub akeyless: u16,
+    /// APISIX's Admin API.
+    pub apisix: u16,
+}
+
+/// Where the root key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootKeySource {
+    /// Its text was given.
+    Text(SecretValue),
+    /// It stands in a file, which is made if there is none.
+    File(PathBuf),
+}
+
+impl Settings {
+    /// Decides everything for a process of the kind `mode` that was told `arguments`.
+    pub fn decide(
+        mode: Mode,
+        arguments: &ProcessArguments,
+        surroundings: &Surroundings,
+    ) -> Result<Self, SettingsError> {
+        let from_environment = sources::environment(surroundings)?;
+        let from_file = sources::file(arguments.config.as_deref(), surroundings)?;
+        let given = arguments.given.clone().or(from_environment).or(from_file);
+        if given.root_key.is_some() && given.root_key_file.is_some() {
+            return Err(SettingsError::TwoRootKeys);
+        }
+        let data_dir = given.data_dir.clone().unwrap_or_else(|| match mode {
+            Mode::Dev => surroundings.directory.join(DEV_DATA_DIR),
+            Mode::Serve => PathBuf::from("/var/lib/gateward"),
+            Mode::Lambda => PathBuf::from("/tmp/gateward"),
+        });
+        let root_key = match (&given.root_key, mode) {
+            (Some(text), _) => RootKeySource::Text(text.clone()),
+            (None, Mode::Lambda) => return Err(SettingsError::NoRootKeyInLambda),
+            (None, _) => {
+                let file = given.root_key_file.clone();
+                RootKeySource::File(file.unwrap_or_else(|| data_dir.join("root.key")))
+            }
+        };
+        let (proxy, control) = listen(mode, &given)?;
+        let compatibility = (mode == Mode::Dev && !control.chosen).then_some(COMPATIBILITY_PORTS);
+        let administration = administration(mode, &given, &data_dir)?;
+        Ok(Self {
+            mode,
+            proxy,
+            control,
+            compatibility,
+            store: given.store.unwrap_or_default(),
+            root_key,
+            admin: administration.admin,
+            admin_is_new: administration.is_new,
+            apisix_admin_key: administration.apisix_admin_key,
+            data_threads: given.data_threads.map_or_else(
+                || surroundings.cores.clamp(1, USUAL_MOST_THREADS),
+                |threads| usize::from(threads.0),
+            ),
+            log: given.log.map_or_else(|| "info".to_owned(), |filter| filter.0),
+            drain: given
+                .drain_seconds
+                .map_or(USUAL_DRAIN, |seconds| Duration::from_secs(u64::from(seconds.0))),
+            data_dir,
+        })
+    }
+}
+
+impl RootKeySource {
+    /// Reads the root key; makes one, and its file, if there is none and one may be made.
+    pub fn open(&self) -> Result<RootKey, RootKeyError> {
+        match self {
+            Self::Text(text) => RootKey::from_text(text.expose()),
+            Self::File(path) => RootKey::from_file_or_create(path),
+        }
+    }
+}
+
+fn listen(mode: Mode, given: &Given) -> Result<(Listen, Listen), SettingsError> {
+    let or_usual = |addresses: &Option<Addresses>, usual: Vec<SocketAddr>| match addresses {
+        _ if mode == Mode::Lambda => Listen { addresses: Vec::new(), chosen: false },
+        Some(Addresses(addresses)) => Listen { addresses: addresses.clone(), chosen: true },
+        None => Listen { addresses: usual, chosen: false },
+    };
+    let usual_proxy = match mode {
+        Mode::Dev => [loopback(PROXY_PORT), loopback(PROXY_PORT_OF_DOCUMENTS)].concat(),
+        Mode::Serve | Mode::Lambda => {
+            vec![(Ipv4Addr::UNSPECIFIED, PROXY_PORT).into(), (Ipv6Addr::UNSPECIFIED, PROXY_PORT).into()]
+        }
+    };
+    let proxy = or_usual(&given.proxy_listen, usual_proxy);
+    let control = or_usual(&given.control_listen, loopback(CONTROL_PORT));
+    if mode == Mode::Dev {
+        for (key, listen) in [("proxy_listen", &proxy), ("control_listen", &control)] {
+            let elsewhere = listen.addresses.iter().find(|address| !address.ip().is_loopback());
+            if let Some(address) = elsewhere {
+                return Err(SettingsError::DevBeyondLoopback { key, address: *address });
+            }
+        }
+    }
+    Ok((proxy, control))
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+}
+
+struct Administration {
+    admin: AdminIdentity,
+    is_new: bool,
+    apisix_admin_key: Option<SecretValue>,
+}
+
+fn administration(
+    mode: Mode,
+    given: &Given,
+    data_dir: &std::path::Path,
+) -> Result<Administration, SettingsError> {
+    let chosen = match (&given.admin_access_id, &given.admin_access_key) {
+        (Some(access_id), Some(access_key)) => {
+            Some(AdminIdentity::new(access_id.clone(), access_key.clone())?)
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err(SettingsError::HalfAdmin("admin_access_key")),
+        (None, Some(_)) => return Err(SettingsError::HalfAdmin("admin_access_id")),
+    };
+    let apisix_admin_key = given.apisix_admin_key.clone();
+    match (mode, chosen) {
+        (Mode::Serve | Mode::Lambda, Some(admin)) => match apisix_admin_key {
+            Some(key) if key.matches(APISIX_KEY_OF_DOCUMENTS) => Err(SettingsError::KnownApisixKey),
+            apisix_admin_key => Ok(Administration { admin, is_new: false, apisix_admin_key }),
+        },
+        (Mode::Serve | Mode::Lambda, None) => Err(SettingsError::NoAdmin),
+        (Mode::Dev, Some(admin)) => Ok(Administration {
+            admin,
+            is_new: false,
+            apisix_admin_key: Some(apisix_admin_key.unwrap_or_else(|| APISIX_KEY_OF_DOCUMENTS.into())),
+        }),
+        (Mode::Dev, None) => {
+            let file = AdminFile::within(data_dir);
+            let (kept, is_new) = file.read_or_create(|| {
+                let made = AdminIdentity::generate();
+                Kept {
+                    access_id: made.access_id().clone(),
+                    access_key: made.access_key().clone(),
+                    apisix_admin_key: APISIX_KEY_OF_DOCUMENTS.into(),
+                }
+            })?;
+            Ok(Administration {
+                admin: AdminIdentity::new(kept.access_id, kept.access_key)?,
+                is_new,
+                apisix_admin_key: Some(apisix_admin_key.unwrap_or(kept.apisix_admin_key)),
+            })
+        }
+    }
+}
+
+/// Where `dev` keeps things, and the other commands look for its administrator.
+const DEV_DATA_DIR: &str = ".gateward";
+
+const PROXY_PORT: u16 = 9080;
+/// HTTP/2, where APISIX's documents expect it.
+const PROXY_PORT_OF_DOCUMENTS: u16 = 9081;
+const CONTROL_PORT: u16 = 8000;
+const COMPATIBILITY_PORTS: CompatibilityPorts =
+    CompatibilityPorts { kong: 8001, akeyless: 8081, apisix: 9180 };
+
+/// The key that stands in APISIX's documents, so that everybody has it.
+const APISIX_KEY_OF_DOCUMENTS: &str = "edd1c9f034335f136f87ad84b625c8f1";
+
+/// More threads than these rarely carry more traffic; whoever knows better says so.
+const USUAL_MOST_THREADS: usize = 8;
+const USUAL_DRAIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

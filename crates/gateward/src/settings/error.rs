@@ -1,0 +1,94 @@
+//! Why there are no settings: what is wrong, where it stands, and what to do. Never a value.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use gateward_access::IdentityError;
+
+use super::AdminFileError;
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The settings file cannot be read.
+    #[error("the settings file {} cannot be read", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The settings file is not YAML, or not a list of keys with values.
+    #[error("the settings file {}, line {line}: this is no YAML of keys and values", path.display())]
+    Yaml {
+        /// Which file.
+        path: PathBuf,
+        /// Which line.
+        line: u64,
+    },
+    /// A key that nobody knows.
+    #[error("the settings file {}: there is no setting {key:?}; there are {known}", path.display())]
+    UnknownKey {
+        /// Which file.
+        path: PathBuf,
+        /// Which key.
+        key: String,
+        /// The settings that there are.
+        known: String,
+    },
+    /// A variable that is meant for us and that nobody knows.
+    #[error("the environment variable {name} is none of Gateward's; those are {known}, and GATEWARD_VAULT_*")]
+    UnknownVariable {
+        /// Which variable.
+        name: String,
+        /// The variables that there are.
+        known: String,
+    },
+    /// A value that its setting cannot take.
+    #[error("{place}: {problem}")]
+    Value {
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Two keys, one of which would not be used.
+    #[error("root_key and root_key_file are both set; keep the one under which the secrets were sealed")]
+    TwoRootKeys,
+    /// A function forgets its files, and with them a key that was made there.
+    #[error("a Lambda function keeps no files, so it needs the root key as text: set GATEWARD_ROOT_KEY")]
+    NoRootKeyInLambda,
+    /// Half an administrator.
+    #[error("{0} is not set; admin_access_id and admin_access_key go together")]
+    HalfAdmin(&'static str),
+    /// Nobody administers.
+    #[error(
+        "there is no administrator: set GATEWARD_ADMIN_ACCESS_ID (p- and then letters and digits) and \
+         GATEWARD_ADMIN_ACCESS_KEY; only `gateward dev` makes one"
+    )]
+    NoAdmin,
+    /// The administrator cannot be.
+    #[error("the administrator cannot be taken")]
+    Admin(#[from] IdentityError),
+    /// What `dev` keeps of its administrator cannot be used.
+    #[error(transparent)]
+    AdminFile(#[from] AdminFileError),
+    /// A key that is no secret.
+    #[error(
+        "apisix_admin_key is the one that stands in APISIX's documents, so everybody has it; set another, or none and \
+         use a token"
+    )]
+    KnownApisixKey,
+    /// Others could reach what only this machine should.
+    #[error(
+        "{key}: `gateward dev` listens on loopback only, because its keys are no secrets, and {address} is not \
+         loopback; use `gateward serve`"
+    )]
+    DevBeyondLoopback {
+        /// Which setting.
+        key: &'static str,
+        /// Which address.
+        address: SocketAddr,
+    },
+}

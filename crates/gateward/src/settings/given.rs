@@ -1,0 +1,93 @@
+//! The settings as they are given: one list of them, for the flags, the environment and the file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use gateward_access::AccessId;
+use gateward_seal::SecretValue;
+use serde::Deserialize;
+
+use super::values::{AccessIdType, Addresses, DrainSeconds, LogFilter, StoreKind, Threads};
+
+/// Settings that were given in one place; each may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Given {
+    /// Where traffic comes in: addresses with commas between them
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(super) proxy_listen: Option<Addresses>,
+    /// Where the control plane listens [default: 127.0.0.1:8000,[::1]:8000]
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(super) control_listen: Option<Addresses>,
+    /// Where the store and the root key are kept
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// What keeps the resources: local (files) or memory (until it stops) [default: local]
+    #[arg(long, value_name = "KIND")]
+    pub(super) store: Option<StoreKind>,
+    /// The key that seals all secrets: 32 bytes in base64 or hexadecimal
+    #[arg(long, value_name = "KEY")]
+    pub(super) root_key: Option<SecretValue>,
+    /// The file with that key, made if there is none [default: root.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub(super) root_key_file: Option<PathBuf>,
+    /// The administrator's access id: p- and then letters and digits
+    #[arg(long, value_name = "ID")]
+    pub(super) admin_access_id: Option<AccessId>,
+    /// The administrator's access key
+    #[arg(long, value_name = "KEY")]
+    pub(super) admin_access_key: Option<SecretValue>,
+    /// How the administrator logs in [default: access_key]
+    #[arg(long, value_name = "TYPE")]
+    pub(super) admin_access_id_type: Option<AccessIdType>,
+    /// The key with which APISIX clients administer routes
+    #[arg(long, value_name = "KEY")]
+    pub(super) apisix_admin_key: Option<SecretValue>,
+    /// How many threads carry traffic [default: one a core, 8 at most]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) data_threads: Option<Threads>,
+    /// What is logged: error, warn, info, debug, trace, or a filter [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(super) log: Option<LogFilter>,
+    /// Seconds that requests may take to end once it is to stop [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) drain_seconds: Option<DrainSeconds>,
+}
+
+/// The names of the settings, as the file has them.
+pub(super) const KEYS: [&str; 13] = [
+    "proxy_listen",
+    "control_listen",
+    "data_dir",
+    "store",
+    "root_key",
+    "root_key_file",
+    "admin_access_id",
+    "admin_access_key",
+    "admin_access_id_type",
+    "apisix_admin_key",
+    "data_threads",
+    "log",
+    "drain_seconds",
+];
+
+impl Given {
+    /// What is given here, else there.
+    pub(super) fn or(self, there: Self) -> Self {
+        Self {
+            proxy_listen: self.proxy_listen.or(there.proxy_listen),
+            control_listen: self.control_listen.or(there.control_listen),
+            data_dir: self.data_dir.or(there.data_dir),
+            store: self.store.or(there.store),
+            root_key: self.root_key.or(there.root_key),
+            root_key_file: self.root_key_file.or(there.root_key_file),
+            admin_access_id: self.admin_access_id.or(there.admin_access_id),
+            admin_access_key: self.admin_access_key.or(there.admin_access_key),
+            admin_access_id_type: self.admin_access_id_type.or(there.admin_access_id_type),
+            apisix_admin_key: self.apisix_admin_key.or(there.apisix_admin_key),
+            data_threads: self.data_threads.or(there.data_threads),
+            log: self.log.or(there.log),
+            drain_seconds: self.drain_seconds.or(there.drain_seconds),
+        }
+    }
+}

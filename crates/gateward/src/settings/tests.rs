@@ -1,0 +1,326 @@
+//! Where settings come from, which of them wins, and what is refused.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use clap::{Args as _, FromArgMatches as _};
+use tempfile::TempDir;
+
+use super::given::KEYS;
+use super::*;
+
+/// A directory of its own, and what else a process finds itself in.
+struct Place {
+    directory: TempDir,
+    surroundings: Surroundings,
+}
+
+fn place() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let surroundings =
+        Surroundings { directory: directory.path().to_owned(), cores: 4, ..Surroundings::default() };
+    Place { directory, surroundings }
+}
+
+impl Place {
+    fn with(mut self, variables: &[(&str, &str)]) -> Self {
+        for (name, value) in variables {
+            self.surroundings.environment.insert((*name).to_owned(), (*value).to_owned());
+        }
+        self
+    }
+
+    fn with_admin(self) -> Self {
+        self.with(&[
+            ("GATEWARD_ADMIN_ACCESS_ID", "p-admin"),
+            ("GATEWARD_ADMIN_ACCESS_KEY", "canary-access-key"),
+        ])
+    }
+
+    fn with_file(self, text: &str) -> Self {
+        fs::write(self.directory.path().join("gateward.yaml"), text).unwrap();
+        self
+    }
+
+    fn decide(&self, mode: Mode, flags: &[&str]) -> Result<Settings, String> {
+        Settings::decide(mode, &arguments(flags), &self.surroundings).map_err(|error| {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                write!(text, ": {error}").unwrap();
+                cause = error.source();
+            }
+            assert!(!format!("{text} {error:?}").contains("canary"), "{text}");
+            text
+        })
+    }
+
+    fn refused(&self, mode: Mode, flags: &[&str]) -> String {
+        self.decide(mode, flags).map(|settings| settings.mode).unwrap_err()
+    }
+}
+
+fn arguments(flags: &[&str]) -> ProcessArguments {
+    let command = ProcessArguments::augment_args(clap::Command::new("serve"));
+    let matches = command.get_matches_from([&["serve"], flags].concat());
+    ProcessArguments::from_arg_matches(&matches).unwrap()
+}
+
+fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn serve_has_the_usual_settings_when_only_the_administrator_is_set() {
+    let settings = place().with_admin().decide(Mode::Serve, &[]).unwrap();
+    assert_eq!(settings.proxy.addresses, addresses(&["0.0.0.0:9080", "[::]:9080"]));
+    assert_eq!(settings.control.addresses, addresses(&["127.0.0.1:8000", "[::1]:8000"]));
+    assert!(!settings.proxy.chosen && !settings.control.chosen);
+    assert_eq!(settings.compatibility, None);
+    assert_eq!(settings.data_dir, Path::new("/var/lib/gateward"));
+    assert_eq!(settings.store, StoreKind::Local);
+    assert_eq!(settings.root_key, RootKeySource::File("/var/lib/gateward/root.key".into()));
+    assert_eq!(settings.admin.access_id().as_str(), "p-admin");
+    assert_eq!((settings.admin_is_new, settings.apisix_admin_key), (false, None));
+    assert_eq!((settings.data_threads, settings.log.as_str()), (4, "info"));
+    assert_eq!(settings.drain, Duration::from_secs(30));
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
+    let file = "drain_seconds: 1\nlog: warn\ndata_threads: 3\n";
+    let place = place()
+        .with_admin()
+        .with_file(file)
+        .with(&[("GATEWARD_DRAIN_SECONDS", "2"), ("GATEWARD_LOG", "debug")]);
+    let settings = place.decide(Mode::Serve, &["--drain-seconds", "3"]).unwrap();
+    assert_eq!(settings.drain, Duration::from_secs(3));
+    assert_eq!(settings.log, "debug");
+    assert_eq!(settings.data_threads, 3);
+}
+
+#[test]
+fn every_setting_can_be_given_in_each_of_the_three_places() {
+    let values = [
+        "127.0.0.1:1,[::1]:1",
+        "127.0.0.1:2",
+        "/d",
+        "memory",
+        "canary-root-key",
+        "/k",
+        "p-other",
+        "canary-access-key",
+        "access_key",
+        "canary-apisix",
+        "7",
+        "warn",
+        "9",
+    ];
+    let (mut flags, mut variables, mut file) = (Vec::new(), Vec::new(), String::new());
+    for (key, value) in KEYS.into_iter().zip(values) {
+        flags.push(format!("--{}", key.replace('_', "-")));
+        flags.push(value.to_owned());
+        variables.push((format!("GATEWARD_{}", key.to_uppercase()), value));
+        writeln!(file, "{key}: {value:?}").unwrap();
+    }
+    let by_flags = arguments(&flags.iter().map(String::as_str).collect::<Vec<_>>()).given;
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let by_environment = sources::environment(&place().with(&variables).surroundings).unwrap();
+    let place = place().with_file(&file);
+    let by_file = sources::file(None, &place.surroundings).unwrap();
+    assert_eq!(by_flags, by_environment);
+    assert_eq!(by_flags, by_file);
+    let nothing = format!("{:?}", Given::default());
+    assert_eq!(nothing.matches("None").count(), KEYS.len());
+    assert!(!format!("{by_flags:?}").contains("None"), "{by_flags:?}");
+}
+
+#[test]
+fn the_flags_are_the_settings_and_no_others() {
+    let command = Given::augment_args(clap::Command::new("serve"));
+    let flags: Vec<_> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
+    assert_eq!(flags, KEYS.map(|key| key.replace('_', "-")));
+}
+
+#[test]
+fn the_file_may_say_numbers_and_lists_as_yaml_does() {
+    let file = "proxy_listen:\n  - 127.0.0.1:1\n  - '[::1]:1'\ndata_threads: 2\ndrain_seconds: '5'\n";
+    let settings = place().with_admin().with_file(file).decide(Mode::Serve, &[]).unwrap();
+    assert_eq!(settings.proxy.addresses, addresses(&["127.0.0.1:1", "[::1]:1"]));
+    assert!(settings.proxy.chosen);
+    assert_eq!((settings.data_threads, settings.drain.as_secs()), (2, 5));
+}
+
+#[test]
+fn an_empty_file_gives_nothing() {
+    for file in ["", "# nothing\n", "---\n"] {
+        let place = place().with_admin().with_file(file);
+        assert!(place.decide(Mode::Serve, &[]).is_ok(), "{file:?}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_named_with_those_that_there_are() {
+    let place = place().with_admin().with_file("log: info\nproxy_lisen: canary\n");
+    let error = place.refused(Mode::Serve, &[]);
+    assert!(error.contains("there is no setting \"proxy_lisen\""), "{error}");
+    assert!(error.contains("proxy_listen, control_listen"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_yaml_is_refused_by_its_line() {
+    for file in ["log: info\nroot_key: \"canary\n", "- canary\n", "canary", "log: info\nlog: canary\n"] {
+        let error = place().with_admin().with_file(file).refused(Mode::Serve, &[]);
+        assert!(error.contains("gateward.yaml, line "), "{error}");
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_be_there() {
+    let place = place().with_admin();
+    let absent = place.directory.path().join("absent.yaml");
+    let absent = absent.to_str().unwrap();
+    let error = place.refused(Mode::Serve, &["--config", absent]);
+    assert!(error.contains("absent.yaml cannot be read"), "{error}");
+    let place = place.with(&[("GATEWARD_CONFIG", absent)]);
+    assert!(place.refused(Mode::Serve, &[]).contains("absent.yaml cannot be read"));
+}
+
+#[test]
+fn an_unknown_variable_of_ours_is_named_and_others_are_none_of_our_business() {
+    let place = place().with_admin();
+    let error = place.with(&[("GATEWARD_PROXY_LISEN", "canary")]).refused(Mode::Serve, &[]);
+    assert!(error.contains("GATEWARD_PROXY_LISEN is none of Gateward's"), "{error}");
+    assert!(error.contains("GATEWARD_PROXY_LISTEN, "), "{error}");
+    let known = [
+        ("GATEWARD_TOKEN", "t"),
+        ("GATEWARD_FAILPOINT", "x"),
+        ("GATEWARD_VAULT_AWS_REGION", "eu-west-1"),
+        ("GATEWARD_LOG", ""),
+        ("GATEWARDEN", "x"),
+    ];
+    assert!(super::tests::place().with_admin().with(&known).decide(Mode::Serve, &[]).is_ok());
+}
+
+#[test]
+fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
+    for (key, value, says) in [
+        ("proxy_listen", "canary:80", "an IP address and a port"),
+        ("control_listen", "", "an IP address and a port"),
+        ("store", "canary", "local or memory"),
+        ("admin_access_id", "canary", "an access id is p-"),
+        ("admin_access_id_type", "aws_iam", "and in no other way"),
+        ("data_threads", "0", "from 1 to 1024"),
+        ("data_threads", "canary", "from 1 to 1024"),
+        ("log", "canary=[", "a filter is"),
+        ("drain_seconds", "-1", "from 0 to 3600"),
+    ] {
+        let place = place().with_file(&format!("{key}: {value:?}\n"));
+        let error = place.refused(Mode::Serve, &[]);
+        assert!(error.contains(&format!("gateward.yaml: {key}: ")) && error.contains(says), "{error}");
+        if !value.is_empty() {
+            let variable = format!("GATEWARD_{}", key.to_uppercase());
+            let error = super::tests::place().with(&[(&variable, value)]).refused(Mode::Serve, &[]);
+            assert!(error.starts_with(&format!("{variable}: ")) && error.contains(says), "{error}");
+        }
+    }
+    for file in
+        ["root_key: 12\n", "admin_access_key: [canary]\n", "log: true\n", "proxy_listen: {canary: 1}\n"]
+    {
+        let error = place().with_file(file).refused(Mode::Serve, &[]);
+        assert!(error.contains("invalid type"), "{error}");
+    }
+}
+
+#[test]
+fn serve_and_lambda_want_an_administrator_and_their_own_apisix_key() {
+    let key = [("GATEWARD_ROOT_KEY", "canary")];
+    for mode in [Mode::Serve, Mode::Lambda] {
+        let error = place().with(&key).refused(mode, &[]);
+        assert!(error.contains("GATEWARD_ADMIN_ACCESS_ID"), "{error}");
+        let error =
+            place().with(&key).with_admin().refused(mode, &["--apisix-admin-key", APISIX_KEY_OF_DOCUMENTS]);
+        assert!(error.contains("apisix_admin_key is the one"), "{error}");
+        assert!(!error.contains(APISIX_KEY_OF_DOCUMENTS), "{error}");
+        let own = place().with(&key).with_admin().decide(mode, &["--apisix-admin-key", "own"]).unwrap();
+        assert_eq!(own.apisix_admin_key, Some("own".into()));
+    }
+}
+
+#[test]
+fn half_an_administrator_is_refused_everywhere() {
+    for mode in [Mode::Serve, Mode::Dev] {
+        let error = place().refused(mode, &["--admin-access-key", "canary"]);
+        assert!(error.starts_with("admin_access_id is not set"), "{error}");
+        let error = place().refused(mode, &["--admin-access-id", "p-1"]);
+        assert!(error.starts_with("admin_access_key is not set"), "{error}");
+    }
+}
+
+#[test]
+fn two_root_keys_are_one_too_many() {
+    let place = place().with_admin().with(&[("GATEWARD_ROOT_KEY", "canary")]);
+    let error = place.refused(Mode::Serve, &["--root-key-file", "/k"]);
+    assert!(error.contains("root_key and root_key_file"), "{error}");
+}
+
+#[test]
+fn lambda_listens_on_nothing_and_makes_no_root_key() {
+    let error = place().with_admin().refused(Mode::Lambda, &[]);
+    assert!(error.contains("GATEWARD_ROOT_KEY"), "{error}");
+    let key = [("GATEWARD_ROOT_KEY", "canary"), ("GATEWARD_PROXY_LISTEN", "127.0.0.1:1")];
+    let settings = place().with_admin().with(&key).decide(Mode::Lambda, &[]).unwrap();
+    assert!(settings.proxy.addresses.is_empty() && settings.control.addresses.is_empty());
+    assert_eq!(settings.data_dir, Path::new("/tmp/gateward"));
+    assert_eq!(settings.root_key, RootKeySource::Text("canary".into()));
+}
+
+#[test]
+fn dev_makes_its_administrator_once_and_keeps_it() {
+    let place = place();
+    let first = place.decide(Mode::Dev, &[]).unwrap();
+    let again = place.decide(Mode::Dev, &[]).unwrap();
+    assert!(first.admin_is_new && !again.admin_is_new);
+    assert_eq!(first.admin, again.admin);
+    assert_eq!(again.apisix_admin_key, Some(APISIX_KEY_OF_DOCUMENTS.into()));
+    assert_eq!(again.data_dir, place.directory.path().join(".gateward"));
+    assert_eq!(
+        again.proxy.addresses,
+        addresses(&["127.0.0.1:9080", "[::1]:9080", "127.0.0.1:9081", "[::1]:9081"])
+    );
+    assert_eq!(again.compatibility, Some(COMPATIBILITY_PORTS));
+}
+
+#[test]
+fn dev_takes_the_administrator_of_the_environment_and_keeps_none() {
+    let place = place().with_admin();
+    let settings = place.decide(Mode::Dev, &["--apisix-admin-key", "own"]).unwrap();
+    assert_eq!(settings.admin.access_id().as_str(), "p-admin");
+    assert_eq!(settings.apisix_admin_key, Some("own".into()));
+    assert!(!settings.admin_is_new && !place.directory.path().join(".gateward").exists());
+}
+
+#[test]
+fn dev_with_control_addresses_of_its_own_leaves_the_ports_of_others_alone() {
+    let flags = ["--control-listen", "127.0.0.1:0", "--proxy-listen", "[::1]:0"];
+    let settings = place().with_admin().decide(Mode::Dev, &flags).unwrap();
+    assert_eq!(settings.compatibility, None);
+}
+
+#[test]
+fn dev_stays_on_loopback() {
+    for flag in ["--proxy-listen", "--control-listen"] {
+        let error = place().with_admin().refused(Mode::Dev, &[flag, "127.0.0.1:1,0.0.0.0:1"]);
+        assert!(error.contains("0.0.0.0:1 is not loopback"), "{error}");
+    }
+}
+
+#[test]
+fn printing_settings_shows_no_secret() {
+    let secrets = [("GATEWARD_ROOT_KEY", "canary-1"), ("GATEWARD_APISIX_ADMIN_KEY", "canary-2")];
+    let place = place().with_admin().with(&secrets);
+    let settings = place.decide(Mode::Serve, &[]).unwrap();
+    let printed = format!("{settings:?} {:?}", place.surroundings);
+    assert!(printed.contains("p-admin") && !printed.contains("canary"), "{printed}");
+}
