@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use gateward_clock::Clock;
+use gateward_seal::Sealer;
 use gateward_store::{Changes, Key, Revision, Store, StoreError};
 use gateward_vaults::Resolver;
 use tokio::runtime::Handle;
@@ -18,12 +19,14 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::gateway::Current;
-use crate::snapshot::{Compiler, PARTITIONS, Resources, Slot, Snapshot};
+use crate::snapshot::{Compiler, PARTITIONS, Resources, Slot, Snapshot, Source};
 
 /// What a [`Configuration`] is made of.
 pub struct ConfigurationParts {
     /// Where the resources stand.
     pub store: Arc<dyn Store>,
+    /// Opens them.
+    pub sealer: Arc<Sealer>,
     /// Where plugins get their secrets.
     pub resolver: Arc<Resolver>,
     /// Tells when to try again.
@@ -47,7 +50,7 @@ impl Configuration {
         let (applied, watched) = watch::channel(None);
         let (settling, swapped) = mpsc::unbounded_channel();
         let watcher = Watcher {
-            store: Arc::clone(&parts.store),
+            source: Source { store: Arc::clone(&parts.store), sealer: parts.sealer },
             clock: parts.clock,
             resolver: Arc::clone(&parts.resolver),
             compiler: Compiler::new(parts.resolver),
@@ -111,7 +114,7 @@ impl Drop for Configuration {
 
 /// The task that watches the store.
 struct Watcher {
-    store: Arc<dyn Store>,
+    source: Source,
     clock: Arc<dyn Clock>,
     resolver: Arc<Resolver>,
     compiler: Compiler,
@@ -141,7 +144,7 @@ impl Watcher {
         };
         loop {
             let followed = tokio::select! {
-                changes = self.store.changes(seen) => changes,
+                changes = self.source.store.changes(seen) => changes,
                 () = tokio::time::sleep(SWEEP), if !self.retired.is_empty() => {
                     self.free_retired();
                     continue;
@@ -162,8 +165,8 @@ impl Watcher {
 
     /// Reads everything. The revision is asked for first: what changes meanwhile is then seen again.
     async fn start_over(&mut self) -> Result<Revision, StoreError> {
-        let revision = self.store.revision().await?;
-        self.resources.read_all(&*self.store).await?;
+        let revision = self.source.store.revision().await?;
+        self.resources.read_all(&self.source).await?;
         self.set_vaults();
         self.swap(revision).await;
         Ok(revision)
@@ -177,7 +180,7 @@ impl Watcher {
             return Ok(revision);
         }
         for key in keys.iter().filter(ours) {
-            self.resources.read(&*self.store, key).await?;
+            self.resources.read(&self.source, key).await?;
         }
         if keys.iter().any(|key| key.partition == "vaults") {
             self.set_vaults();

@@ -22,7 +22,7 @@ use crate::hygiene;
 use crate::router::Router;
 
 pub(crate) use compile::Compiler;
-pub(crate) use resources::{PARTITIONS, Resources};
+pub(crate) use resources::{PARTITIONS, Resources, Source};
 pub(crate) use slot::Slot;
 
 /// All routing configuration as it was at one revision of the store.

@@ -2,13 +2,15 @@ use std::collections::BTreeMap;
 
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_store::{Change, MemoryStore, Precondition, Write};
+use gateward_seal::RootKey;
+use gateward_store::Change;
 use gateward_vaults::ResolverParts;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
+use crate::DOCUMENT_PURPOSE;
 
-fn start(store: &Arc<MemoryStore>) -> Arc<Configuration> {
+fn start(source: &Source) -> Arc<Configuration> {
     let clock = Arc::new(SystemClock);
     let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
     let resolver = Resolver::new(ResolverParts {
@@ -18,17 +20,12 @@ fn start(store: &Arc<MemoryStore>) -> Arc<Configuration> {
         runtime: Handle::current(),
     });
     Configuration::start(ConfigurationParts {
-        store: store.clone(),
+        store: source.store.clone(),
+        sealer: source.sealer.clone(),
         resolver,
         clock,
         runtime: Handle::current(),
     })
-}
-
-async fn put(store: &MemoryStore, partition: &str, id: &str, json: &Value) -> Revision {
-    let key = Key { partition: partition.to_owned(), sort: id.to_owned() };
-    let change = Change::Put(json.to_string().into());
-    store.commit(vec![Write { key, precondition: Precondition::Any, change }]).await.unwrap()
 }
 
 fn has_route(configuration: &Configuration, path: &str) -> bool {
@@ -38,40 +35,69 @@ fn has_route(configuration: &Configuration, path: &str) -> bool {
 
 #[tokio::test]
 async fn it_is_ready_with_all_that_stood_in_the_store_at_the_start() {
-    let store = Arc::new(MemoryStore::new());
+    let source = Source::in_memory();
     for id in 0..2500 {
-        put(&store, "routes", &format!("r{id}"), &json!({"uri": format!("/{id}"), "plugins": {}})).await;
+        source.put("routes", &format!("r{id}"), &json!({"uri": format!("/{id}"), "plugins": {}})).await;
     }
-    let configuration = start(&store);
+    let configuration = start(&source);
     assert!(!configuration.ready());
-    configuration.applied(store.revision().await.unwrap()).await;
+    configuration.applied(source.store.revision().await.unwrap()).await;
     assert!(configuration.ready());
     assert!((0..2500).all(|id| has_route(&configuration, &format!("/{id}"))));
 }
 
 #[tokio::test]
+async fn a_route_that_does_not_open_is_left_out_and_the_others_serve() {
+    let source = Source::in_memory();
+    let route = |path: &str| json!({"uri": path, "plugins": {}});
+    let key = |id: &str| Key { partition: "routes".to_owned(), sort: id.to_owned() };
+    source.put("routes", "ours", &route("/ours")).await;
+    let unsealed = route("/unsealed").to_string();
+    source.commit(key("unsealed"), Change::Put(unsealed.into())).await;
+    let foreign = Sealer::new(RootKey::generate());
+    let foreign =
+        foreign.seal_at(DOCUMENT_PURPOSE, &key("foreign"), 1, route("/foreign").to_string().as_bytes());
+    source.commit(key("foreign"), Change::Put(foreign)).await;
+    source.put("routes", "there", &route("/moved")).await;
+    let moved = source.store.get(&key("there")).await.unwrap().unwrap();
+    source.commit(key("here"), Change::Put(moved.value)).await;
+    source.commit(key("there"), Change::Delete).await;
+
+    let configuration = start(&source);
+    configuration.applied(source.store.revision().await.unwrap()).await;
+    assert!(configuration.ready());
+    assert!(has_route(&configuration, "/ours"));
+    for path in ["/unsealed", "/foreign", "/moved"] {
+        assert!(!has_route(&configuration, path), "{path}");
+    }
+    let revision = source.put("routes", "foreign", &route("/foreign")).await;
+    configuration.applied(revision).await;
+    assert!(has_route(&configuration, "/foreign"), "it serves once it is written again");
+}
+
+#[tokio::test]
 async fn a_change_is_served_when_it_is_applied_and_so_is_what_concerns_others() {
-    let store = Arc::new(MemoryStore::new());
-    let configuration = start(&store);
-    let revision = put(&store, "routes", "1", &json!({"uri": "/a", "plugins": {}})).await;
+    let source = Source::in_memory();
+    let configuration = start(&source);
+    let revision = source.put("routes", "1", &json!({"uri": "/a", "plugins": {}})).await;
     configuration.applied(revision).await;
     assert!(has_route(&configuration, "/a"));
-    let revision = put(&store, "leases", "1", &json!({})).await;
+    let revision = source.put("leases", "1", &json!({})).await;
     timeout(Duration::from_secs(2), configuration.applied(revision)).await.unwrap();
-    let revision = put(&store, "routes", "1", &json!({"uri": "/b", "plugins": {}})).await;
+    let revision = source.put("routes", "1", &json!({"uri": "/b", "plugins": {}})).await;
     configuration.applied(revision).await;
     assert!(!has_route(&configuration, "/a") && has_route(&configuration, "/b"));
 }
 
 #[tokio::test]
 async fn a_retired_snapshot_is_freed_by_the_watcher_and_not_by_its_last_reader() {
-    let store = Arc::new(MemoryStore::new());
-    let configuration = start(&store);
-    let revision = put(&store, "routes", "1", &json!({"uri": "/a", "plugins": {}})).await;
+    let source = Source::in_memory();
+    let configuration = start(&source);
+    let revision = source.put("routes", "1", &json!({"uri": "/a", "plugins": {}})).await;
     configuration.applied(revision).await;
     let held = configuration.current().load_full();
     let watched = Arc::downgrade(&held);
-    let revision = put(&store, "routes", "1", &json!({"uri": "/b", "plugins": {}})).await;
+    let revision = source.put("routes", "1", &json!({"uri": "/b", "plugins": {}})).await;
     configuration.applied(revision).await;
     drop(held);
     assert!(watched.upgrade().is_some(), "its last reader freed it");
@@ -85,12 +111,12 @@ async fn a_retired_snapshot_is_freed_by_the_watcher_and_not_by_its_last_reader()
 
 #[tokio::test]
 async fn the_configuration_stops_with_its_last_owner() {
-    let store = Arc::new(MemoryStore::new());
-    let configuration = start(&store);
+    let source = Source::in_memory();
+    let configuration = start(&source);
     configuration.applied(Revision(0)).await;
     let current = configuration.current();
     drop(configuration);
-    put(&store, "routes", "1", &json!({"uri": "/a", "plugins": {}})).await;
+    source.put("routes", "1", &json!({"uri": "/a", "plugins": {}})).await;
     let released = async {
         // The test holds one.
         while Arc::strong_count(&current) > 1 {

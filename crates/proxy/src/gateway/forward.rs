@@ -3,8 +3,8 @@
 //! Both lose what concerned only the connection that they came by. A request gains the headers that tell the upstream
 //! who asked, and how; whatever a client wrote into these is replaced, but for `X-Forwarded-For`, which grows by one.
 
-use gateward_net::{Body, Conn, Scheme};
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
+use gateward_net::{Body, Conn, Scheme, remove_hop_by_hop};
+use http::header::{COOKIE, HOST, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 
@@ -20,11 +20,14 @@ pub(super) fn prepare(request: &mut Request<Body>, conn: &Conn, id: &RequestId, 
     to_origin_form(request);
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
+    // HTTP/2 may send each cookie in a field of its own, which HTTP/1.1 does not know.
+    make_one(headers, &COOKIE, b"; ");
     if let Some(host) = host {
         headers.insert(&X_FORWARDED_HOST, host);
     }
     let client = ink.address(conn.client.ip());
-    append_forwarded_for(headers, &client);
+    headers.append(&X_FORWARDED_FOR, client.clone());
+    make_one(headers, &X_FORWARDED_FOR, b", ");
     headers.insert(&X_REAL_IP, client);
     let scheme = match conn.scheme {
         Scheme::Http => "http",
@@ -65,69 +68,18 @@ fn to_origin_form(request: &mut Request<Body>) {
     *request.uri_mut() = Uri::from(target.unwrap_or(PathAndQuery::from_static("/")));
 }
 
-/// Removes what concerns one connection only, and what its `Connection` field says does.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    // Most messages have none of it, and one look at each name is cheaper than ten searches.
-    if !headers.keys().any(is_hop_by_hop) {
-        return;
+/// Makes one field of all that are called `name`, their values in order with `separator` between them.
+fn make_one(headers: &mut HeaderMap, name: &HeaderName, separator: &[u8]) {
+    let mut values = headers.get_all(name).iter();
+    let (Some(first), Some(second)) = (values.next(), values.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for value in std::iter::once(second).chain(values) {
+        joined.extend_from_slice(separator);
+        joined.extend_from_slice(value.as_bytes());
     }
-    // A length beside a transfer coding means nothing, and the next server may think it does.
-    if headers.contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
-    let listed: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        // What the message itself cannot do without is not the connection's, whoever says so.
-        .filter(|name| name != HOST && name != CONTENT_LENGTH)
-        .collect();
-    for name in listed {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    // The shortest has 2 characters, the longest 19; what is left is compared.
-    match name.len() {
-        2 | 6 | 7 | 10 | 16..=19 => HOP_BY_HOP.contains(&name),
-        _ => false,
-    }
-}
-
-/// `Expect` is among them because we have answered it: the body is read when it is sent on.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "expect",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-fn append_forwarded_for(headers: &mut HeaderMap, client: &HeaderValue) {
-    if !headers.contains_key(&X_FORWARDED_FOR) {
-        headers.insert(&X_FORWARDED_FOR, client.clone());
-        return;
-    }
-    let mut chain = Vec::new();
-    for value in headers.get_all(&X_FORWARDED_FOR) {
-        chain.extend_from_slice(value.as_bytes());
-        chain.extend_from_slice(b", ");
-    }
-    chain.extend_from_slice(client.as_bytes());
-    // Header values with a comma between them are a header value.
-    if let Ok(chain) = HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)) {
-        headers.insert(&X_FORWARDED_FOR, chain);
+    // Header values with visible characters between them are a header value.
+    if let Ok(joined) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(name, joined);
     }
 }
 

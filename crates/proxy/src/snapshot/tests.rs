@@ -2,16 +2,37 @@ use std::collections::BTreeMap;
 
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_store::{Change, Key, MemoryStore, Precondition, Store, Write};
+use gateward_seal::{RootKey, Sealer};
+use gateward_store::{Change, Key, MemoryStore, Precondition, Write};
 use gateward_vaults::{Resolver, ResolverParts};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::RoutePath;
+use crate::{DOCUMENT_PURPOSE, RoutePath};
+
+impl Source {
+    /// An empty store in memory, and a root key of its own.
+    pub(crate) fn in_memory() -> Self {
+        Self { store: Arc::new(MemoryStore::new()), sealer: Arc::new(Sealer::new(RootKey::generate())) }
+    }
+
+    /// Puts a resource as it must stand there.
+    pub(crate) async fn put(&self, partition: &str, id: &str, json: &Value) -> Revision {
+        let key = Key { partition: partition.to_owned(), sort: id.to_owned() };
+        let version = self.store.get(&key).await.unwrap().map_or(1, |entry| entry.version + 1);
+        let sealed = self.sealer.seal_at(DOCUMENT_PURPOSE, &key, version, json.to_string().as_bytes());
+        self.commit(key, Change::Put(sealed)).await
+    }
+
+    /// Commits `change` as it is.
+    pub(crate) async fn commit(&self, key: Key, change: Change) -> Revision {
+        self.store.commit(vec![Write { key, precondition: Precondition::Any, change }]).await.unwrap()
+    }
+}
 
 /// A store, and what is compiled from it.
 struct Compilation {
-    store: MemoryStore,
+    source: Source,
     resources: Resources,
     compiler: Compiler,
     snapshot: Snapshot,
@@ -28,7 +49,7 @@ impl Compilation {
             runtime: tokio::runtime::Handle::current(),
         });
         Self {
-            store: MemoryStore::new(),
+            source: Source::in_memory(),
             resources: Resources::default(),
             compiler: Compiler::new(resolver),
             snapshot: Snapshot::default(),
@@ -36,20 +57,23 @@ impl Compilation {
         }
     }
 
-    async fn change(&mut self, partition: &str, id: &str, json: Option<Value>) {
+    async fn put(&mut self, partition: &str, id: &str, json: Value) {
+        let revision = self.source.put(partition, id, &json).await;
+        self.follow(partition, id, revision).await;
+    }
+
+    async fn delete(&mut self, partition: &str, id: &str) {
         let key = Key { partition: partition.to_owned(), sort: id.to_owned() };
-        let change = json.map_or(Change::Delete, |json| Change::Put(json.to_string().into()));
-        let write = Write { key: key.clone(), precondition: Precondition::Any, change };
-        self.store.commit(vec![write]).await.unwrap();
-        self.resources.read(&self.store, &key).await.unwrap();
-        let revision = self.store.revision().await.unwrap();
+        let revision = self.source.commit(key, Change::Delete).await;
+        self.follow(partition, id, revision).await;
+    }
+
+    async fn follow(&mut self, partition: &str, id: &str, revision: Revision) {
+        let key = Key { partition: partition.to_owned(), sort: id.to_owned() };
+        self.resources.read(&self.source, &key).await.unwrap();
         let compiled = self.compiler.compile(&self.resources, revision, &self.snapshot);
         self.snapshot = compiled.snapshot;
         self.new_slots = compiled.new_slots.len();
-    }
-
-    async fn put(&mut self, partition: &str, id: &str, json: Value) {
-        self.change(partition, id, Some(json)).await;
     }
 
     /// The route that takes a GET for `path`.
@@ -114,8 +138,20 @@ async fn a_resource_that_cannot_be_read_is_left_out_and_no_other_with_it() {
     compilation.put("upstreams", "u", json!("nonsense")).await;
     assert!(compilation.route("/a").is_some());
     assert!(compilation.route("/b").is_none());
-    compilation.change("routes", "1", None).await;
+    compilation.delete("routes", "1").await;
     assert!(compilation.route("/a").is_none());
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_opened_again() {
+    let mut compilation = Compilation::new();
+    compilation.put("routes", "1", json!({"uri": "/a", "plugins": {}})).await;
+    compilation.source.sealer = Arc::new(Sealer::new(RootKey::generate()));
+    compilation.resources.read_all(&compilation.source).await.unwrap();
+    assert_eq!(compilation.resources.routes.iter().count(), 1);
+    compilation.resources = Resources::default();
+    compilation.resources.read_all(&compilation.source).await.unwrap();
+    assert_eq!(compilation.resources.routes.iter().count(), 0);
 }
 
 #[tokio::test]

@@ -35,6 +35,15 @@ async fn the_authority_becomes_the_host_and_the_answer_has_a_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_crumbs_of_a_cookie_reach_the_upstream_as_one() {
+    let (upstream, _) = upstream("u").await;
+    let gate = Gate::to(upstream).await;
+    let request = Request::get("http://gate.example/").header("cookie", "a=1").header("cookie", "b=2");
+    let (_, told) = send(&gate, request.body(Full::default()).unwrap()).await;
+    assert_eq!(told["headers"]["cookie"], json!(["a=1; b=2"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_differs_from_the_authority_is_refused() {
     let gate = Gate::start().await;
     let request = Request::get("http://a/").header("host", "b").body(Full::default()).unwrap();

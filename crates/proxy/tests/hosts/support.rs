@@ -10,7 +10,8 @@ use bytes::Bytes;
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_proxy::host::server::{Limits, Server, ServerParts, ServerSettings};
-use gateward_proxy::{Configuration, ConfigurationParts, Door};
+use gateward_proxy::{Configuration, ConfigurationParts, DOCUMENT_PURPOSE, Door};
+use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Change, Key, MemoryStore, Precondition, Revision, Store, Write};
 use gateward_vaults::{Resolver, ResolverParts};
 use http::{Request, Response};
@@ -30,6 +31,7 @@ pub const LONG: Duration = Duration::from_secs(20);
 /// The configuration of a gateway, and where its resources are put.
 pub struct Plane {
     pub store: Arc<MemoryStore>,
+    sealer: Arc<Sealer>,
     pub configuration: Arc<Configuration>,
     pub connector: Arc<Connector>,
 }
@@ -47,8 +49,15 @@ impl Plane {
             runtime: Handle::current(),
         });
         let store = Arc::new(MemoryStore::new());
-        let parts = ConfigurationParts { store: store.clone(), resolver, clock, runtime: Handle::current() };
-        Self { store, configuration: Configuration::start(parts), connector }
+        let sealer = Arc::new(Sealer::new(RootKey::generate()));
+        let parts = ConfigurationParts {
+            store: store.clone(),
+            sealer: sealer.clone(),
+            resolver,
+            clock,
+            runtime: Handle::current(),
+        };
+        Self { store, sealer, configuration: Configuration::start(parts), connector }
     }
 
     /// Puts a resource, and returns when it is served.
@@ -59,7 +68,9 @@ impl Plane {
 
     async fn commit(&self, partition: &str, id: &str, json: &Value) -> Revision {
         let key = Key { partition: partition.to_owned(), sort: id.to_owned() };
-        let change = Change::Put(json.to_string().into());
+        let version = self.store.get(&key).await.unwrap().map_or(1, |entry| entry.version + 1);
+        let sealed = self.sealer.seal_at(DOCUMENT_PURPOSE, &key, version, json.to_string().as_bytes());
+        let change = Change::Put(sealed);
         self.store.commit(vec![Write { key, precondition: Precondition::Any, change }]).await.unwrap()
     }
 }

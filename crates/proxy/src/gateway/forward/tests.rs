@@ -53,6 +53,16 @@ fn forwarded_for_grows_by_one_however_it_was_written() {
 }
 
 #[test]
+fn cookies_that_came_apart_go_out_as_one_field() {
+    let request =
+        prepared("/", &[("host", "a"), ("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]);
+    assert_eq!(header(&request, "cookie"), Some("a=1; b=2; c=3; d=4"));
+    assert_eq!(request.headers().get_all("cookie").iter().count(), 1);
+    assert_eq!(header(&prepared("/", &[("host", "a"), ("cookie", "a=1")]), "cookie"), Some("a=1"));
+    assert_eq!(header(&prepared("/", &[("host", "a")]), "cookie"), None);
+}
+
+#[test]
 fn what_concerns_the_connection_stays_behind() {
     let request = prepared(
         "/",
