@@ -43,6 +43,11 @@ impl Authenticator {
         Ok(identity)
     }
 
+    /// A token for what the gateway itself does in the administrator's name.
+    pub fn admin_token(&self) -> Token {
+        self.tokens.issue(self.admin.access_id())
+    }
+
     /// Who the administrator is.
     pub fn admin(&self) -> &AdminIdentity {
         &self.admin

@@ -31,7 +31,7 @@ use gateward_leases::{Catalog, Engine};
 use gateward_proxy::Configuration;
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::Store;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 use tower::ServiceExt as _;
 
 pub use door::ControlDoor;
@@ -110,6 +110,22 @@ impl Control {
             akeyless: state(health.merge(akeyless()).fallback(request::not_found)),
         };
         Self { parts, routers: Arc::new(routers) }
+    }
+
+    /// Asks the control plane from within, with a JSON body, in the administrator's name.
+    pub async fn ask(&self, method: Method, path: &str, body: &'static str) -> StatusCode {
+        let token = self.parts.authenticator.admin_token();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::HOST, "localhost")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::AUTHORIZATION, format!("Bearer {}", token.text.expose()))
+            .body(Body::from(body));
+        match request {
+            Ok(request) => self.answer(Surface::All, request).await.status(),
+            Err(_) => StatusCode::BAD_REQUEST,
+        }
     }
 
     /// Answers one request. Every answer has a request id.

@@ -1,11 +1,16 @@
 //! The gateway: from the command line to the end of the process.
 
 mod arguments;
+mod assembly;
 mod client;
+mod function;
+mod logging;
+mod server;
 mod settings;
 mod surroundings;
 mod terminal;
 mod vault_get;
+mod welcome;
 
 use std::error::Error;
 use std::io;
@@ -38,9 +43,12 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
         terminal.warning(warning);
     }
     match understood.command {
-        Command::Dev(arguments) => host(Mode::Dev, &arguments, &surroundings),
-        Command::Serve(arguments) => host(Mode::Serve, &arguments, &surroundings),
-        Command::Lambda { .. } => host(Mode::Lambda, &ProcessArguments::default(), &surroundings),
+        Command::Dev(arguments) => host(Mode::Dev, &arguments, &surroundings, terminal),
+        Command::Serve(arguments) => host(Mode::Serve, &arguments, &surroundings, terminal),
+        Command::Lambda { runtime_api } => {
+            function::run(&runtime_api, &surroundings)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::VaultGet(get) => {
             let value = one_runtime()?.block_on(vault_get::vault_get(&get, &surroundings))?;
             terminal.result(value.expose())?;
@@ -62,9 +70,12 @@ fn host(
     mode: Mode,
     arguments: &ProcessArguments,
     surroundings: &Surroundings,
+    terminal: &mut Terminal<'_>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let settings = Settings::decide(mode, arguments, surroundings)?;
-    Err(format!("{:?} is not wired up in this build", settings.mode).into())
+    logging::start(&settings.log)?;
+    server::run(&settings, surroundings, terminal)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Says what was asked about the usage, or what is wrong with it.

@@ -238,7 +238,7 @@ fn administration(
 }
 
 /// Where `dev` keeps things, and the other commands look for its administrator.
-const DEV_DATA_DIR: &str = ".gateward";
+pub const DEV_DATA_DIR: &str = ".gateward";
 
 const PROXY_PORT: u16 = 9080;
 /// HTTP/2, where APISIX's documents expect it.

@@ -55,11 +55,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::bind(arguments.listen).await?;
     writeln!(std::io::stdout(), "listening on http://{}", server.address())?;
     let (file, fail_file, turn) = (arguments.file, arguments.fail_file, Mutex::new(()));
-    let producer = UsersFile {
-        file,
-        fail_file,
-        turn,
-    };
+    let producer = UsersFile { file, fail_file, turn };
     server.serve(producer, verifier).await;
     Ok(())
 }
@@ -95,13 +91,7 @@ impl Producer for UsersFile {
         let fresh_name = format!("user-{}", random_hex(4)?);
         let name = self.change(|users| {
             let name = made_for(users, request_id.as_deref()).unwrap_or(fresh_name);
-            users.insert(
-                name.clone(),
-                User {
-                    password_sha256,
-                    request_id,
-                },
-            );
+            users.insert(name.clone(), User { password_sha256, request_id });
             name
         })?;
         let response = Map::from_iter([("user".into(), json!(name)), ("password".into(), json!(password))]);
@@ -113,11 +103,7 @@ impl Producer for UsersFile {
         self.change(|users| {
             let is_gone = |id: &String| id == DRY_RUN_ID || users.remove(id).is_some();
             let (revoked, not_found) = request.ids.into_iter().partition(is_gone);
-            RevokeResponse {
-                revoked,
-                not_found,
-                message: None,
-            }
+            RevokeResponse { revoked, not_found, message: None }
         })
     }
 }
@@ -163,10 +149,7 @@ impl UsersFile {
 /// The user who was made for this request already. A request without an id is always a new one.
 fn made_for(users: &Users, request_id: Option<&str>) -> Option<String> {
     let made = |user: &User| user.request_id.as_deref() == request_id;
-    users
-        .iter()
-        .find(|(_, user)| request_id.is_some() && made(user))
-        .map(|(name, _)| name.clone())
+    users.iter().find(|(_, user)| request_id.is_some() && made(user)).map(|(name, _)| name.clone())
 }
 
 fn random_hex(bytes: usize) -> Result<String, Failure> {

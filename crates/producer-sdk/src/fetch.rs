@@ -40,9 +40,7 @@ pub(crate) async fn post(url: &Uri, json: Bytes) -> Result<Answer, FetchError> {
 }
 
 async fn within_deadline(url: &Uri, method: Method, body: Bytes) -> Result<Answer, FetchError> {
-    tokio::time::timeout(DEADLINE, call(url, method, body))
-        .await
-        .map_err(|_| FetchError::Slow)?
+    tokio::time::timeout(DEADLINE, call(url, method, body)).await.map_err(|_| FetchError::Slow)?
 }
 
 async fn call(url: &Uri, method: Method, body: Bytes) -> Result<Answer, FetchError> {
@@ -55,9 +53,7 @@ async fn call(url: &Uri, method: Method, body: Bytes) -> Result<Answer, FetchErr
     };
     let port = url.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let path = url.path_and_query().map_or("/", |path| path.as_str());
-    let authority = url
-        .port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
     let request = Request::builder()
         .method(method)
         .uri(path)
@@ -103,9 +99,7 @@ where
 fn tls_config() -> Arc<ClientConfig> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| {
-        let roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring speaks the default versions of TLS")

@@ -51,14 +51,8 @@ impl Jwks {
     }
 
     fn find(&self, kid: &str) -> Option<UnparsedPublicKey<Vec<u8>>> {
-        let key = self
-            .keys
-            .iter()
-            .find(|key| key.kid == kid && key.is_ed25519_for_signatures())?;
-        Some(UnparsedPublicKey::new(
-            &ED25519,
-            URL_SAFE_NO_PAD.decode(&key.x).ok()?,
-        ))
+        let key = self.keys.iter().find(|key| key.kid == kid && key.is_ed25519_for_signatures())?;
+        Some(UnparsedPublicKey::new(&ED25519, URL_SAFE_NO_PAD.decode(&key.x).ok()?))
     }
 }
 

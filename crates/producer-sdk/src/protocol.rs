@@ -83,9 +83,7 @@ impl Serialize for Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::new(
-            Option::<String>::deserialize(deserializer)?.unwrap_or_default(),
-        ))
+        Ok(Self::new(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
     }
 }
 
@@ -148,19 +146,13 @@ pub struct CreateResponse {
 impl CreateResponse {
     /// The credential `response`, revoked by `id`.
     pub fn new(id: impl Into<String>, response: Map<String, Value>) -> Self {
-        Self {
-            id: id.into(),
-            response,
-        }
+        Self { id: id.into(), response }
     }
 }
 
 impl fmt::Debug for CreateResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("CreateResponse")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        formatter.debug_struct("CreateResponse").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -190,10 +182,7 @@ pub struct RevokeResponse {
 impl RevokeResponse {
     /// Every one of `ids` was revoked, or the service has no revocation.
     pub fn all(ids: Vec<String>) -> Self {
-        Self {
-            revoked: ids,
-            ..Self::default()
-        }
+        Self { revoked: ids, ..Self::default() }
     }
 }
 

@@ -38,19 +38,10 @@ impl Server {
     /// Takes `address`; port 0 lets the system choose one. Tokens must be for `http://` and this address (on
     /// loopback, `http://localhost` too) unless [`Server::origin`] says otherwise.
     pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|cause| BindError { address, cause })?;
-        let address = listener
-            .local_addr()
-            .map_err(|cause| BindError { address, cause })?;
+        let listener = TcpListener::bind(address).await.map_err(|cause| BindError { address, cause })?;
+        let address = listener.local_addr().map_err(|cause| BindError { address, cause })?;
         let origins = origins_of(address);
-        Ok(Self {
-            listener,
-            address,
-            origins,
-            stop: Arc::new(watch::Sender::new(false)),
-        })
+        Ok(Self { listener, address, origins, stop: Arc::new(watch::Sender::new(false)) })
     }
 
     /// Says under which origin gateways call this producer, where that is not the address it listens on: behind a
@@ -68,18 +59,12 @@ impl Server {
 
     /// Stops the server, from elsewhere.
     pub fn handle(&self) -> Handle {
-        Handle {
-            stop: Arc::clone(&self.stop),
-        }
+        Handle { stop: Arc::clone(&self.stop) }
     }
 
     /// Serves until [`Handle::stop`]; then takes no more connections, and ends when the last request was answered.
     pub async fn serve<P: Producer>(self, producer: P, verifier: Verifier) {
-        let desk = Arc::new(Desk {
-            producer,
-            verifier,
-            origins: self.origins,
-        });
+        let desk = Arc::new(Desk { producer, verifier, origins: self.origins });
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stopped = self.stop.subscribe();
@@ -155,16 +140,10 @@ impl<P: Producer> Desk<P> {
 
     async fn serve(&self, request: Request<Incoming>) -> Result<String, Rejection> {
         let operation = Operation::from_path(request.uri().path()).ok_or_else(|| {
-            Rejection::new(
-                StatusCode::NOT_FOUND,
-                "the path must end in create, revoke or rotate",
-            )
+            Rejection::new(StatusCode::NOT_FOUND, "the path must end in create, revoke or rotate")
         })?;
         if request.method() != Method::POST {
-            return Err(Rejection::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "only POST is served",
-            ));
+            return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "only POST is served"));
         }
         let (head, body) = request.into_parts();
         let body = read_within_limits(body).await?;
@@ -174,19 +153,8 @@ impl<P: Producer> Desk<P> {
         if tokens.next().is_some() {
             return Err(VerifyError::Refused(Refused::Malformed).into());
         }
-        let token = token
-            .to_str()
-            .map_err(|_| VerifyError::Refused(Refused::Malformed))?;
-        self.verifier
-            .verify(
-                token,
-                Call {
-                    origins: &self.origins,
-                    operation,
-                    body: &body,
-                },
-            )
-            .await?;
+        let token = token.to_str().map_err(|_| VerifyError::Refused(Refused::Malformed))?;
+        self.verifier.verify(token, Call { origins: &self.origins, operation, body: &body }).await?;
 
         match operation {
             Operation::Create => write(&self.producer.create(read(&body)?).await?),
@@ -204,20 +172,16 @@ struct Rejection {
 
 impl Rejection {
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self {
-            status,
-            reason: reason.into(),
-        }
+        Self { status, reason: reason.into() }
     }
 }
 
 impl From<VerifyError> for Rejection {
     fn from(error: VerifyError) -> Self {
         match error {
-            VerifyError::Refused(refused) => Self::new(
-                StatusCode::UNAUTHORIZED,
-                format!("invalid credentials: {refused}"),
-            ),
+            VerifyError::Refused(refused) => {
+                Self::new(StatusCode::UNAUTHORIZED, format!("invalid credentials: {refused}"))
+            }
             VerifyError::Unavailable(ref cause) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}: {cause}"))
             }
@@ -246,10 +210,7 @@ async fn read_within_limits(body: Incoming) -> Result<Bytes, Rejection> {
             format!("the body is over {LARGEST_BODY} bytes"),
         )),
         Ok(Err(_)) => Err(Rejection::new(StatusCode::BAD_REQUEST, "the body ended early")),
-        Err(_) => Err(Rejection::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not come in time",
-        )),
+        Err(_) => Err(Rejection::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
     }
 }
 
@@ -257,24 +218,15 @@ async fn read_within_limits(body: Incoming) -> Result<Bytes, Rejection> {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejection> {
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        let what = if error.is_data() {
-            "has a field that is missing or of the wrong type"
-        } else {
-            "is not JSON"
-        };
-        Rejection::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body {what} (line {line}, column {column})"),
-        )
+        let what =
+            if error.is_data() { "has a field that is missing or of the wrong type" } else { "is not JSON" };
+        Rejection::new(StatusCode::BAD_REQUEST, format!("the body {what} (line {line}, column {column})"))
     })
 }
 
 fn write<T: Serialize>(answer: &T) -> Result<String, Rejection> {
     serde_json::to_string(answer).map_err(|_| {
-        Rejection::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the answer cannot be written as JSON",
-        )
+        Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON")
     })
 }
 
@@ -288,11 +240,7 @@ fn response(status: StatusCode, json: String) -> Response<Full<Bytes>> {
 
 /// What a URL that leads to `address` begins with.
 fn origins_of(address: SocketAddr) -> Vec<String> {
-    let port = if address.port() == 80 {
-        String::new()
-    } else {
-        format!(":{}", address.port())
-    };
+    let port = if address.port() == 80 { String::new() } else { format!(":{}", address.port()) };
     let host = match address {
         SocketAddr::V4(v4) => v4.ip().to_string(),
         SocketAddr::V6(v6) => format!("[{}]", v6.ip()),

@@ -144,10 +144,7 @@ fn check_claims(
         return Err(Refused::AccessId);
     }
     let attaches: Attaches = serde_json::from_str(&claims.attaches).map_err(|_| Refused::Malformed)?;
-    if expected
-        .item_name
-        .is_some_and(|item_name| item_name != attaches.item_name)
-    {
+    if expected.item_name.is_some_and(|item_name| item_name != attaches.item_name) {
         return Err(Refused::ItemName);
     }
     if attaches.operation != call.operation {
@@ -182,12 +179,7 @@ impl<'a> Parts<'a> {
     fn split(token: &'a str) -> Result<Self, Refused> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Refused::Malformed)?;
         let (header, claims) = signed.split_once('.').ok_or(Refused::Malformed)?;
-        Ok(Self {
-            signed,
-            header,
-            claims,
-            signature,
-        })
+        Ok(Self { signed, header, claims, signature })
     }
 
     fn header(&self) -> Result<Header, Refused> {

@@ -75,10 +75,7 @@ impl Verifier {
 
     /// Whether `token` lets the gateway make `call`.
     pub async fn verify(&self, token: &str, call: Call<'_>) -> Result<(), VerifyError> {
-        let expected = Expected {
-            access_id: &self.access_id,
-            item_name: self.item_name.as_deref(),
-        };
+        let expected = Expected { access_id: &self.access_id, item_name: self.item_name.as_deref() };
         let now = (self.now)();
         match &self.judge {
             Judge::Keys(keys) => {
@@ -102,12 +99,7 @@ impl Verifier {
     }
 
     fn new(judge: Judge, access_id: String) -> Self {
-        Self {
-            judge,
-            access_id,
-            item_name: None,
-            now: Arc::new(system_seconds),
-        }
+        Self { judge, access_id, item_name: None, now: Arc::new(system_seconds) }
     }
 }
 
@@ -116,9 +108,7 @@ impl Verifier {
     reason = "a producer stands alone: here is its one look at the system's clock"
 )]
 fn system_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since_epoch| since_epoch.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_epoch| since_epoch.as_secs())
 }
 
 /// Asks the gateway at `url` whether it made `token`.
@@ -164,31 +154,19 @@ impl Known {
     /// Whether to ask the gateway again before a token signed with `kid` is judged.
     fn wants_fetch(&self, kid: &str, now: u64) -> bool {
         let due = !self.keys.has(kid) || now.saturating_sub(self.fetched_at) >= FRESH_SECONDS;
-        let pause = if self.failed {
-            PAUSE_AFTER_FAILURE_SECONDS
-        } else {
-            PAUSE_SECONDS
-        };
+        let pause = if self.failed { PAUSE_AFTER_FAILURE_SECONDS } else { PAUSE_SECONDS };
         due && now.abs_diff(self.tried_at) >= pause
     }
 
     /// The keys to judge by; an unknown key after a failed fetch is nobody's fault yet.
     fn usable_for(self, kid: &str) -> Result<Arc<Jwks>, FetchError> {
-        if self.failed && !self.keys.has(kid) {
-            Err(FetchError::JustFailed)
-        } else {
-            Ok(self.keys)
-        }
+        if self.failed && !self.keys.has(kid) { Err(FetchError::JustFailed) } else { Ok(self.keys) }
     }
 }
 
 impl PublishedKeys {
     fn at(url: Uri) -> Self {
-        Self {
-            url,
-            known: RwLock::default(),
-            fetching: Mutex::new(()),
-        }
+        Self { url, known: RwLock::default(), fetching: Mutex::new(()) }
     }
 
     /// The keys, fetched if `kid` is not among them or if they are old.
@@ -205,20 +183,11 @@ impl PublishedKeys {
         match self.fetch().await {
             Ok(keys) => {
                 let keys = Arc::new(keys);
-                self.learn(Known {
-                    keys: Arc::clone(&keys),
-                    fetched_at: now,
-                    tried_at: now,
-                    failed: false,
-                });
+                self.learn(Known { keys: Arc::clone(&keys), fetched_at: now, tried_at: now, failed: false });
                 Ok(keys)
             }
             Err(error) => {
-                self.learn(Known {
-                    tried_at: now,
-                    failed: true,
-                    ..known.clone()
-                });
+                self.learn(Known { tried_at: now, failed: true, ..known.clone() });
                 if !known.keys.has(kid) {
                     return Err(error);
                 }

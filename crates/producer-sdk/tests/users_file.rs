@@ -1,8 +1,5 @@
 //! The example, as a program: a stand-in for the gateway publishes keys, signs, and calls it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, an unwrap that fails is the finding"
-)]
+#![expect(clippy::unwrap_used, reason = "in a test, an unwrap that fails is the finding")]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,31 +25,17 @@ impl Scene {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Ed25519KeyPair::from_seed_unchecked(&[1; 32]).unwrap();
-        let keys = Jwks {
-            keys: vec![Jwk::ed25519("k1", key.public_key().as_ref().try_into().unwrap())],
-        };
+        let keys = Jwks { keys: vec![Jwk::ed25519("k1", key.public_key().as_ref().try_into().unwrap())] };
         let jwks_url = serve_for_ever(serde_json::to_string(&keys).unwrap());
         let mut command = Command::new(workspace::example("users_file"));
         command
             .arg(folder.path().join("users.json"))
-            .args([
-                "--listen",
-                "127.0.0.1:0",
-                "--jwks",
-                &jwks_url,
-                "--access-id",
-                "p-gateway",
-            ])
+            .args(["--listen", "127.0.0.1:0", "--jwks", &jwks_url, "--access-id", "p-gateway"])
             .arg("--fail-file")
             .arg(folder.path().join("outage"));
         let producer = Process::start("users_file", command);
         let url = producer.wait_for_prefix(SOON, "listening on ");
-        Self {
-            key,
-            folder,
-            url,
-            _producer: producer,
-        }
+        Self { key, folder, url, _producer: producer }
     }
 
     fn call(&self, operation: &str, body: &Value) -> (u16, Value) {
@@ -101,25 +84,17 @@ fn serve_for_ever(json: String) -> String {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]).unwrap();
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                json.len()
-            );
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", json.len());
             stream.write_all((head + &json).as_bytes()).unwrap();
         }
     });
     url
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the example is a program of its own, and checks real time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the example is a program of its own, and checks real time")]
 fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
 }
 
 fn for_user() -> Value {
@@ -137,10 +112,7 @@ fn a_user_appears_and_goes() {
     assert_eq!(scene.users(), [name]);
 
     let ids = json!({"payload": "x", "ids": [name, "nobody"]});
-    assert_eq!(
-        scene.call("revoke", &ids),
-        (200, json!({"revoked": [name], "not_found": ["nobody"]}))
-    );
+    assert_eq!(scene.call("revoke", &ids), (200, json!({"revoked": [name], "not_found": ["nobody"]})));
     assert!(scene.users().is_empty());
 }
 
@@ -156,10 +128,7 @@ fn the_same_request_again_makes_no_second_user() {
     assert_eq!(first["id"], again["id"]);
     assert_ne!(first["id"], another["id"]);
     // Requests without an id are each their own.
-    assert_ne!(
-        scene.call("create", &for_user()).1["id"],
-        scene.call("create", &for_user()).1["id"]
-    );
+    assert_ne!(scene.call("create", &for_user()).1["id"], scene.call("create", &for_user()).1["id"]);
     assert_eq!(scene.users().len(), 4);
 }
 
@@ -167,10 +136,7 @@ fn the_same_request_again_makes_no_second_user() {
 fn a_dry_run_makes_no_user_and_its_id_can_be_revoked() {
     let scene = Scene::start();
     let dry_run = json!({"payload": "x", "input": {}, "client_info": {"access_id": "p-custom"}});
-    assert_eq!(
-        scene.call("create", &dry_run),
-        (200, json!({"id": "dry-run", "response": {}}))
-    );
+    assert_eq!(scene.call("create", &dry_run), (200, json!({"id": "dry-run", "response": {}})));
     assert!(scene.users().is_empty());
     let revoked = scene.call("revoke", &json!({"payload": "x", "ids": ["dry-run"]}));
     assert_eq!(revoked, (200, json!({"revoked": ["dry-run"]})));

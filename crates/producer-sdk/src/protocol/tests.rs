@@ -19,13 +19,7 @@ fn the_published_create_request_is_read() {
 #[test]
 fn input_may_be_an_empty_text_null_or_missing_but_no_other_text() {
     for body in [r#"{"input": ""}"#, r#"{"input": null}"#, "{}"] {
-        assert!(
-            serde_json::from_str::<CreateRequest>(body)
-                .unwrap()
-                .input
-                .is_empty(),
-            "{body}"
-        );
+        assert!(serde_json::from_str::<CreateRequest>(body).unwrap().input.is_empty(), "{body}");
     }
     assert!(serde_json::from_str::<CreateRequest>(r#"{"input": "user"}"#).is_err());
 }
@@ -37,20 +31,13 @@ fn the_added_fields_are_read() {
     let request: CreateRequest = serde_json::from_value(body).unwrap();
     assert_eq!(request.request_id.as_deref(), Some("r1"));
     assert_eq!(request.lease_id.as_deref(), Some("l1"));
-    assert_eq!(
-        (request.ttl, request.expires_at.as_deref()),
-        (Some(60), Some(expires_at))
-    );
+    assert_eq!((request.ttl, request.expires_at.as_deref()), (Some(60), Some(expires_at)));
 }
 
 #[test]
 fn the_access_id_p_custom_is_a_dry_run() {
     let body = json!({"payload": "x", "input": {}, "client_info": {"access_id": "p-custom"}});
-    assert!(
-        serde_json::from_value::<CreateRequest>(body)
-            .unwrap()
-            .is_dry_run()
-    );
+    assert!(serde_json::from_value::<CreateRequest>(body).unwrap().is_dry_run());
 }
 
 #[test]
@@ -62,18 +49,13 @@ fn a_revocation_without_ids_is_no_revocation() {
 fn answers_hold_the_published_fields_and_the_added_one_only_when_it_says_something() {
     let all = RevokeResponse::all(vec!["a".to_owned()]);
     assert_eq!(serde_json::to_value(&all).unwrap(), json!({"revoked": ["a"]}));
-    let part = RevokeResponse {
-        not_found: vec!["b".to_owned()],
-        message: Some("b is gone".to_owned()),
-        ..all
-    };
+    let part =
+        RevokeResponse { not_found: vec!["b".to_owned()], message: Some("b is gone".to_owned()), ..all };
     assert_eq!(
         serde_json::to_value(&part).unwrap(),
         json!({"revoked": ["a"], "not_found": ["b"], "message": "b is gone"})
     );
-    let rotated = RotateResponse {
-        payload: Payload::new("new".to_owned()),
-    };
+    let rotated = RotateResponse { payload: Payload::new("new".to_owned()) };
     assert_eq!(serde_json::to_value(&rotated).unwrap(), json!({"payload": "new"}));
 }
 
@@ -81,9 +63,7 @@ fn answers_hold_the_published_fields_and_the_added_one_only_when_it_says_somethi
 fn a_payload_and_a_credential_are_not_shown() {
     let request: CreateRequest = serde_json::from_value(json!({"payload": "canary"})).unwrap();
     assert!(!format!("{request:?}").contains("canary"));
-    let Value::Object(credential) = json!({"password": "canary"}) else {
-        unreachable!()
-    };
+    let Value::Object(credential) = json!({"password": "canary"}) else { unreachable!() };
     assert!(!format!("{:?}", CreateResponse::new("id", credential)).contains("canary"));
 }
 

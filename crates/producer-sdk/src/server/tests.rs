@@ -36,21 +36,11 @@ impl Running {
     fn start() -> Self {
         let gateway = Gateway::new(1);
         let verifier = Verifier::with_keys(gateway.jwks(), "p-gateway").clock(|| NOW);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        let server = runtime
-            .block_on(Server::bind("127.0.0.1:0".parse().unwrap()))
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let server = runtime.block_on(Server::bind("127.0.0.1:0".parse().unwrap())).unwrap();
         let (url, handle) = (format!("http://{}", server.address()), server.handle());
         let thread = std::thread::spawn(move || runtime.block_on(server.serve(Echo, verifier)));
-        Self {
-            url,
-            handle,
-            gateway,
-            thread: Some(thread),
-        }
+        Self { url, handle, gateway, thread: Some(thread) }
     }
 
     /// What comes back for `body`, sent to `path` with a right token for `operation`.
@@ -76,10 +66,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.handle.stop();
         let ended = self.thread.take().map(std::thread::JoinHandle::join);
-        assert!(
-            matches!(ended, Some(Ok(()))),
-            "the server ends when it is stopped"
-        );
+        assert!(matches!(ended, Some(Ok(()))), "the server ends when it is stopped");
     }
 }
 
@@ -91,10 +78,7 @@ fn a_verified_request_reaches_the_producer_on_any_path_that_ends_in_its_operatio
         server.call("/sync/create", "create", body),
         (200, json!({"id": "id-1", "response": {"user": "input"}}))
     );
-    assert_eq!(
-        server.call("/a/revoke", "revoke", r#"{"ids": ["x"]}"#),
-        (200, json!({"revoked": ["x"]}))
-    );
+    assert_eq!(server.call("/a/revoke", "revoke", r#"{"ids": ["x"]}"#), (200, json!({"revoked": ["x"]})));
     assert_eq!(server.call("/rotate", "rotate", "{}").0, 501);
     assert_eq!(server.call("/destroy", "create", body).0, 404);
 }
@@ -108,18 +92,9 @@ fn a_request_without_a_right_token_is_refused_and_told_why() {
 
     let right = server.token("revoke", body);
     assert_eq!(refused(&[], body), error("there is no AkeylessCreds header"));
-    assert_eq!(
-        refused(&[(CREDENTIALS_HEADER, "x")], body),
-        error("the token cannot be read")
-    );
-    assert_eq!(
-        refused(&[(CREDENTIALS_HEADER, &right)], "{}"),
-        error("the token is for another body")
-    );
-    let two = [
-        (CREDENTIALS_HEADER, right.as_str()),
-        (CREDENTIALS_HEADER, right.as_str()),
-    ];
+    assert_eq!(refused(&[(CREDENTIALS_HEADER, "x")], body), error("the token cannot be read"));
+    assert_eq!(refused(&[(CREDENTIALS_HEADER, &right)], "{}"), error("the token is for another body"));
+    let two = [(CREDENTIALS_HEADER, right.as_str()), (CREDENTIALS_HEADER, right.as_str())];
     assert_eq!(refused(&two, body), error("the token cannot be read"));
     assert_eq!(refused(&[(CREDENTIALS_HEADER, &right)], body).0, 200);
 }
@@ -128,25 +103,16 @@ fn a_request_without_a_right_token_is_refused_and_told_why() {
 fn a_bad_body_is_refused_without_repeating_it() {
     let server = Running::start();
     for (body, why) in [
-        (
-            "{\"payload\": canary}",
-            "the body is not JSON (line 1, column 13)",
-        ),
+        ("{\"payload\": canary}", "the body is not JSON (line 1, column 13)"),
         (
             r#"{"input": "canary"}"#,
             "the body has a field that is missing or of the wrong type (line 1, column 19)",
         ),
     ] {
-        assert_eq!(
-            server.call("/create", "create", body),
-            (400, json!({ "error": why }))
-        );
+        assert_eq!(server.call("/create", "create", body), (400, json!({ "error": why })));
     }
-    let (status, _) = server.call(
-        "/create",
-        "create",
-        &format!("{{\"payload\": \"{}\"}}", "x".repeat(1 << 20)),
-    );
+    let (status, _) =
+        server.call("/create", "create", &format!("{{\"payload\": \"{}\"}}", "x".repeat(1 << 20)));
     assert_eq!(status, 413);
 }
 
@@ -175,9 +141,6 @@ fn an_open_connection_does_not_hold_up_the_end() {
 fn a_loopback_server_is_also_called_localhost() {
     let origins = origins_of("127.0.0.1:8090".parse().unwrap());
     assert_eq!(origins, ["http://127.0.0.1:8090", "http://localhost:8090"]);
-    assert_eq!(
-        origins_of("[::1]:80".parse().unwrap()),
-        ["http://[::1]", "http://localhost"]
-    );
+    assert_eq!(origins_of("[::1]:80".parse().unwrap()), ["http://[::1]", "http://localhost"]);
     assert_eq!(origins_of("192.0.2.1:80".parse().unwrap()), ["http://192.0.2.1"]);
 }

@@ -17,9 +17,7 @@ impl Gateway {
 
     pub(crate) fn jwks(&self) -> Jwks {
         let public_key: &[u8; 32] = self.0.public_key().as_ref().try_into().unwrap();
-        Jwks {
-            keys: vec![Jwk::ed25519("k1", public_key)],
-        }
+        Jwks { keys: vec![Jwk::ed25519("k1", public_key)] }
     }
 
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
@@ -57,21 +55,8 @@ fn verified(header_change: (&str, Value), claim_change: (&str, Value)) -> Result
 
 fn check(token: &str, keys: &Jwks, now: u64) -> Result<Claims, Refused> {
     let origins = ["http://localhost:9".to_owned(), "http://127.0.0.1:9".to_owned()];
-    let expected = Expected {
-        access_id: "p-gateway",
-        item_name: Some("/users"),
-    };
-    verify(
-        token,
-        keys,
-        expected,
-        Call {
-            origins: &origins,
-            operation: Operation::Create,
-            body: BODY,
-        },
-        now,
-    )
+    let expected = Expected { access_id: "p-gateway", item_name: Some("/users") };
+    verify(token, keys, expected, Call { origins: &origins, operation: Operation::Create, body: BODY }, now)
 }
 
 fn unchanged() -> (&'static str, Value) {
@@ -87,9 +72,7 @@ fn a_right_token_is_taken_and_tells_its_claims() {
 #[test]
 fn a_token_with_any_one_claim_wrong_is_refused() {
     let attaches = |item: &str, operation: &str| {
-        json!({"item_name": item, "account_id": "acc-1", "operation": operation})
-            .to_string()
-            .into()
+        json!({"item_name": item, "account_id": "acc-1", "operation": operation}).to_string().into()
     };
     let other_body = URL_SAFE_NO_PAD.encode(digest(&SHA256, b"another"));
     let wrong = [
@@ -102,22 +85,14 @@ fn a_token_with_any_one_claim_wrong_is_refused() {
         ("attaches", attaches("/other", "create"), Refused::ItemName),
         ("attaches", attaches("/users", "revoke"), Refused::Operation),
         ("attaches", attaches("/users", "destroy"), Refused::Malformed),
-        (
-            "attaches",
-            json!({"item_name": "/users", "operation": "create"}),
-            Refused::Malformed,
-        ),
+        ("attaches", json!({"item_name": "/users", "operation": "create"}), Refused::Malformed),
         ("body_sha256", json!(other_body), Refused::Body),
         ("body_sha256", json!(""), Refused::Body),
         ("exp", Value::Null, Refused::Malformed),
         ("exp", json!("1800000060"), Refused::Malformed),
     ];
     for (claim, value, refused) in wrong {
-        assert_eq!(
-            verified(unchanged(), (claim, value.clone())),
-            Err(refused),
-            "{claim} = {value}"
-        );
+        assert_eq!(verified(unchanged(), (claim, value.clone())), Err(refused), "{claim} = {value}");
     }
 }
 
@@ -133,11 +108,7 @@ fn a_token_with_any_one_header_field_wrong_is_refused() {
         ("kid", Value::Null, Refused::UnknownKey),
     ];
     for (field, value, refused) in wrong {
-        assert_eq!(
-            verified((field, value.clone()), unchanged()),
-            Err(refused),
-            "{field} = {value}"
-        );
+        assert_eq!(verified((field, value.clone()), unchanged()), Err(refused), "{field} = {value}");
     }
 }
 
@@ -151,12 +122,7 @@ fn a_token_signed_by_another_key_or_changed_after_signing_is_refused() {
     let mut later = claims(BODY);
     later["exp"] = json!(NOW + 59);
     let parts: Vec<&str> = token.split('.').collect();
-    let changed = format!(
-        "{}.{}.{}",
-        parts[0],
-        URL_SAFE_NO_PAD.encode(later.to_string()),
-        parts[2]
-    );
+    let changed = format!("{}.{}.{}", parts[0], URL_SAFE_NO_PAD.encode(later.to_string()), parts[2]);
     assert_eq!(check(&changed, &gateway.jwks(), NOW), Err(Refused::Signature));
     let unsigned = format!("{}.{}.", parts[0], parts[1]);
     assert_eq!(check(&unsigned, &gateway.jwks(), NOW), Err(Refused::Signature));
@@ -165,11 +131,7 @@ fn a_token_signed_by_another_key_or_changed_after_signing_is_refused() {
 #[test]
 fn what_is_no_token_is_refused() {
     for text in ["", "a", "a.b", "a.b.c", "..", "e30.e30.e30", "e30.e30.e30.e30"] {
-        assert_eq!(
-            check(text, &Gateway::new(1).jwks(), NOW),
-            Err(Refused::Malformed),
-            "{text}"
-        );
+        assert_eq!(check(text, &Gateway::new(1).jwks(), NOW), Err(Refused::Malformed), "{text}");
     }
 }
 
@@ -180,10 +142,7 @@ fn a_token_lives_until_it_expires_and_the_clocks_skew_after() {
     assert!(check(&token, &gateway.jwks(), NOW + 69).is_ok());
     assert_eq!(check(&token, &gateway.jwks(), NOW + 70), Err(Refused::Expired));
     assert!(check(&token, &gateway.jwks(), NOW - 10).is_ok());
-    assert_eq!(
-        check(&token, &gateway.jwks(), NOW - 11),
-        Err(Refused::NotYetValid)
-    );
+    assert_eq!(check(&token, &gateway.jwks(), NOW - 11), Err(Refused::NotYetValid));
 }
 
 #[test]

@@ -22,9 +22,7 @@ struct Control {
 impl Control {
     fn answering(answers: Vec<(u16, String)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/there", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
+        let url = format!("http://{}/there", listener.local_addr().unwrap()).parse().unwrap();
         let asked = Arc::new(StdMutex::new(Vec::new()));
         let log = Arc::clone(&asked);
         std::thread::spawn(move || {
@@ -65,16 +63,7 @@ fn signed_by(gateway: &Gateway) -> String {
 
 async fn verify(verifier: &Verifier, token: &str) -> Result<(), VerifyError> {
     let origins = ["http://127.0.0.1:9".to_owned()];
-    verifier
-        .verify(
-            token,
-            Call {
-                origins: &origins,
-                operation: Operation::Create,
-                body: BODY,
-            },
-        )
-        .await
+    verifier.verify(token, Call { origins: &origins, operation: Operation::Create, body: BODY }).await
 }
 
 #[tokio::test]
@@ -121,20 +110,13 @@ async fn a_withdrawn_key_stops_to_count() {
     assert!(matches!(early, Err(VerifyError::Refused(Refused::NotYetValid))));
     now.store(NOW, Ordering::Relaxed);
     let withdrawn = verify(&verifier, &signed_by(&gateway)).await;
-    assert!(matches!(
-        withdrawn,
-        Err(VerifyError::Refused(Refused::UnknownKey))
-    ));
+    assert!(matches!(withdrawn, Err(VerifyError::Refused(Refused::UnknownKey))));
 }
 
 #[tokio::test]
 async fn a_gateway_that_does_not_answer_makes_no_token_wrong_and_no_known_key_useless() {
     let gateway = Gateway::new(1);
-    let control = Control::answering(vec![
-        (500, String::new()),
-        published(&gateway),
-        (500, String::new()),
-    ]);
+    let control = Control::answering(vec![(500, String::new()), published(&gateway), (500, String::new())]);
     let now = Arc::new(AtomicU64::new(NOW - FRESH_SECONDS));
     let clock = Arc::clone(&now);
     let verifier = Verifier::with_jwks_url(control.url.clone(), "p-gateway")
@@ -145,10 +127,7 @@ async fn a_gateway_that_does_not_answer_makes_no_token_wrong_and_no_known_key_us
     }
     assert_eq!(control.times_asked(), 1);
     now.fetch_add(PAUSE_AFTER_FAILURE_SECONDS, Ordering::Relaxed);
-    assert!(matches!(
-        verify(&verifier, &signed_by(&gateway)).await,
-        Err(VerifyError::Refused(_))
-    ));
+    assert!(matches!(verify(&verifier, &signed_by(&gateway)).await, Err(VerifyError::Refused(_))));
     now.store(NOW + 1, Ordering::Relaxed);
     verify(&verifier, &signed_by(&gateway)).await.unwrap();
     assert_eq!(control.times_asked(), 3);
@@ -159,9 +138,8 @@ async fn the_gateway_is_asked_about_a_token_in_the_published_form() {
     let gateway = Gateway::new(1);
     let vouched = (200, r#"{"access_id": "p-gateway", "attaches": "{}"}"#.to_owned());
     let control = Control::answering(vec![vouched]);
-    let verifier = Verifier::with_validate_url(control.url.clone(), "p-gateway")
-        .item_name("/users")
-        .clock(|| NOW);
+    let verifier =
+        Verifier::with_validate_url(control.url.clone(), "p-gateway").item_name("/users").clock(|| NOW);
     let token = signed_by(&gateway);
     verify(&verifier, &token).await.unwrap();
     let asked: Value = serde_json::from_str(&control.asked.lock().unwrap()[0]).unwrap();

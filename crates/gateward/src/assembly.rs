@@ -1,0 +1,122 @@
+//! Puts the parts of a gateway together, in the order in which they need each other.
+
+use std::error::Error;
+use std::fs::DirBuilder;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::Arc;
+
+use gateward_access::{Authenticator, Tokens};
+use gateward_clock::{Clock, SystemClock};
+use gateward_control::{Control, ControlParts};
+use gateward_leases::producer::Producers;
+use gateward_leases::producer::custom::CustomProducers;
+use gateward_leases::producer::token::ProducerTokens;
+use gateward_leases::{Catalog, Engine, EngineParts};
+use gateward_net::{Client, Connector, ConnectorSettings};
+use gateward_proxy::{Configuration, ConfigurationParts};
+use gateward_seal::Sealer;
+use gateward_store::{LocalStore, MemoryStore, Revision, Store};
+use gateward_vaults::{Resolver, ResolverParts};
+use tokio::runtime::Handle;
+
+use crate::settings::{Mode, Settings, StoreKind};
+use crate::surroundings::Surroundings;
+
+/// A gateway that is put together and not yet open to anybody.
+pub struct Assembly {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// How it calls others.
+    pub connector: Arc<Connector>,
+    /// What traffic is served from.
+    pub configuration: Arc<Configuration>,
+    /// The control plane.
+    pub control: Control,
+    /// What revokes credentials, where there is something.
+    pub engine: Option<Arc<Engine>>,
+    /// Whether nothing was in the store.
+    pub is_new: bool,
+    local: Option<Arc<LocalStore>>,
+}
+
+impl Assembly {
+    /// Puts the gateway together; `forbidden` are the addresses that nobody may call through it.
+    pub async fn new(
+        settings: &Settings,
+        surroundings: &Surroundings,
+        forbidden: Vec<SocketAddr>,
+    ) -> Result<Self, Box<dyn Error>> {
+        let runtime = Handle::current();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(|error| {
+            format!("the data directory {} cannot be made: {error}", settings.data_dir.display())
+        })?;
+        let sealer = Arc::new(Sealer::new(settings.root_key.open()?));
+        let (store, local): (Arc<dyn Store>, _) = match settings.store {
+            StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
+            StoreKind::Local => {
+                let local = LocalStore::open(&settings.data_dir.join("store"))?;
+                (Arc::clone(&local) as Arc<dyn Store>, Some(local))
+            }
+        };
+        let is_new = store.revision().await? == Revision::default();
+
+        let connector = Arc::new(Connector::new(ConnectorSettings { forbidden, extra_ca: None })?);
+        let client = Client::new(Arc::clone(&connector));
+        let resolver = Resolver::new(ResolverParts {
+            clock: Arc::clone(&clock),
+            client: client.clone(),
+            environment: surroundings.environment.clone(),
+            runtime: runtime.clone(),
+        });
+        let access_id = settings.admin.access_id().clone();
+        let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
+        let producer_tokens = Arc::new(tokens);
+        let configuration = Configuration::start(ConfigurationParts {
+            store: Arc::clone(&store),
+            sealer: Arc::clone(&sealer),
+            resolver,
+            clock: Arc::clone(&clock),
+            runtime: runtime.clone(),
+        });
+
+        let producers: Arc<dyn Producers> =
+            Arc::new(CustomProducers::new(client, Arc::clone(&producer_tokens)));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer)));
+        // A function's own disk goes when the function does, and nothing runs in it between two events: what would
+        // be issued there could not be revoked on time.
+        let engine = (settings.mode != Mode::Lambda).then(|| {
+            Engine::new(EngineParts {
+                store: Arc::clone(&store),
+                catalog: Arc::clone(&catalog),
+                producers: Arc::clone(&producers),
+                clock: Arc::clone(&clock),
+                runtime,
+                owner: "the only process of this store".to_owned(),
+            })
+        });
+        let tokens = Tokens::new(&sealer, Arc::clone(&clock), Tokens::DEFAULT_TTL);
+        let control = Control::new(ControlParts {
+            store,
+            sealer,
+            clock: Arc::clone(&clock),
+            authenticator: Authenticator::new(settings.admin.clone(), tokens),
+            apisix_admin_key: settings.apisix_admin_key.clone(),
+            configuration: Arc::clone(&configuration),
+            catalog,
+            engine: engine.clone(),
+            producers,
+            producer_tokens,
+            local_only: settings.mode == Mode::Dev,
+        });
+        Ok(Self { clock, connector, configuration, control, engine, is_new, local })
+    }
+
+    /// Ends what must end in order; whatever was answered is durable already.
+    pub fn close(self) {
+        if let Some(local) = self.local {
+            local.close();
+        }
+    }
+}

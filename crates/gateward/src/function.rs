@@ -1,0 +1,58 @@
+//! The life of a gateway inside a Lambda function: it starts, and answers one event after the other.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use gateward_control::ControlDoor;
+use gateward_proxy::host::lambda::{self, LambdaParts};
+use tokio::runtime::{Builder, Handle};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use crate::arguments::ProcessArguments;
+use crate::assembly::Assembly;
+use crate::logging;
+use crate::settings::{Mode, Settings};
+use crate::surroundings::Surroundings;
+
+/// Answers events until the Runtime API has no more. Why it could not start, the Runtime API is told too.
+pub fn run(runtime_api: &str, surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        match start(runtime_api, surroundings).await {
+            Ok((assembly, parts)) => {
+                let mut terminate = signal(SignalKind::terminate())?;
+                let stop = async move {
+                    terminate.recv().await;
+                };
+                lambda::serve(parts, stop).await?;
+                assembly.close();
+                Ok(())
+            }
+            Err(error) => {
+                lambda::report_init_error(runtime_api, &error).await?;
+                Err(error)
+            }
+        }
+    })
+}
+
+async fn start(
+    runtime_api: &str,
+    surroundings: &Surroundings,
+) -> Result<(Assembly, LambdaParts), Box<dyn Error>> {
+    let settings = Settings::decide(Mode::Lambda, &ProcessArguments::default(), surroundings)?;
+    logging::start(&settings.log)?;
+    let address = runtime_api.trim_start_matches("http://").split('/').next().unwrap_or_default();
+    let forbidden = address.parse().into_iter().collect();
+    let assembly = Assembly::new(&settings, surroundings, forbidden).await?;
+    let door = ControlDoor::everything(assembly.control.clone(), Handle::current());
+    let parts = LambdaParts {
+        runtime_api: runtime_api.to_owned(),
+        configuration: Arc::clone(&assembly.configuration),
+        connector: Arc::clone(&assembly.connector),
+        clock: Arc::clone(&assembly.clock),
+        door: Some(Arc::new(door)),
+    };
+    Ok((assembly, parts))
+}

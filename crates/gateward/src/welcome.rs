@@ -1,0 +1,81 @@
+//! What `gateward dev` says when it has started, and the sample route that it says it about.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use gateward_control::Control;
+use http::{Method, StatusCode};
+
+use crate::settings::{DEV_DATA_DIR, Settings};
+use crate::terminal::Terminal;
+
+/// Makes the sample route, through the API that everybody else uses.
+pub async fn sample_resources(control: &Control) {
+    let vault = control.ask(Method::PUT, "/vaults/demo", VAULT).await;
+    let route = control.ask(Method::PUT, "/apisix/admin/routes/hello", ROUTE).await;
+    if vault != StatusCode::OK || route != StatusCode::CREATED {
+        tracing::warn!(%vault, %route, "the sample route is not there");
+    }
+}
+
+/// Says what runs where, and what to try.
+pub fn tell(
+    terminal: &mut Terminal<'_>,
+    settings: &Settings,
+    traffic: &[SocketAddr],
+    control: Option<SocketAddr>,
+) {
+    let admin = &settings.admin;
+    let traffic = traffic.first().map(ToString::to_string).unwrap_or_default();
+    let control = control.map(|address| address.to_string()).unwrap_or_default();
+    let binary = std::env::current_exe().ok().and_then(|path| {
+        let here = std::env::current_dir().ok()?;
+        Some(path.strip_prefix(&here).unwrap_or(&path).display().to_string())
+    });
+    let mut gateward = binary.unwrap_or_else(|| "gateward".to_owned());
+    if settings.data_dir != Path::new(DEV_DATA_DIR) {
+        gateward = format!("GATEWARD_DATA_DIR={} {gateward}", settings.data_dir.display());
+    }
+    let mut text = format!("Gateward serves traffic on http://{traffic} and control on http://{control}\n");
+    if settings.admin_is_new {
+        let (id, key) = (admin.access_id().as_str(), admin.access_key().expose());
+        let file = settings.data_dir.join("admin.json");
+        text += &format!(
+            "Administrator: access id {id}, access key {key}\n(told once; kept in {})\n",
+            file.display()
+        );
+    }
+    text += &format!(
+        "\nTry, in another terminal, in this folder. A function, called with a signature whose secret stands in a vault:\n\
+         \n  python3 examples/hello_function.py 7071 &\
+         \n  curl -i 'http://{traffic}/hello?name=you'\
+         \n  curl -s http://127.0.0.1:9180/apisix/admin/routes/hello -H 'X-API-KEY: edd1c9f034335f136f87ad84b625c8f1'\
+         \n\nA login that lives for 20 seconds, made and revoked by a producer that keeps its users in a file:\n\
+         \n  cargo run --release -p gateward-producer-sdk --example users_file -- users.json --listen 127.0.0.1:7070 \
+         --access-id {id} --jwks http://{control}/.well-known/jwks.json &\
+         \n  until curl -s http://127.0.0.1:7070 >/dev/null; do sleep 1; done\
+         \n  {gateward} dynamic-secret create -n /demo/login --create-sync-url http://127.0.0.1:7070/sync/create \
+         --revoke-sync-url http://127.0.0.1:7070/sync/revoke --user-ttl 20s\
+         \n  {gateward} get-dynamic-secret-value -n /demo/login\
+         \n  {gateward} dynamic-secret tmp-creds get -n /demo/login\
+         \n  cat users.json; sleep 21; cat users.json\
+         \n  {gateward} dynamic-secret delete -n /demo/login\
+         \n\nCtrl-C stops it.",
+        id = admin.access_id().as_str(),
+    );
+    terminal.message(&text);
+}
+
+/// A vault that everybody has: the environment of the gateway itself.
+const VAULT: &str = r#"{"name": "env", "description": "The gateway's own environment"}"#;
+
+/// Calls `examples/hello_function.py`. For want of a real secret the signature is made with the path of the home
+/// directory, which the function knows too.
+const ROUTE: &str = r#"{
+    "uri": "/hello",
+    "desc": "A sample: calls examples/hello_function.py with a signature whose secret stands in a vault",
+    "plugins": {"aws-lambda": {
+        "function_uri": "http://127.0.0.1:7071/hello",
+        "authorization": {"iam": {"accesskey": "AKIDEXAMPLE", "secretkey": "{vault://demo/home}"}}
+    }}
+}"#;
