@@ -53,10 +53,7 @@ impl Canary {
         for (place, haystack) in haystacks {
             for (form, needle) in &self.forms {
                 if contains(haystack, needle) {
-                    leaks.push(Leak {
-                        place: place.to_owned(),
-                        form,
-                    });
+                    leaks.push(Leak { place: place.to_owned(), form });
                 }
             }
         }

@@ -32,10 +32,7 @@ impl FunctionEndpoint {
     #[track_caller]
     fn with_arguments(arguments: &[&str]) -> Self {
         let mut command = Command::new(python_program("python"));
-        command
-            .arg("-u")
-            .arg(peer("function_endpoint.py"))
-            .args(arguments);
+        command.arg("-u").arg(peer("function_endpoint.py")).args(arguments);
         let process = Process::start("the function endpoint", command);
         let url = process.wait_for_prefix(Duration::from_secs(60), "listening on ");
         Self { process, url }

@@ -30,10 +30,7 @@ pub struct Response {
 impl Response {
     /// The first header called `name` (in any case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
@@ -47,11 +44,7 @@ impl Response {
     pub fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
             Ok(json) => json,
-            Err(error) => panic!(
-                "status {}: the body is no JSON ({error}): {}",
-                self.status,
-                self.text()
-            ),
+            Err(error) => panic!("status {}: the body is no JSON ({error}): {}", self.status, self.text()),
         }
     }
 }
@@ -90,9 +83,8 @@ pub fn try_request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<Response> {
-    let after_scheme = url
-        .strip_prefix("http://")
-        .ok_or_else(|| io::Error::other("the URL is not http://"))?;
+    let after_scheme =
+        url.strip_prefix("http://").ok_or_else(|| io::Error::other("the URL is not http://"))?;
     let (authority, target) = match after_scheme.find(['/', '?']) {
         Some(end) if after_scheme[end..].starts_with('/') => after_scheme.split_at(end),
         Some(_) => return Err(io::Error::other("the URL's path is missing")),
@@ -112,12 +104,7 @@ pub fn try_request(
         head += &format!("Content-Length: {}\r\n", body.len());
     }
     head += "Connection: close\r\n\r\n";
-    exchange(
-        span,
-        authority,
-        &[head.as_bytes(), body].concat(),
-        method == "HEAD",
-    )
+    exchange(span, authority, &[head.as_bytes(), body].concat(), method == "HEAD")
 }
 
 /// Sends `bytes` as they are to `address` (`127.0.0.1:9080`) and reads one answer.
@@ -160,26 +147,14 @@ fn connect(deadline: Deadline, address: &str) -> io::Result<TcpStream> {
 fn read_response(reader: &mut impl io::BufRead, to_head: bool) -> io::Result<Response> {
     loop {
         let head = message::read_head(reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = head
-            .first_line
-            .split(' ')
-            .nth(1)
-            .and_then(|code| code.parse().ok());
+        let status = head.first_line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status: u16 = status.ok_or_else(|| io::Error::other("this is no HTTP answer"))?;
         if (100..200).contains(&status) && status != 101 {
             continue;
         }
         let has_no_body = to_head || matches!(status, 101 | 204 | 304);
-        let body = if has_no_body {
-            Vec::new()
-        } else {
-            message::read_body(reader, &head, true)?
-        };
-        return Ok(Response {
-            status,
-            headers: head.headers,
-            body,
-        });
+        let body = if has_no_body { Vec::new() } else { message::read_body(reader, &head, true)? };
+        return Ok(Response { status, headers: head.headers, body });
     }
 }
 

@@ -43,21 +43,13 @@ impl Moto {
     /// Makes a secret with a text value, plain or JSON.
     #[track_caller]
     pub fn create_secret(&self, region: &str, name: &str, value: &str) {
-        self.secrets_manager(
-            region,
-            "CreateSecret",
-            &json!({"Name": name, "SecretString": value}),
-        );
+        self.secrets_manager(region, "CreateSecret", &json!({"Name": name, "SecretString": value}));
     }
 
     /// Gives a secret a new value.
     #[track_caller]
     pub fn put_secret_value(&self, region: &str, name: &str, value: &str) {
-        self.secrets_manager(
-            region,
-            "PutSecretValue",
-            &json!({"SecretId": name, "SecretString": value}),
-        );
+        self.secrets_manager(region, "PutSecretValue", &json!({"SecretId": name, "SecretString": value}));
     }
 
     /// Deletes a secret, for good and at once.
@@ -96,9 +88,7 @@ impl Moto {
             ("PolicyDocument", &policy),
         ];
         self.iam(&put);
-        let xml = self
-            .iam(&[("Action", "CreateAccessKey"), ("UserName", user)])
-            .text();
+        let xml = self.iam(&[("Action", "CreateAccessKey"), ("UserName", user)]).text();
         (element(&xml, "AccessKeyId"), element(&xml, "SecretAccessKey"))
     }
 
@@ -111,10 +101,8 @@ impl Moto {
 
     #[track_caller]
     fn iam(&self, parameters: &[(&str, &str)]) -> Response {
-        let form: Vec<String> = parameters
-            .iter()
-            .map(|(name, value)| format!("{name}={}", percent_encoded(value)))
-            .collect();
+        let form: Vec<String> =
+            parameters.iter().map(|(name, value)| format!("{name}={}", percent_encoded(value))).collect();
         let authorization = somebody("us-east-1", "iam");
         let headers = [
             ("Content-Type", "application/x-www-form-urlencoded"),
@@ -144,12 +132,8 @@ fn percent_encoded(text: &str) -> String {
 
 #[track_caller]
 fn element(xml: &str, name: &str) -> String {
-    let inner = xml
-        .split_once(&format!("<{name}>"))
-        .and_then(|(_, rest)| rest.split_once("</"));
-    inner
-        .map(|(inner, _)| inner.to_owned())
-        .unwrap_or_else(|| panic!("there is no {name} in {xml}"))
+    let inner = xml.split_once(&format!("<{name}>")).and_then(|(_, rest)| rest.split_once("</"));
+    inner.map(|(inner, _)| inner.to_owned()).unwrap_or_else(|| panic!("there is no {name} in {xml}"))
 }
 
 #[cfg(test)]
@@ -176,16 +160,10 @@ mod tests {
         assert!(!access_key_id.is_empty() && !secret_access_key.is_empty());
         moto.check_signatures();
         let authorization = somebody("us-east-1", "secretsmanager");
-        let headers = [
-            ("X-Amz-Target", "secretsmanager.ListSecrets"),
-            ("Authorization", authorization.as_str()),
-        ];
+        let headers =
+            [("X-Amz-Target", "secretsmanager.ListSecrets"), ("Authorization", authorization.as_str())];
         let refused = http::request("POST", &format!("{}/", moto.url()), &headers, b"{}");
         assert_eq!(refused.status, 403, "{}", refused.text());
-        assert!(
-            refused.text().contains("InvalidClientTokenId"),
-            "{}",
-            refused.text()
-        );
+        assert!(refused.text().contains("InvalidClientTokenId"), "{}", refused.text());
     }
 }

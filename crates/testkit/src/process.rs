@@ -39,10 +39,7 @@ impl Process {
     /// Starts `command`; `name` is what messages call it. Its input is empty, its outputs are ours.
     #[track_caller]
     pub fn start(name: &str, mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => panic!("{name} cannot be started: {error}"),
@@ -54,12 +51,7 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             output.collect(Stream::Stderr, stderr);
         }
-        Self {
-            name: name.to_owned(),
-            child,
-            ended: None,
-            output,
-        }
+        Self { name: name.to_owned(), child, ended: None, output }
     }
 
     /// The process id.
@@ -71,16 +63,11 @@ impl Process {
     /// within `span`, or if the process ends without it.
     #[track_caller]
     pub fn wait_for_line(&self, span: Duration, is_it: impl Fn(&str) -> bool) -> String {
-        match self
-            .output
-            .find_line(span, |line| is_it(&line.text).then(|| line.text.clone()))
-        {
+        match self.output.find_line(span, |line| is_it(&line.text).then(|| line.text.clone())) {
             Some(text) => text,
-            None => panic!(
-                "{} did not print the line within {span:?}; it printed:\n{}",
-                self.name,
-                self.text()
-            ),
+            None => {
+                panic!("{} did not print the line within {span:?}; it printed:\n{}", self.name, self.text())
+            }
         }
     }
 
@@ -88,11 +75,7 @@ impl Process {
     #[track_caller]
     pub fn wait_for_prefix(&self, span: Duration, prefix: &str) -> String {
         let line = self.wait_for_line(span, |line| line.trim_start().starts_with(prefix));
-        line.trim_start()
-            .strip_prefix(prefix)
-            .unwrap_or_default()
-            .trim_end()
-            .to_owned()
+        line.trim_start().strip_prefix(prefix).unwrap_or_default().trim_end().to_owned()
     }
 
     /// Everything that was printed so far.
@@ -103,20 +86,13 @@ impl Process {
     /// The same as one text.
     pub fn text(&self) -> String {
         let lines = self.lines();
-        lines
-            .iter()
-            .map(|line| line.text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
+        lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     /// How it ended, if it has.
     pub fn try_wait(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
-            self.ended = self
-                .child
-                .try_wait()
-                .expect("a child can be asked whether it has ended");
+            self.ended = self.child.try_wait().expect("a child can be asked whether it has ended");
         }
         self.ended
     }
@@ -147,11 +123,7 @@ impl Process {
                 self.output.wait_until_closed();
                 status
             }
-            None => panic!(
-                "{} did not end within {span:?}; it printed:\n{}",
-                self.name,
-                self.text()
-            ),
+            None => panic!("{} did not end within {span:?}; it printed:\n{}", self.name, self.text()),
         }
     }
 }
@@ -184,9 +156,7 @@ impl Output {
             let mut reader = BufReader::new(from);
             let mut bytes = Vec::new();
             while reader.read_until(b'\n', &mut bytes).is_ok_and(|read| read > 0) {
-                let text = String::from_utf8_lossy(&bytes)
-                    .trim_end_matches(['\n', '\r'])
-                    .to_owned();
+                let text = String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned();
                 bytes.clear();
                 output.lock().lines.push(Line { stream, text });
                 output.changed.notify_all();
@@ -209,21 +179,14 @@ impl Output {
                 return None;
             }
             let left = deadline.left()?;
-            printed = self
-                .changed
-                .wait_timeout(printed, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            printed = self.changed.wait_timeout(printed, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Not for ever: a grandchild may hold the streams open.
     fn wait_until_closed(&self) {
         let open = |printed: &mut Printed| printed.open_streams > 0;
-        drop(
-            self.changed
-                .wait_timeout_while(self.lock(), Duration::from_secs(2), open),
-        );
+        drop(self.changed.wait_timeout_while(self.lock(), Duration::from_secs(2), open));
     }
 
     fn lock(&self) -> MutexGuard<'_, Printed> {

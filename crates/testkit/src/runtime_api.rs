@@ -64,10 +64,7 @@ impl RuntimeApi {
     pub fn invoke(&self, event: &Value, span: Duration) -> Value {
         match self.try_invoke(event, span) {
             Ok(response) => response,
-            Err(error) => panic!(
-                "the function failed: {error}; start-up errors: {:?}",
-                self.init_errors()
-            ),
+            Err(error) => panic!("the function failed: {error}; start-up errors: {:?}", self.init_errors()),
         }
     }
 
@@ -89,11 +86,7 @@ impl RuntimeApi {
     #[track_caller]
     pub fn wait_until_asked(&self, span: Duration) {
         let asked = self.service.wait(span, |state| (state.asked > 0).then_some(()));
-        assert!(
-            asked.is_some(),
-            "nobody asked for an event within {span:?}; {:?}",
-            self.init_errors()
-        );
+        assert!(asked.is_some(), "nobody asked for an event within {span:?}; {:?}", self.init_errors());
     }
 
     /// What was posted to `/runtime/init/error`.
@@ -225,11 +218,7 @@ impl Service {
                 return Some(found);
             }
             let left = deadline.left()?;
-            state = self
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -238,15 +227,12 @@ impl Service {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the protocol tells the deadline as a wall-clock time"
-)]
+#[expect(clippy::disallowed_methods, reason = "the protocol tells the deadline as a wall-clock time")]
 fn epoch_millis_after(span: Duration) -> u64 {
     let moment = SystemTime::now() + span;
-    moment.duration_since(UNIX_EPOCH).map_or(0, |since_epoch| {
-        u64::try_from(since_epoch.as_millis()).unwrap_or(0)
-    })
+    moment
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since_epoch| u64::try_from(since_epoch.as_millis()).unwrap_or(0))
 }
 
 #[cfg(test)]

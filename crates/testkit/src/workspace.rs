@@ -7,22 +7,14 @@ use std::process::{Command, Stdio};
 /// The root of the workspace.
 pub fn root() -> PathBuf {
     let testkit = Path::new(env!("CARGO_MANIFEST_DIR"));
-    testkit
-        .ancestors()
-        .nth(2)
-        .expect("testkit is two folders below the root")
-        .to_owned()
+    testkit.ancestors().nth(2).expect("testkit is two folders below the root").to_owned()
 }
 
 /// The program `name` of the Python environment for tests: `GATEWARD_TEST_VENV`, or what `make peers` made.
 pub fn python_program(name: &str) -> PathBuf {
     let venv = setting("GATEWARD_TEST_VENV").map_or_else(|| root().join("target/test-venv"), PathBuf::from);
     let program = venv.join("bin").join(name);
-    assert!(
-        program.exists(),
-        "{} is not there; run `make peers` first",
-        program.display()
-    );
+    assert!(program.exists(), "{} is not there; run `make peers` first", program.display());
     program
 }
 
@@ -45,9 +37,7 @@ fn fresh_example(name: &str) -> Option<PathBuf> {
     let noted = std::fs::read_to_string(program.with_extension("d")).ok()?;
     let (_, sources) = noted.split_once(": ")?;
     let is_older = |source: &str| {
-        let modified = Path::new(source)
-            .metadata()
-            .and_then(|metadata| metadata.modified());
+        let modified = Path::new(source).metadata().and_then(|metadata| metadata.modified());
         modified.is_ok_and(|modified| modified <= built_at)
     };
     sources.split_whitespace().all(is_older).then_some(program)
@@ -57,23 +47,13 @@ fn built_example(name: &str) -> PathBuf {
     let cargo = setting("CARGO").unwrap_or_else(|| "cargo".into());
     // The whole workspace, so that the dependencies have the features that the test run built them with.
     let output = Command::new(cargo)
-        .args([
-            "build",
-            "--workspace",
-            "--quiet",
-            "--message-format=json",
-            "--example",
-            name,
-        ])
+        .args(["build", "--workspace", "--quiet", "--message-format=json", "--example", name])
         .current_dir(root())
         .stdin(Stdio::null())
         .output()
         .expect("cargo can be started");
     let diagnosis = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the example {name} cannot be built: {diagnosis}"
-    );
+    assert!(output.status.success(), "the example {name} cannot be built: {diagnosis}");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())

@@ -152,15 +152,20 @@ impl Iam {
 fn check_iam_field(field: &str, text: &str) -> Result<(), Invalid> {
     let problem = if text.is_empty() {
         "must not be empty"
-    } else if field == "accesskey" && !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-        // It is written into a header between `/` and `,`.
-        "must be letters, digits and underscores, as AWS makes them"
+    } else if field == "accesskey" && !text.bytes().all(is_in_credential) {
+        "must be printable ASCII without commas and slashes, as AWS makes them"
     } else if matches!(field, "aws_region" | "service") && !text.bytes().all(is_in_scope) {
         "must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api"
     } else {
         return Ok(());
     };
     Err(Invalid::new(format!("authorization.iam.{field}"), problem))
+}
+
+/// An access key is written into a header between `=` and `/`, and a comma ends that part. Beyond that it may be
+/// anything: the documents people paste from have `<access key>` there.
+fn is_in_credential(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) && !b",/".contains(&byte)
 }
 
 fn is_in_scope(byte: u8) -> bool {

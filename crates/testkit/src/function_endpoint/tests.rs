@@ -22,25 +22,14 @@ print(json.dumps(dict(request.headers)))
 
 fn signed(method: &str, url: &str, body: &str, secret: &str) -> Vec<(String, String)> {
     let mut python = Command::new(python_program("python"));
-    let output = python
-        .args(["-c", SIGNER, method, url, body, secret])
-        .output()
-        .unwrap();
+    let output = python.args(["-c", SIGNER, method, url, body, secret]).output().unwrap();
     let headers: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    headers
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(name, value)| (name.clone(), text(value)))
-        .collect()
+    headers.as_object().unwrap().iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 fn send(method: &str, url: &str, headers: &[(String, String)], body: &str) -> http::Response {
-    let headers: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     http::request(method, url, &headers, body.as_bytes())
 }
 
@@ -48,11 +37,7 @@ fn send(method: &str, url: &str, headers: &[(String, String)], body: &str) -> ht
 fn a_right_signature_is_answered_with_what_came_in() {
     let endpoint = FunctionEndpoint::start(KEY, SECRET, "us-east-1", "execute-api");
     let body = r#"{"name": "APISIX"}"#;
-    for target in [
-        "/",
-        "/default/test?b=2&a=1&a=0&flag",
-        "/a%20b/%C3%A4//c/../d?q=x%2Fy+z",
-    ] {
+    for target in ["/", "/default/test?b=2&a=1&a=0&flag", "/a%20b/%C3%A4//c/../d?q=x%2Fy+z"] {
         let url = format!("{}{target}", endpoint.url());
         let answer = send("POST", &url, &signed("POST", &url, body, SECRET), body);
         assert_eq!(answer.status, 200, "{target}: {}", answer.text());
@@ -97,11 +82,7 @@ fn another_region_or_service_is_refused() {
     for (region, service) in [("eu-west-1", "execute-api"), ("us-east-1", "lambda")] {
         let endpoint = FunctionEndpoint::start(KEY, SECRET, region, service);
         let headers = signed("GET", endpoint.url(), "", SECRET);
-        assert_eq!(
-            send("GET", endpoint.url(), &headers, "").status,
-            403,
-            "{region} {service}"
-        );
+        assert_eq!(send("GET", endpoint.url(), &headers, "").status, 403, "{region} {service}");
     }
 }
 
@@ -110,14 +91,8 @@ fn an_api_key_is_wanted_and_not_told_back() {
     let endpoint = FunctionEndpoint::start_with_api_key("key-1");
     let url = format!("{}/aws?name=APISIX", endpoint.url());
     assert_eq!(http::get(&url).json(), json!({"message": "Forbidden"}));
-    assert_eq!(
-        http::request("GET", &url, &[("x-api-key", "key-2")], b"").status,
-        403
-    );
+    assert_eq!(http::request("GET", &url, &[("x-api-key", "key-2")], b"").status, 403);
     let answer = http::request("GET", &url, &[("X-API-KEY", "key-1")], b"");
-    assert_eq!(
-        (answer.status, answer.json()["message"].as_str()),
-        (200, Some("Hello, APISIX!"))
-    );
+    assert_eq!((answer.status, answer.json()["message"].as_str()), (200, Some("Hello, APISIX!")));
     assert!(!answer.text().contains("key-1"));
 }

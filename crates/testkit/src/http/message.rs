@@ -10,10 +10,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -28,9 +25,7 @@ pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
         if line.is_empty() {
             return Ok(Some(Head { first_line, headers }));
         }
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| io::Error::other("a header has no colon"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other("a header has no colon"))?;
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
 }
@@ -38,18 +33,13 @@ pub(crate) fn read_head(reader: &mut impl BufRead) -> io::Result<Option<Head>> {
 /// The body that belongs to `head`. Where the head does not say how long it is, a response goes on to the end of the
 /// connection (`until_closed`), and a request has none.
 pub(crate) fn read_body(reader: &mut impl BufRead, head: &Head, until_closed: bool) -> io::Result<Vec<u8>> {
-    if head
-        .header("transfer-encoding")
-        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-    {
+    if head.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
         return read_chunks(reader);
     }
     let mut body = Vec::new();
     match head.header("content-length") {
         Some(length) => {
-            let length = length
-                .parse()
-                .map_err(|_| io::Error::other("the content length is no number"))?;
+            let length = length.parse().map_err(|_| io::Error::other("the content length is no number"))?;
             reader.take(length).read_to_end(&mut body)?;
             if body.len() as u64 != length {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -86,9 +76,5 @@ fn read_line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
     if reader.read_until(b'\n', &mut bytes)? == 0 {
         return Ok(None);
     }
-    Ok(Some(
-        String::from_utf8_lossy(&bytes)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned(),
-    ))
+    Ok(Some(String::from_utf8_lossy(&bytes).trim_end_matches(['\n', '\r']).to_owned()))
 }

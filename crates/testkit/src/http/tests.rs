@@ -20,10 +20,7 @@ fn an_answer_is_read_however_its_length_is_told() {
             (201, "hello", Some("1"))
         );
     }
-    assert_eq!(
-        read("HTTP/1.1 204 No Content\r\n\r\nnot a body").unwrap().body,
-        b""
-    );
+    assert_eq!(read("HTTP/1.1 204 No Content\r\n\r\nnot a body").unwrap().body, b"");
 }
 
 #[test]

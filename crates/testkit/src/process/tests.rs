@@ -14,16 +14,10 @@ fn shell(script: &str) -> Process {
 fn both_streams_are_kept_and_a_line_is_found_whenever_it_came() {
     let mut process = shell("echo out: 1; echo err: 2 >&2; echo last");
     assert_eq!(process.wait_for_prefix(SOON, "err: "), "2");
-    assert_eq!(
-        process.wait_for_line(SOON, |line| line.starts_with("out")),
-        "out: 1"
-    );
+    assert_eq!(process.wait_for_line(SOON, |line| line.starts_with("out")), "out: 1");
     assert!(process.wait(SOON).success());
     assert_eq!(process.lines().len(), 3);
-    assert!(process.lines().contains(&Line {
-        stream: Stream::Stderr,
-        text: "err: 2".to_owned()
-    }));
+    assert!(process.lines().contains(&Line { stream: Stream::Stderr, text: "err: 2".to_owned() }));
 }
 
 #[test]

@@ -69,46 +69,27 @@ impl Answer {
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:gateward";
         let headers = vec![
             ("Lambda-Runtime-Aws-Request-Id", invocation.id),
-            (
-                "Lambda-Runtime-Deadline-Ms",
-                invocation.deadline_millis.to_string(),
-            ),
+            ("Lambda-Runtime-Deadline-Ms", invocation.deadline_millis.to_string()),
             ("Lambda-Runtime-Invoked-Function-Arn", arn.to_owned()),
             ("Lambda-Runtime-Trace-Id", trace.to_owned()),
         ];
-        Self {
-            status: "200 OK",
-            headers,
-            body: invocation.event,
-        }
+        Self { status: "200 OK", headers, body: invocation.event }
     }
 
     fn accepted() -> Self {
-        Self {
-            status: "202 Accepted",
-            headers: Vec::new(),
-            body: json!({"status": "OK"}).to_string(),
-        }
+        Self { status: "202 Accepted", headers: Vec::new(), body: json!({"status": "OK"}).to_string() }
     }
 
     fn registered() -> Self {
         let body = json!({"functionName": "gateward", "functionVersion": "$LATEST", "handler": "bootstrap"});
         let id = "00000000-0000-4000-8000-0000000000ff".to_owned();
-        Self {
-            status: "200 OK",
-            headers: vec![("Lambda-Extension-Identifier", id)],
-            body: body.to_string(),
-        }
+        Self { status: "200 OK", headers: vec![("Lambda-Extension-Identifier", id)], body: body.to_string() }
     }
 
     fn not_found(method: &str, path: &str) -> Self {
         let message = format!("the Runtime API has no {method} {path}");
         let body = json!({"errorType": "NotFound", "errorMessage": message}).to_string();
-        Self {
-            status: "404 Not Found",
-            headers: Vec::new(),
-            body,
-        }
+        Self { status: "404 Not Found", headers: Vec::new(), body }
     }
 
     fn write_to(&self, writer: &mut impl Write) -> io::Result<()> {

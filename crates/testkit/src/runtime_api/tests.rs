@@ -13,11 +13,7 @@ fn function_that_posts(api: &RuntimeApi, path: &'static str, body: Value) -> thr
     thread::spawn(move || {
         let next = http::get(&format!("{base}/invocation/next"));
         let id = next.header("lambda-runtime-aws-request-id").unwrap();
-        let deadline: u64 = next
-            .header("lambda-runtime-deadline-ms")
-            .unwrap()
-            .parse()
-            .unwrap();
+        let deadline: u64 = next.header("lambda-runtime-deadline-ms").unwrap().parse().unwrap();
         assert!(deadline > epoch_millis_after(Duration::ZERO));
         assert!(next.header("lambda-runtime-invoked-function-arn").is_some());
         let posted = http::send_json("POST", &format!("{base}/invocation/{id}/{path}"), &[], &body);
@@ -31,10 +27,7 @@ fn an_event_goes_to_the_function_and_its_response_comes_back() {
     let api = RuntimeApi::start();
     let function = function_that_posts(&api, "response", json!({"statusCode": 200}));
     api.wait_until_asked(SOON);
-    assert_eq!(
-        api.invoke(&json!({"version": "2.0"}), SOON),
-        json!({"statusCode": 200})
-    );
+    assert_eq!(api.invoke(&json!({"version": "2.0"}), SOON), json!({"statusCode": 200}));
     assert_eq!(function.join().unwrap(), json!({"version": "2.0"}));
 }
 
@@ -52,19 +45,10 @@ fn a_start_that_failed_and_an_extension_are_taken_note_of() {
     let api = RuntimeApi::start();
     let base = format!("http://{}", api.address());
     let error = json!({"errorType": "Start"});
-    http::send_json(
-        "POST",
-        &format!("{base}/2018-06-01/runtime/init/error"),
-        &[],
-        &error,
-    );
+    http::send_json("POST", &format!("{base}/2018-06-01/runtime/init/error"), &[], &error);
     assert_eq!(api.init_errors(), [error]);
-    let registered = http::send_json(
-        "POST",
-        &format!("{base}/2020-01-01/extension/register"),
-        &[],
-        &json!({}),
-    );
+    let registered =
+        http::send_json("POST", &format!("{base}/2020-01-01/extension/register"), &[], &json!({}));
     assert!(registered.header("lambda-extension-identifier").is_some());
     assert_eq!(http::get(&format!("{base}/else")).status, 404);
 }

@@ -18,6 +18,13 @@ fn problem(config: &Value) -> String {
 }
 
 #[test]
+fn the_placeholders_of_the_documents_are_taken_as_they_stand() {
+    let iam = json!({"accesskey": "<access key>", "secretkey": "<access key secret>"});
+    let config = json!({"function_uri": "https://x/", "authorization": {"iam": iam}});
+    assert!((KIND.build)(&config).is_ok());
+}
+
+#[test]
 fn everything_that_apisix_knows_is_taken() {
     let config = json!({
         "function_uri": "https://x.execute-api.us-east-1.amazonaws.com/prod/fn",
@@ -103,7 +110,7 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "authorization.iam": missing field `secretkey`
     property "authorization.iam.secretkey": must not be empty
     property "authorization.iam.secret_key": is another name of secretkey, which is set too; drop one
-    property "authorization.iam.accesskey": must be letters, digits and underscores, as AWS makes them
+    property "authorization.iam.accesskey": must be printable ASCII without commas and slashes, as AWS makes them
     property "authorization.iam.aws_region": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
     property "authorization.iam.service": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
     property "authorization.iam.session_token": unknown field `session_token`, expected one of `accesskey`, `secret_key`, `secretkey`, `aws_region`, `service`
