@@ -1,0 +1,155 @@
+//! The control plane's three dialects, asked as their clients ask, without sockets.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on is a test that fails")]
+
+mod akeyless;
+mod apisix;
+mod kong;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use gateward_access::{AdminIdentity, Authenticator, Tokens};
+use gateward_clock::{Clock, ManualClock, Timestamp};
+use gateward_control::{Control, ControlParts, Surface};
+use gateward_leases::producer::custom::CustomProducers;
+use gateward_leases::producer::token::ProducerTokens;
+use gateward_leases::{Catalog, Engine, EngineParts};
+use gateward_net::{Client, Connector, ConnectorSettings};
+use gateward_proxy::{Configuration, ConfigurationParts};
+use gateward_seal::{RootKey, Sealer, SecretValue};
+use gateward_store::{MemoryStore, Store};
+use gateward_vaults::{Resolver, ResolverParts};
+use http::{Method, Request, StatusCode};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+/// A control plane with nothing behind it but memory.
+pub(crate) struct Plane {
+    pub(crate) control: Control,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: ManualClock,
+    pub(crate) tokens: Arc<ProducerTokens>,
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) json: Value,
+}
+
+impl Plane {
+    pub(crate) async fn new() -> Self {
+        let runtime = Handle::current();
+        let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let sealer = Arc::new(Sealer::new(RootKey::generate()));
+        let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
+        let resolver = Resolver::new(ResolverParts {
+            clock: Arc::clone(&shared),
+            client: client.clone(),
+            environment: BTreeMap::new(),
+            runtime: runtime.clone(),
+        });
+        let admin = AdminIdentity::new("p-admin".parse().unwrap(), SecretValue::from("canary-key")).unwrap();
+        let access_id = admin.access_id().clone();
+        let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&shared)).await.unwrap();
+        let tokens = Arc::new(tokens);
+        let configuration = Configuration::start(ConfigurationParts {
+            store: Arc::clone(&store),
+            sealer: Arc::clone(&sealer),
+            resolver,
+            clock: Arc::clone(&shared),
+            runtime: runtime.clone(),
+        });
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer)));
+        let producers = Arc::new(CustomProducers::new(client, Arc::clone(&tokens)));
+        let engine = Engine::new(EngineParts {
+            store: Arc::clone(&store),
+            catalog: Arc::clone(&catalog),
+            producers: producers.clone(),
+            clock: Arc::clone(&shared),
+            runtime,
+            owner: "only".to_owned(),
+        });
+        let control = Control::new(ControlParts {
+            store: Arc::clone(&store),
+            sealer: Arc::clone(&sealer),
+            clock: Arc::clone(&shared),
+            authenticator: Authenticator::new(admin, Tokens::new(&sealer, shared, Duration::from_secs(60))),
+            apisix_admin_key: Some(SecretValue::from("canary-admin")),
+            configuration,
+            catalog,
+            engine: Some(engine),
+            producers,
+            producer_tokens: Arc::clone(&tokens),
+            local_only: true,
+        });
+        Self { control, store, clock, tokens }
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        surface: Surface,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let mut request = Request::builder().method(Method::try_from(method).unwrap()).uri(path);
+        for (name, value) in [("host", "localhost:8000")].iter().chain(headers) {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.control.answer(surface, request).await;
+        assert!(response.headers().contains_key("x-request-id"), "{method} {path}");
+        let status = response.status();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(!text.contains("canary"), "{method} {path} answered {text}");
+        let json = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        Answer { status, json }
+    }
+
+    /// A token of the administrator.
+    pub(crate) async fn token(&self) -> String {
+        let body = r#"{"access-id": "p-admin", "access-key": "canary-key", "access-type": "access_key", "json": false}"#;
+        let answer = self.ask(Surface::All, "POST", "/auth", &[], body).await;
+        answer.json["token"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn each_surface_shows_its_own_dialect_and_no_other() {
+    let plane = Plane::new().await;
+    let cases = [
+        (Surface::Apisix, "GET", "/vaults", StatusCode::NOT_FOUND),
+        (Surface::Apisix, "POST", "/auth", StatusCode::NOT_FOUND),
+        (Surface::KongOpen, "GET", "/apisix/admin/routes", StatusCode::NOT_FOUND),
+        (Surface::KongOpen, "GET", "/vaults", StatusCode::OK),
+        (Surface::Akeyless, "GET", "/vaults", StatusCode::NOT_FOUND),
+        (Surface::All, "GET", "/vaults", StatusCode::UNAUTHORIZED),
+        (Surface::All, "GET", "/nothing", StatusCode::NOT_FOUND),
+        (Surface::All, "GET", "/health", StatusCode::OK),
+        (Surface::Akeyless, "GET", "/ready", StatusCode::OK),
+    ];
+    // Ready once the first, empty configuration is served.
+    plane.ask(Surface::KongOpen, "PUT", "/vaults/demo", &[JSON], r#"{"name": "env"}"#).await;
+    for (surface, method, path, status) in cases {
+        let answer = plane.ask(surface, method, path, &[], "{}").await;
+        assert_eq!(answer.status, status, "{surface:?} {path}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_another_place_are_refused_before_anything_is_looked_at() {
+    let plane = Plane::new().await;
+    let answer =
+        plane.ask(Surface::KongOpen, "GET", "/vaults", &[("origin", "https://evil.example")], "").await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+}
+
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
