@@ -79,11 +79,24 @@ impl Catalog {
 
     /// The dynamic secret named `name`, without its payload.
     pub async fn get(&self, name: &ItemName) -> Result<DynamicSecret, CatalogError> {
+        Ok(self.open(name).await?.secret)
+    }
+
+    /// The dynamic secret named `name`, with what it takes to issue a credential of it.
+    pub(crate) async fn open(&self, name: &ItemName) -> Result<OpenSecret, CatalogError> {
         let (_, item) = self.item(name).await?;
-        match self.producer(item.id).await? {
-            Some((secret, _)) => Ok(secret),
-            None => Err(CatalogError::Missing(name.clone())),
+        let missing = || CatalogError::Missing(name.clone());
+        let entry = self.store.get(&producer_key(item.id)).await?.ok_or_else(missing)?;
+        let Read { secret, payload, retired } = self.read(item.id, &entry)?;
+        if retired {
+            return Err(missing());
         }
+        let stands = Write {
+            key: entry.key,
+            precondition: Precondition::Version(entry.version),
+            change: Change::Check,
+        };
+        Ok(OpenSecret { secret, payload, stands })
     }
 
     /// Whether an item named `name` stands.
@@ -179,6 +192,15 @@ impl Catalog {
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }
+}
+
+/// A dynamic secret of which a credential can be issued.
+pub(crate) struct OpenSecret {
+    pub(crate) secret: DynamicSecret,
+    pub(crate) payload: SecretValue,
+    /// Goes into the commit that opens a lease: it holds only while the secret has not been deleted. Without it, a lease
+    /// could begin after the producer was forgotten, and nobody could revoke it.
+    pub(crate) stands: Write,
 }
 
 /// What stands under an item's name.

@@ -49,9 +49,9 @@ impl Ledger {
         Self { store, listed: Mutex::new(HashSet::new()) }
     }
 
-    /// Writes a new lease down.
-    pub async fn open(&self, lease: Lease) -> Result<Recorded, LedgerError> {
-        let mut writes = vec![put(live_key(&LeaseKey::of(&lease)), Precondition::Absent, &lease)?];
+    /// Writes a new lease down, if `condition` holds.
+    pub async fn open(&self, lease: Lease, condition: Write) -> Result<Recorded, LedgerError> {
+        let mut writes = vec![condition, put(live_key(&LeaseKey::of(&lease)), Precondition::Absent, &lease)?];
         self.enter(&lease, &mut writes);
         self.commit(writes, &lease).await?;
         Ok(Recorded { lease, version: 1 })

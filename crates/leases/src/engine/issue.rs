@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
-use gateward_model::{DynamicSecret, ItemName};
-use gateward_seal::SecretValue;
+use gateward_model::ItemName;
 use serde_json::{Map, Value};
 
 use super::Engine;
 use crate::failpoint;
-use crate::items::CatalogError;
+use crate::items::{CatalogError, OpenSecret};
 use crate::lease::{Holder, Lease, LeaseId};
 use crate::ledger::{LedgerError, Recorded};
 use crate::producer::{CreateError, Created, Order};
@@ -54,22 +53,19 @@ impl Engine {
         holder: Holder,
         input: Map<String, Value>,
     ) -> Result<Issued, IssueError> {
-        let secret = self.catalog.get(name).await?;
-        let id = secret.id;
-        let (secret, payload) =
-            self.catalog.producer(id).await?.ok_or_else(|| CatalogError::Missing(name.clone()))?;
+        let open = self.catalog.open(name).await?;
         let engine = Arc::clone(self);
-        let task = self.runtime.spawn(async move { engine.create(&secret, payload, holder, input).await });
+        let task = self.runtime.spawn(async move { engine.create(open, holder, input).await });
         task.await.unwrap_or(Err(IssueError::Stopping))
     }
 
     async fn create(
         self: Arc<Self>,
-        secret: &DynamicSecret,
-        payload: SecretValue,
+        open: OpenSecret,
         holder: Holder,
         input: Map<String, Value>,
     ) -> Result<Issued, IssueError> {
+        let OpenSecret { secret, payload, stands } = open;
         let timeout = Duration::from_secs(secret.timeout_sec);
         let ttl = secret.user_ttl.span();
         let now = self.clock.now();
@@ -81,11 +77,15 @@ impl Engine {
             ttl_seconds: ttl.as_secs(),
             expires_at: now + timeout + ttl,
         };
-        let intent = self.ledger.open(lease).await?;
+        let intent = self.ledger.open(lease, stands).await.map_err(|error| match error {
+            // A new lease cannot be in anybody's way: it is the secret that was changed or deleted.
+            LedgerError::Changed => CatalogError::Changed(secret.name.clone()).into(),
+            error => IssueError::Ledger(error),
+        })?;
         self.note(&intent.lease);
         failpoint::reach("intent");
 
-        let answer = self.producers.of(secret, payload).create(&order).await;
+        let answer = self.producers.of(&secret, payload).create(&order).await;
         failpoint::reach("created");
         match answer {
             Ok(created) => self.activate(&intent, created).await,

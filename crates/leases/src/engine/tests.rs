@@ -351,6 +351,19 @@ fn deleting_a_secret_keeps_its_producer_until_the_last_lease_is_gone() {
 }
 
 #[test]
+fn no_lease_begins_after_its_secret_was_deleted() {
+    let world = World::new(6);
+    world.outside().faulty = false;
+    let life = world.start();
+    let catalog = Arc::clone(&life.engine.catalog);
+    let open = life.runtime.block_on(catalog.open(&name())).unwrap();
+    life.runtime.block_on(catalog.delete(&name())).unwrap();
+    let lease = Lease::intent((ITEM, &name()), holder(), TTL, world.clock.now(), world.clock.now() + TTL);
+    let begun = life.runtime.block_on(life.engine.ledger.open(lease, open.stands));
+    assert!(matches!(begun, Err(LedgerError::Changed)));
+}
+
+#[test]
 fn nothing_that_is_stored_shows_the_payload() {
     let world = World::new(3);
     let runtime = Builder::new_current_thread().build().unwrap();
