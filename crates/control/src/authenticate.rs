@@ -35,6 +35,7 @@ pub(crate) fn apisix(
     headers: &HeaderMap,
     in_query: Option<&str>,
 ) -> Result<(), Refusal> {
+    let in_query = in_query.filter(|key| !key.is_empty());
     let key = in_query.or_else(|| text(headers, &API_KEY));
     if let (Some(key), Some(ours)) = (key, &parts.apisix_admin_key)
         && ours.matches(key)

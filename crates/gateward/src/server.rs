@@ -55,6 +55,8 @@ async fn serve(
         };
         control.spawn(assembly.control.clone().serve(surface, listener, Handle::current(), stop));
     }
+    // What stood in the store is served from the first request on: a restart never answers 404 for a route that is there.
+    assembly.configuration.catch_up(STARTING).await;
     let server = traffic(settings, &assembly, terminal)?;
     if settings.mode == Mode::Dev {
         if assembly.is_new {
@@ -77,6 +79,11 @@ async fn serve(
     // Control last: what traffic still needs of it, it had.
     let _ = stop.send(true);
     while control.join_next().await.is_some() {}
+    if let Some(engine) = &assembly.engine
+        && tokio::time::timeout(settings.drain, engine.finish()).await.is_err()
+    {
+        tracing::warn!("a producer was still being asked; what it makes is reported as UNKNOWN");
+    }
     assembly.close();
     tracing::info!("stopped");
     Ok(())
@@ -162,6 +169,9 @@ fn loopback(port: u16) -> Listen {
         vec![(std::net::Ipv4Addr::LOCALHOST, port).into(), (std::net::Ipv6Addr::LOCALHOST, port).into()];
     Listen { addresses, chosen: false }
 }
+
+/// How long the start waits for the configuration, and for what it refers to.
+const STARTING: std::time::Duration = std::time::Duration::from_secs(6);
 
 fn in_use(address: SocketAddr, error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::AddrInUse {

@@ -207,6 +207,9 @@ fn administration(
         (None, Some(_)) => return Err(SettingsError::HalfAdmin("admin_access_id")),
     };
     let apisix_admin_key = given.apisix_admin_key.clone();
+    if apisix_admin_key.as_ref().is_some_and(|key| key.expose().trim().is_empty()) {
+        return Err(SettingsError::EmptyApisixKey);
+    }
     match (mode, chosen) {
         (Mode::Serve | Mode::Lambda, Some(admin)) => match apisix_admin_key {
             Some(key) if key.matches(APISIX_KEY_OF_DOCUMENTS) => Err(SettingsError::KnownApisixKey),

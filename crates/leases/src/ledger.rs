@@ -57,11 +57,17 @@ impl Ledger {
         Ok(Recorded { lease, version: 1 })
     }
 
-    /// Replaces `before` by `lease`, if nobody has changed it since it was read.
-    pub async fn replace(&self, before: &Recorded, lease: Lease) -> Result<Recorded, LedgerError> {
+    /// Replaces `before` by `lease`, if nobody has changed it since it was read, and `condition` holds.
+    pub async fn replace(
+        &self,
+        before: &Recorded,
+        lease: Lease,
+        condition: Option<Write>,
+    ) -> Result<Recorded, LedgerError> {
         let key = LeaseKey::of(&lease);
         let standing = Precondition::Version(before.version);
-        let mut writes = Vec::with_capacity(4);
+        let mut writes = Vec::with_capacity(5);
+        writes.extend(condition);
         if let LeaseState::Revoked { .. } = lease.state {
             writes.push(Write { key: live_key(&key), precondition: standing, change: Change::Delete });
             writes.push(put(tombstone_key(&key), Precondition::Any, &lease)?);

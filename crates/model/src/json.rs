@@ -33,19 +33,23 @@ pub fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, Invalid> {
 
 /// serde quotes the offending value (`invalid type: string "…"`); a value may be a secret, so its kind is enough.
 fn without_values(message: &str) -> String {
-    // Only the name of an unknown field is what stands in the first pair of backticks; else it is a value.
-    let message = match message.splitn(3, '`').collect::<Vec<_>>()[..] {
-        [before, _value, after]
-            if !before.starts_with("unknown field") && !before.starts_with("missing field") =>
-        {
-            format!("{before}{after}")
+    // Only the name of an unknown or missing field may stand in backticks; else what stands there is a value.
+    let named = message.starts_with("unknown field") || message.starts_with("missing field");
+    let message = match (message.find('`'), message.rfind("`, expected")) {
+        (Some(start), Some(end)) if !named && start < end => {
+            format!("{}{}", &message[..start], &message[end + 1..])
         }
         _ => message.to_owned(),
     };
     let mut words = String::with_capacity(message.len());
-    for (part, text) in message.split('"').enumerate() {
-        if part % 2 == 0 {
-            words.push_str(text);
+    let (mut quoted, mut escaped) = (false, false);
+    for character in message.chars() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            character => words.push(character),
         }
     }
     words.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",")
@@ -120,6 +124,8 @@ mod tests {
         assert_eq!(error.field, "inner[1]");
         assert!(!error.problem.contains("canary"), "{error}");
         assert!(error.problem.contains("expected u32"), "{error}");
+        let error = parse::<Outer>(&json!({"inner": "{\"a\":\"canary\"}"})).unwrap_err();
+        assert!(!error.problem.contains("canary"), "{error}");
     }
 
     #[test]
@@ -130,7 +136,7 @@ mod tests {
             #[expect(dead_code, reason = "only its name matters here")]
             Http { port: u16 },
         }
-        let error = parse::<Scheme>(&json!("canary")).unwrap_err();
+        let error = parse::<Scheme>(&json!("a`canary")).unwrap_err();
         assert!(!error.problem.contains("canary") && error.problem.contains("http"), "{error}");
         let error = parse::<Scheme>(&json!({"http": {"prot": 1}})).unwrap_err();
         assert!(error.problem.contains("unknown field `prot`"), "{error}");

@@ -61,7 +61,8 @@ impl Client {
     ) -> Result<Response<Bytes>, FetchError> {
         let peer = Peer::of(request.uri(), limits.verify).ok_or(FetchError::Address)?;
         let request = addressed_to(&peer, request)?;
-        tokio::time::timeout(limits.timeout, self.exchange(&peer, request, limits.max_body))
+        let deadline = tokio::time::Instant::now() + limits.timeout;
+        tokio::time::timeout_at(deadline, self.exchange(&peer, request, limits.max_body, deadline))
             .await
             .map_err(|_elapsed| FetchError::ReadTimeout)?
     }
@@ -71,9 +72,13 @@ impl Client {
         peer: &Peer,
         mut request: Request<Full<Bytes>>,
         max_body: usize,
+        deadline: tokio::time::Instant,
     ) -> Result<Response<Bytes>, FetchError> {
-        if let Some(mut sender) = self.take(peer) {
-            let twice = request.method().is_idempotent().then(|| request.clone());
+        // That a kept connection is dying is often seen only when the request is on its way. One that must not be sent
+        // twice gets a connection of its own.
+        let kept = if request.method().is_idempotent() { self.take(peer) } else { None };
+        if let Some(mut sender) = kept {
+            let twice = Some(request.clone());
             match sender.try_send_request(request).await {
                 Ok(response) => return self.finish(peer, sender, response, max_body).await,
                 Err(mut failed) => {
@@ -87,7 +92,8 @@ impl Client {
                 }
             }
         }
-        let mut sender = self.open(peer).await?;
+        let opened = tokio::time::timeout_at(deadline, self.open(peer)).await;
+        let mut sender = opened.map_err(|_elapsed| FetchError::ConnectTimeout)??;
         let response = sender.send_request(request).await.map_err(FetchError::unanswered)?;
         self.finish(peer, sender, response, max_body).await
     }

@@ -8,21 +8,22 @@ mod connection;
 mod idle;
 mod pooled_body;
 mod replay;
+mod tape;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::{Body, Connector, FetchError, Peer};
 use connection::Connection;
 use idle::Idle;
 pub(crate) use pooled_body::PooledBody;
-use replay::Replay;
+use replay::Unanswered;
 
 /// How long each phase of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub struct Timeouts {
 /// How many connections a [`Pool`] keeps, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Idle connections to one peer.
+    /// Idle connections to one peer. Fewer than are busy at one time, and calls open connections for each other to close.
     pub idle_per_peer: usize,
     /// How long a connection may be idle. Peers close idle connections too, and a pool should do it first.
     pub idle_timeout: Duration,
@@ -46,7 +47,7 @@ pub struct PoolSettings {
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { idle_per_peer: 32, idle_timeout: Duration::from_secs(60) }
+        Self { idle_per_peer: 320, idle_timeout: Duration::from_secs(60) }
     }
 }
 
@@ -75,7 +76,8 @@ pub struct Pool(Rc<Shared>);
 struct Shared {
     connector: Arc<Connector>,
     settings: PoolSettings,
-    peers: RefCell<HashMap<Peer, Rc<Idle>>>,
+    /// Peers come from the configuration, so nobody outside can choose ones that hash alike.
+    peers: RefCell<FxHashMap<Peer, Rc<Idle>>>,
     swept: Cell<bool>,
 }
 
@@ -112,10 +114,10 @@ impl Pool {
         let idle = self.idle(peer);
         let now = Instant::now();
         if let Some(connection) = idle.take(now) {
-            let replay = Replay::of(&request);
             match connection.exchange(request, timeouts, now).await {
                 Ok(response) => return Ok(response),
-                Err(unanswered) => request = unanswered.again(replay).map_err(Unreached::not)?,
+                Err(Unanswered { again: Some(again), .. }) => request = again,
+                Err(Unanswered { error, again: None }) => return Err(Unreached::not(error)),
             }
         }
         let connection = match self.open(peer, &idle, timeouts.connect).await {

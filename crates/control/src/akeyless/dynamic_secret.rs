@@ -150,6 +150,7 @@ async fn deleted(call: &Call) -> Result<ItemName, ApiError> {
     {
         tracing::warn!(item = %name, %error, "leases of a deleted item wait for their producer");
     }
+    call.parts.catalog.forget(secret.id).await?;
     Ok(name)
 }
 

@@ -67,7 +67,10 @@ fn references(json: &Value, path: &str) -> Result<usize, Invalid> {
     match json {
         Value::String(text) => match Reference::parse(text) {
             Ok(found) => Ok(usize::from(found.is_some())),
-            Err(error) => Err(Invalid::new(path, error.to_string())),
+            // What cannot be read as a reference may be anything, a secret too.
+            Err(error) => {
+                Err(Invalid::new(path, format!("the reference cannot be read: {}", error.problem())))
+            }
         },
         Value::Array(elements) => {
             let mut count = 0;

@@ -13,6 +13,10 @@ pub(super) fn fields(form: &[u8]) -> Result<Map<String, Value>, KongError> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let (name, value) = (decode(name)?, decode(value)?);
         let path: Vec<&str> = name.split('.').collect();
+        // Each level is a call within a call; no vault has more than two.
+        if path.len() > DEEPEST {
+            return Err(KongError::Unreadable("Cannot parse form body"));
+        }
         place(&mut fields, &path, value)?;
     }
     Ok(fields)
@@ -56,6 +60,8 @@ fn decode(text: &str) -> Result<String, KongError> {
     decoded.map(std::borrow::Cow::into_owned).map_err(|_| KongError::Unreadable("Cannot parse form body"))
 }
 
+const DEEPEST: usize = 8;
+
 const NUMBERS: [&str; 3] = ["ttl", "neg_ttl", "resurrect_ttl"];
 
 #[cfg(test)]
@@ -79,5 +85,6 @@ mod tests {
         assert!(fields(b"config=a&config.region=b").is_err());
         assert!(fields(b"tags=a&tags[]=b").is_err());
         assert!(fields(b"a=%ff").is_err());
+        assert!(fields(format!("{}a=1", "a.".repeat(700_000)).as_bytes()).is_err());
     }
 }

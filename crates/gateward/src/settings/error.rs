@@ -80,6 +80,9 @@ pub enum SettingsError {
          use a token"
     )]
     KnownApisixKey,
+    /// An empty key would let everybody in.
+    #[error("apisix_admin_key: is empty; give a long random text, or leave it out and use a token")]
+    EmptyApisixKey,
     /// Others could reach what only this machine should.
     #[error(
         "{key}: `gateward dev` listens on loopback only, because its keys are no secrets, and {address} is not \

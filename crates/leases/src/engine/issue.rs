@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_model::ItemName;
+use gateward_store::Write;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedRwLockReadGuard;
 
 use super::Engine;
+use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::{CatalogError, OpenSecret};
 use crate::lease::{Holder, Lease, LeaseId};
@@ -66,6 +69,7 @@ impl Engine {
         input: Map<String, Value>,
     ) -> Result<Issued, IssueError> {
         let OpenSecret { secret, payload, stands } = open;
+        let creating = Arc::clone(&self.creating).read_owned().await;
         let timeout = Duration::from_secs(secret.timeout_sec);
         let ttl = secret.user_ttl.span();
         let now = self.clock.now();
@@ -77,7 +81,7 @@ impl Engine {
             ttl_seconds: ttl.as_secs(),
             expires_at: now + timeout + ttl,
         };
-        let intent = self.ledger.open(lease, stands).await.map_err(|error| match error {
+        let intent = self.ledger.open(lease, stands.clone()).await.map_err(|error| match error {
             // A new lease cannot be in anybody's way: it is the secret that was changed or deleted.
             LedgerError::Changed => CatalogError::Changed(secret.name.clone()).into(),
             error => IssueError::Ledger(error),
@@ -88,16 +92,17 @@ impl Engine {
         let answer = self.producers.of(&secret, payload).create(&order).await;
         failpoint::reach("created");
         match answer {
-            Ok(created) => self.activate(&intent, created).await,
+            Ok(created) => self.activate(intent, created, stands, creating).await,
             Err(CreateError::NotCreated(why)) => {
                 // Should this fail, the lease becomes UNKNOWN at its deadline: too careful, and safe.
                 if let Err(error) = self.ledger.withdraw(&intent).await {
                     tracing::warn!(lease = %intent.lease.id, %error, "intent not withdrawn");
                 }
+                self.forget_producer(intent.lease.item_id).await;
                 Err(IssueError::Producer(why))
             }
             Err(CreateError::Unusable { id, reason }) => {
-                self.discard(intent, id).await;
+                self.discard(intent, id, creating);
                 Err(IssueError::Producer(reason))
             }
             Err(CreateError::Lost { reason, timeout }) => {
@@ -107,10 +112,17 @@ impl Engine {
         }
     }
 
-    async fn activate(&self, intent: &Recorded, created: Created) -> Result<Issued, IssueError> {
+    /// Hands the credential out, if its secret still stands; one that was deleted meanwhile issues nothing more.
+    async fn activate(
+        self: Arc<Self>,
+        intent: Recorded,
+        created: Created,
+        stands: Write,
+        creating: OwnedRwLockReadGuard<()>,
+    ) -> Result<Issued, IssueError> {
         let active = intent.lease.activate(created.id.clone(), self.clock.now());
         let active = active.map_err(|_| LedgerError::Changed)?;
-        match self.replace(intent, active).await {
+        match self.replace_if(&intent, active, Some(stands)).await {
             Ok(active) => {
                 failpoint::reach("active");
                 tracing::info!(lease = %active.lease.id, item = %active.lease.item_name, "lease active");
@@ -122,15 +134,28 @@ impl Engine {
             }
             Err(error) => {
                 // The credential exists, and the record does not say so: nobody is to have it.
-                self.discard(intent.clone(), created.id).await;
+                self.discard(intent, created.id, creating);
                 Err(error.into())
             }
         }
     }
 
-    /// Records that the credential `producer_id` exists and must go; keeps trying while the store fails, for memory
-    /// is all that knows its name.
-    async fn discard(&self, mut recorded: Recorded, producer_id: String) {
+    /// Records that the credential `producer_id` exists and must go. A task of its own, for which a stop waits.
+    fn discard(
+        self: &Arc<Self>,
+        recorded: Recorded,
+        producer_id: String,
+        creating: OwnedRwLockReadGuard<()>,
+    ) {
+        let engine = Arc::clone(self);
+        self.runtime.spawn(async move {
+            engine.record_discarded(recorded, producer_id).await;
+            drop(creating);
+        });
+    }
+
+    /// Keeps trying while the store fails, for memory is all that knows the credential's name.
+    async fn record_discarded(&self, mut recorded: Recorded, producer_id: String) {
         let mut wait = Duration::from_millis(50);
         loop {
             let error = match recorded.lease.discard(producer_id.clone(), self.clock.now()) {
@@ -144,8 +169,11 @@ impl Engine {
             tracing::error!(lease = %recorded.lease.id, %error, "credential without a record");
             self.clock.sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(30));
-            if let Ok(Some(newer)) = self.ledger.get(&crate::due::LeaseKey::of(&recorded.lease)).await {
-                recorded = newer;
+            match self.ledger.get(&LeaseKey::of(&recorded.lease)).await {
+                Ok(Some(newer)) => recorded = newer,
+                // Written after all, and revoked since.
+                Ok(None) => return,
+                Err(_) => {}
             }
         }
     }

@@ -2,24 +2,26 @@
 //!
 //! Both are the engine's own tasks and not a request's: a caller who hangs up cancels nothing.
 
+mod at_work;
 mod issue;
 mod revoke;
 mod timer;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gateward_clock::{Clock, Timestamp};
-use gateward_store::Store;
+use gateward_store::{Store, Write};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, RwLock};
 
+use at_work::AtWork;
 pub use issue::{IssueError, Issued};
 pub use revoke::RevokeError;
 
 use crate::due::{Horizon, LeaseKey};
 use crate::items::Catalog;
-use crate::lease::{Lease, LeaseId};
+use crate::lease::Lease;
 use crate::ledger::{Ledger, LedgerError, Recorded};
 use crate::producer::Producers;
 
@@ -52,9 +54,11 @@ pub struct Engine {
     /// Rung when something nearer than the timer's next look was noted.
     sooner: Notify,
     /// Revocations that this engine is at.
-    at_work: Mutex<HashSet<LeaseId>>,
-    /// How many calls to producers may be under way at once.
-    calls: Arc<Semaphore>,
+    at_work: Arc<AtWork>,
+    /// How many revoke calls of the timer are under way, by dynamic secret.
+    calls: Mutex<HashMap<u64, usize>>,
+    /// Held for reading by each creation, so that a stop can wait for all of them.
+    creating: Arc<RwLock<()>>,
 }
 
 impl Engine {
@@ -69,14 +73,21 @@ impl Engine {
             owner: parts.owner,
             horizon: Mutex::default(),
             sooner: Notify::new(),
-            at_work: Mutex::default(),
-            calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            at_work: Arc::default(),
+            calls: Mutex::default(),
+            creating: Arc::default(),
         })
     }
 
     /// Starts the timer that revokes what is due, and returns the task that is the timer.
     pub fn start(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(timer::run(Arc::downgrade(self)))
+    }
+
+    /// Completes when no producer is being asked for a credential any more. A stop waits for it: the name of what is
+    /// being made comes with the answer.
+    pub async fn finish(&self) {
+        let _nobody_creates = self.creating.write().await;
     }
 
     /// Every lease of the dynamic secret `item_id` that is not revoked.
@@ -86,9 +97,27 @@ impl Engine {
 
     /// Replaces a record and notes when it is due next.
     async fn replace(&self, before: &Recorded, lease: Lease) -> Result<Recorded, LedgerError> {
-        let recorded = self.ledger.replace(before, lease).await?;
+        self.replace_if(before, lease, None).await
+    }
+
+    /// The same, if `condition` holds.
+    async fn replace_if(
+        &self,
+        before: &Recorded,
+        lease: Lease,
+        condition: Option<Write>,
+    ) -> Result<Recorded, LedgerError> {
+        let recorded = self.ledger.replace(before, lease, condition).await?;
         self.note(&recorded.lease);
         Ok(recorded)
+    }
+
+    /// Lets go of the producer of a deleted secret that has no lease any more.
+    async fn forget_producer(&self, item_id: u64) {
+        if let Err(error) = self.catalog.forget(item_id).await {
+            // Tried again with the next lease that goes; or it stays as one small, sealed record.
+            tracing::warn!(item_id, %error, "producer not forgotten");
+        }
     }
 
     fn note(&self, lease: &Lease) {
@@ -111,9 +140,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while the lock was held left nothing half done: each holder makes one change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// More would only queue in the producers.
-const CALLS_AT_ONCE: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gateward_model::DynamicSecret;
 use gateward_seal::SecretValue;
 
-use super::{Engine, lock};
+use super::Engine;
 use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::CatalogError;
@@ -42,35 +42,47 @@ impl Engine {
     }
 
     /// Revokes every lease of a dynamic secret now, but those that are UNKNOWN or still being made.
+    ///
+    /// A task of the engine: once begun it is done, whoever hangs up.
     pub async fn revoke_all(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
-        let leases = self.ledger.of_item(item_id).await?;
-        let revocable = leases.iter().filter(|recorded| recorded.lease.producer_id().is_some());
-        let keys: Vec<LeaseKey> = revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect();
-        let mut outcome = Ok(());
-        for batch in keys.chunks(100) {
-            outcome = outcome.and(self.revoke_now(item_id, batch.to_vec()).await);
-        }
-        outcome
+        let engine = Arc::clone(self);
+        let task = self.runtime.spawn(async move {
+            let leases = engine.ledger.of_item(item_id).await?;
+            let revocable = leases.iter().filter(|recorded| recorded.lease.producer_id().is_some());
+            engine
+                .revoke_now(item_id, revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect())
+                .await
+        });
+        task.await.map_err(|_| RevokeError::Stopping)?
     }
 
     async fn revoke_now(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) -> Result<(), RevokeError> {
-        for key in &keys {
-            self.bring_forward(key).await?;
+        // All of the wish is durable before any of it is done.
+        let mut wished = Vec::with_capacity(keys.len());
+        let mut outcome = Ok(());
+        for key in keys {
+            match self.bring_forward(&key).await {
+                Ok(()) => wished.push(key),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
-        let engine = Arc::clone(self);
-        let asked = keys.clone();
-        let task = self.runtime.spawn(async move { engine.revoke_batch(item_id, asked).await });
-        task.await.map_err(|_| RevokeError::Stopping)?;
-        for key in &keys {
+        for batch in wished.chunks(BATCH) {
+            let (engine, batch) = (Arc::clone(self), batch.to_vec());
+            let task = self.runtime.spawn(async move { engine.revoke_batch(item_id, batch).await });
+            task.await.map_err(|_| RevokeError::Stopping)?;
+        }
+        // Some may have been another task's to do.
+        self.at_work.ended(&wished).await;
+        for key in &wished {
             if let Some(left) = self.ledger.get(key).await? {
                 let why = match left.lease.state {
                     LeaseState::Revoking { last_error: Some(why), .. } => why,
-                    _ => "the producer is being asked".to_owned(),
+                    _ => "it waits for its turn".to_owned(),
                 };
-                return Err(RevokeError::Producer(why));
+                outcome = outcome.and(Err(RevokeError::Producer(why)));
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Makes a lease due now, durably, so that the wish outlives this process.
@@ -85,11 +97,9 @@ impl Engine {
                     _ => Err(missing()),
                 };
             };
-            match self.ledger.replace(&recorded, lease).await {
-                Ok(recorded) => {
-                    self.note(&recorded.lease);
-                    return Ok(());
-                }
+            // The timer is not told: whoever wishes it does it, all in one call, and the due index knows of it.
+            match self.ledger.replace(&recorded, lease, None).await {
+                Ok(_) => return Ok(()),
                 Err(LedgerError::Changed) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -98,16 +108,12 @@ impl Engine {
 
     /// Claims what is due of `keys`, revokes it in one call, and records what came of it.
     pub(super) async fn revoke_batch(&self, item_id: u64, keys: Vec<LeaseKey>) {
-        // What this engine is at already is left to the task that is at it.
-        let mine: Vec<LeaseKey> = {
-            let mut at_work = lock(&self.at_work);
-            keys.into_iter().filter(|key| at_work.insert(key.lease_id.clone())).collect()
-        };
-        self.revoke_mine(item_id, &mine).await;
-        let mut at_work = lock(&self.at_work);
-        for key in &mine {
-            at_work.remove(&key.lease_id);
+        let (mine, others) = self.at_work.take(keys);
+        for key in others {
+            // Whoever is at it may be about to end with it still due.
+            self.note_at(self.clock.now() + SOON, key);
         }
+        self.revoke_mine(item_id, &mine.keys).await;
     }
 
     async fn revoke_mine(&self, item_id: u64, keys: &[LeaseKey]) {
@@ -124,10 +130,7 @@ impl Engine {
         }
         failpoint::reach("revoking");
         self.call_and_settle(&secret, payload, claimed).await;
-        // Whatever fails here is tried with the next lease, or stays as one small record.
-        if let Err(error) = self.catalog.forget(item_id).await {
-            tracing::debug!(item_id, %error, "producer not forgotten");
-        }
+        self.forget_producer(item_id).await;
     }
 
     /// The producer's record cannot be had: without it nothing can be revoked, and nothing is given up.
@@ -210,6 +213,9 @@ impl Engine {
         }
     }
 }
+
+/// The most ids in one call to a producer.
+pub(super) const BATCH: usize = 100;
 
 /// Between the end of the producer's time and the end of the claim.
 const MARGIN: Duration = Duration::from_secs(5);

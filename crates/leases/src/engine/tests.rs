@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::*;
 use crate::items::NewDynamicSecret;
-use crate::lease::{Holder, LeaseState};
+use crate::lease::{Holder, LeaseId, LeaseState};
 use crate::producer::{CreateError, Created, Order, Producer, RevokeAnswer, RevokeCallError};
 
 const ITEM: u64 = 7;
@@ -348,6 +348,23 @@ fn deleting_a_secret_keeps_its_producer_until_the_last_lease_is_gone() {
     life.runtime.block_on(life.engine.revoke_all(ITEM)).unwrap();
     assert_eq!(world.outside().alive.len(), 0);
     assert!(life.runtime.block_on(catalog.producer(ITEM)).unwrap().is_none());
+}
+
+#[test]
+fn who_asks_for_a_revocation_hears_of_it_when_it_is_done_though_the_timer_was_faster() {
+    for seed in 0..20 {
+        let world = World::new(seed);
+        world.outside().faulty = false;
+        let life = world.start();
+        life.issue(&world.producers.outside);
+        life.run(SETTLE);
+        // The lease is due, and the timer is calling the producer already.
+        world.clock.advance(TTL);
+        life.run(1);
+        let outcome = life.runtime.block_on(life.engine.revoke_all(ITEM));
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert_eq!(world.outside().alive.len(), 0);
+    }
 }
 
 #[test]

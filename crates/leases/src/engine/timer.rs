@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gateward_clock::Timestamp;
 
+use super::revoke::BATCH;
 use super::{Engine, lock};
 use crate::due::{self, LeaseKey};
 use crate::lease::LeaseState;
@@ -18,7 +19,8 @@ pub(super) async fn run(engine: Weak<Engine>) {
         let Some(engine) = engine.upgrade() else { return };
         let now = engine.clock.now();
         if now >= fill_at {
-            match engine.fill_horizon().await {
+            let ahead = if restarted { FIRST_LOOK } else { due::HORIZON };
+            match engine.fill_horizon(ahead).await {
                 Ok(found) => {
                     fill_at = now + REFILL;
                     if std::mem::take(&mut restarted) {
@@ -47,9 +49,9 @@ pub(super) async fn run(engine: Weak<Engine>) {
 
 impl Engine {
     /// Reads the near future of the due index into memory, and says what it found.
-    async fn fill_horizon(&self) -> Result<Vec<(Timestamp, LeaseKey)>, LedgerError> {
+    async fn fill_horizon(&self, ahead: Duration) -> Result<Vec<(Timestamp, LeaseKey)>, LedgerError> {
         let now = self.clock.now();
-        let reaches = now + due::HORIZON;
+        let reaches = now + ahead;
         // Before the look, so that what is written during it is noted by its writer.
         lock(&self.horizon).extend(reaches, Vec::new());
         let found = self.ledger.due_before(reaches, now).await?;
@@ -64,7 +66,7 @@ impl Engine {
             if let Ok(Some(recorded)) = self.ledger.get(key).await
                 && let LeaseState::Revoking { claim: Some(claim), .. } = &recorded.lease.state
                 && claim.owner == self.owner
-                && !lock(&self.at_work).contains(&key.lease_id)
+                && !self.at_work.has(key)
             {
                 self.note_at(self.clock.now(), key.clone());
             }
@@ -104,15 +106,21 @@ impl Engine {
             }
         }
         for (item_id, keys) in to_revoke {
-            let Ok(permit) = Arc::clone(&self.calls).acquire_owned().await else {
-                return;
-            };
-            let engine = Arc::clone(self);
-            self.runtime.spawn(async move {
-                engine.revoke_batch(item_id, keys).await;
-                drop(permit);
-            });
+            self.start_call(item_id, keys);
         }
+    }
+
+    /// Revokes in a task of its own. A producer that is asked often enough already is asked later, for more at once: one
+    /// that hangs holds up nobody else's leases.
+    fn start_call(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) {
+        let Some(call) = Call::start(self, item_id) else {
+            let later = self.clock.now() + BUSY;
+            for key in keys {
+                self.note_at(later, key);
+            }
+            return;
+        };
+        self.runtime.spawn(async move { call.engine.revoke_batch(item_id, keys).await });
     }
 
     /// INTENT's deadline has passed: the answer is lost, by a crash most likely.
@@ -134,6 +142,46 @@ impl Engine {
     }
 }
 
+/// A call of the timer to a producer, counted until this is dropped.
+struct Call {
+    engine: Arc<Engine>,
+    item_id: u64,
+}
+
+impl Call {
+    /// One call more, if the producer can take it.
+    fn start(engine: &Arc<Engine>, item_id: u64) -> Option<Self> {
+        let mut calls = lock(&engine.calls);
+        let under_way = calls.entry(item_id).or_insert(0);
+        if *under_way >= CALLS_AT_ONCE {
+            return None;
+        }
+        *under_way += 1;
+        Some(Self { engine: Arc::clone(engine), item_id })
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let mut calls = lock(&self.engine.calls);
+        if let Some(under_way) = calls.get_mut(&self.item_id) {
+            *under_way -= 1;
+            if *under_way == 0 {
+                calls.remove(&self.item_id);
+            }
+        }
+    }
+}
+
+/// How many calls to one producer may be under way.
+const CALLS_AT_ONCE: usize = 8;
+
+/// When a producer with so many calls is looked at again.
+const BUSY: Duration = Duration::from_millis(250);
+
+/// How far the first look reaches: beyond the end of every claim that an earlier process may have left.
+const FIRST_LOOK: Duration = Duration::from_secs(1000);
+
 /// How often the due index is read again, for what other nodes have written and not done.
 const REFILL: Duration = Duration::from_secs(30);
 
@@ -142,6 +190,3 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// How many due leases are looked at before the timer looks at the time again.
 const AT_ONCE: usize = 1000;
-
-/// The most ids in one call to a producer.
-const BATCH: usize = 100;

@@ -68,16 +68,12 @@ impl Producer for CustomProducer {
                 CallError::NotSent(what) => CreateError::NotCreated(what),
                 CallError::NoAnswer { what, timeout } => CreateError::Lost { reason: what, timeout },
             })?;
-        match answer.status() {
-            StatusCode::OK => read_created(answer.body()),
-            status => {
-                let reason = self.refusal(status, answer.body());
-                if may_have_created(status) {
-                    return Err(CreateError::Lost { reason, timeout: status == StatusCode::GATEWAY_TIMEOUT });
-                }
-                Err(CreateError::NotCreated(reason))
+        read_answer(&answer).map_err(|error| match error {
+            CreateError::NotCreated(reason) => {
+                CreateError::NotCreated(self.with_words(&reason, answer.body()))
             }
-        }
+            error => error,
+        })
     }
 
     async fn dry_run(&self) -> Result<(), String> {
@@ -88,14 +84,25 @@ impl Producer for CustomProducer {
             request_id: DRY_RUN,
             lease_id: DRY_RUN,
             ttl: self.secret.user_ttl.span().as_secs(),
-            expires_at: self.tokens.now().rfc3339(),
+            expires_at: (self.tokens.now() + self.timeout() + self.secret.user_ttl.span()).rfc3339(),
         };
         let answer = self.call(&self.secret.create_sync_url, "create", &body).await;
         let answer = answer.map_err(|(CallError::NotSent(what) | CallError::NoAnswer { what, .. })| what)?;
-        if answer.status() != StatusCode::OK {
-            return Err(self.refusal(answer.status(), answer.body()));
-        }
-        let id = dry_run_id(answer.body())?;
+        let id = match read_answer(&answer) {
+            Ok(created) => created.id,
+            // Made, and refused: it is not left behind.
+            Err(CreateError::Unusable { id, reason }) => {
+                return match self.revoke(&[id]).await {
+                    Ok(_) => Err(reason),
+                    Err(error) => Err(format!("{reason}; and what it made is not revoked: {error}")),
+                };
+            }
+            Err(error) => match empty_dry_run_id(&answer) {
+                Some(id) => id,
+                None if answer.status().is_success() => return Err(error.to_string()),
+                None => return Err(self.with_words(&error.to_string(), answer.body())),
+            },
+        };
         let revoked = self.revoke(std::slice::from_ref(&id)).await.map_err(|error| error.to_string())?;
         if !revoked.gone.contains(&id) {
             return Err(
@@ -114,7 +121,7 @@ impl Producer for CustomProducer {
             }
         };
         if answer.status() != StatusCode::OK {
-            return Err(RevokeCallError(self.refusal(answer.status(), answer.body())));
+            return Err(RevokeCallError(answered(answer.status())));
         }
         let reply: RevokeReply = serde_json::from_slice(answer.body()).map_err(|_| {
             RevokeCallError(
@@ -122,8 +129,8 @@ impl Producer for CustomProducer {
                     .to_owned(),
             )
         })?;
-        let gone = reply.revoked.into_iter().chain(reply.not_found).collect();
-        Ok(RevokeAnswer { gone, message: reply.message.map(|message| self.printable(&message)) })
+        let message = reply.message().map(|message| self.printable(message));
+        Ok(RevokeAnswer { gone: reply.gone(), message })
     }
 }
 
@@ -150,11 +157,7 @@ impl CustomProducer {
             .header(token::HEADER, token)
             .body(body)
             .map_err(|_| CallError::NotSent(format!("the producer's {operation} URL cannot be called")))?;
-        let limits = Limits {
-            timeout: Duration::from_secs(self.secret.timeout_sec),
-            max_body: MAX_ANSWER,
-            verify: true,
-        };
+        let limits = Limits { timeout: self.timeout(), max_body: MAX_ANSWER, verify: true };
         self.client.fetch(request, limits).await.map_err(|error| {
             let what = format!("the producer's {operation} call failed: {error}");
             match error {
@@ -172,10 +175,13 @@ impl CustomProducer {
         })
     }
 
-    /// What the producer said, for people: the status and its own words, without the payload.
-    fn refusal(&self, status: StatusCode, body: &[u8]) -> String {
-        let words = self.printable(&String::from_utf8_lossy(body));
-        format!("the producer answered {}: {words}", status.as_u16())
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(self.secret.timeout_sec)
+    }
+
+    /// `reason` with the producer's own words, for the person who asked. They are not kept anywhere.
+    fn with_words(&self, reason: &str, body: &[u8]) -> String {
+        format!("{reason}: {}", self.printable(&String::from_utf8_lossy(body)))
     }
 
     fn printable(&self, text: &str) -> String {
@@ -196,6 +202,29 @@ fn may_have_created(status: StatusCode) -> bool {
     status.is_server_error() && !not_begun || status.is_success() || status == StatusCode::REQUEST_TIMEOUT
 }
 
+/// What an answer to a create call means. The reasons hold nothing of the body: some are kept with the lease.
+fn read_answer(answer: &Response<Bytes>) -> Result<Created, CreateError> {
+    let status = answer.status();
+    if status == StatusCode::OK {
+        return read_created(answer.body());
+    }
+    let reason = answered(status);
+    match read_created(answer.body()) {
+        // A slip of the producer's: it made one, and says so in other than a 200.
+        Ok(Created { id, .. }) | Err(CreateError::Unusable { id, .. }) if status.is_success() => {
+            Err(CreateError::Unusable { id, reason: format!("{reason}; only 200 is an answer") })
+        }
+        _ if may_have_created(status) => {
+            Err(CreateError::Lost { reason, timeout: status == StatusCode::GATEWAY_TIMEOUT })
+        }
+        _ => Err(CreateError::NotCreated(reason)),
+    }
+}
+
+fn answered(status: StatusCode) -> String {
+    format!("the producer answered {}", status.as_u16())
+}
+
 fn read_created(body: &[u8]) -> Result<Created, CreateError> {
     let lost = |reason: &str| CreateError::Lost { reason: reason.to_owned(), timeout: false };
     let answer: CreateAnswer =
@@ -214,17 +243,11 @@ fn read_created(body: &[u8]) -> Result<Created, CreateError> {
     }
 }
 
-/// The id in the answer to a dry run. An empty one is allowed there, and stands for one that begins with `tmp`.
-fn dry_run_id(body: &[u8]) -> Result<String, String> {
-    let answer: CreateAnswer =
-        serde_json::from_slice(body).map_err(|_| "the producer's answer is not a JSON object".to_owned())?;
-    if !answer.id_is_text() {
-        return Err("the producer's answer has no id that is a string".to_owned());
-    }
-    if !answer.response.is_object() {
-        return Err("the producer's answer has a response that is no JSON object".to_owned());
-    }
-    Ok(answer.id().unwrap_or_else(|| format!("tmp.{DRY_RUN}")))
+/// An empty id is allowed in the answer to a dry run, and stands for one that begins with `tmp`.
+fn empty_dry_run_id(answer: &Response<Bytes>) -> Option<String> {
+    let read: CreateAnswer = serde_json::from_slice(answer.body()).ok()?;
+    let empty = answer.status() == StatusCode::OK && read.id_is_text() && read.id().is_none();
+    (empty && read.response.is_object()).then(|| format!("tmp.{DRY_RUN}"))
 }
 
 /// Who asks in a dry run.

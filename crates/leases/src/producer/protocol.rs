@@ -72,16 +72,32 @@ impl CreateAnswer {
     }
 }
 
-/// Answer to `POST /sync/revoke`.
+/// Answer to `POST /sync/revoke`, read so that a slip in one field does not hide what the others say.
 #[derive(Deserialize)]
 pub struct RevokeReply {
-    /// The credentials that are gone.
     #[serde(default)]
-    pub revoked: Vec<String>,
-    /// The credentials that were not there any more.
+    revoked: Value,
     #[serde(default)]
-    pub not_found: Vec<String>,
+    not_found: Value,
+    #[serde(default)]
+    message: Value,
+}
+
+impl RevokeReply {
+    /// The credentials that are gone, or were not there any more. A number counts as its text.
+    pub fn gone(&self) -> Vec<String> {
+        let named = [&self.revoked, &self.not_found].into_iter().filter_map(Value::as_array).flatten();
+        named
+            .filter_map(|id| match id {
+                Value::String(id) => Some(id.clone()),
+                Value::Number(id) => Some(id.to_string()),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// About the others, for people.
-    #[serde(default)]
-    pub message: Option<String>,
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_str()
+    }
 }

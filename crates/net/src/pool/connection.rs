@@ -15,7 +15,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::idle::Idle;
 use super::pooled_body::PooledBody;
-use super::replay::Unanswered;
+use super::replay::{Replay, Unanswered};
+use super::tape::{Tape, Taped};
 use super::{Timeouts, after};
 use crate::body::Progress;
 use crate::{Body, FetchError, Stream};
@@ -34,13 +35,19 @@ pub(super) struct Connection {
     /// Whether the timer is set for the piece of the body that is awaited now.
     waiting: bool,
     home: Weak<Idle>,
+    /// Whether it has carried an exchange before: only then can it have died unnoticed.
+    kept: bool,
+    /// The request under way, should it have to be sent again.
+    replay: Replay,
     pub(super) idle_since: Instant,
 }
 
 impl Connection {
     /// Speaks HTTP/1.1 over `stream`; the connection will come home to `home`.
     pub(super) async fn open(stream: Stream, home: &Rc<Idle>) -> Result<Box<Self>, FetchError> {
-        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(FetchError::unanswered)?;
+        let tape = Rc::new(Tape::default());
+        let taped = Taped { stream, tape: Rc::clone(&tape) };
+        let (sender, driver) = handshake(TokioIo::new(taped)).await.map_err(FetchError::unanswered)?;
         let task = tokio::task::spawn_local(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "a connection to a peer ended");
@@ -54,6 +61,8 @@ impl Connection {
             patience: Duration::ZERO,
             waiting: false,
             home: Rc::downgrade(home),
+            kept: false,
+            replay: Replay::new(tape),
             idle_since: now,
         }))
     }
@@ -70,6 +79,9 @@ impl Connection {
         timeouts: &Timeouts,
         now: Instant,
     ) -> Result<Response<Body>, Unanswered> {
+        if self.kept {
+            self.replay.keep(&request);
+        }
         let progress = request.body_mut().watch();
         let first_look = match &progress {
             Some(_) => timeouts.send,
@@ -86,14 +98,14 @@ impl Connection {
         .await;
         match answer {
             Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Unanswered { error: FetchError::Switched, unsent: None })
+                Err(Unanswered::for_good(FetchError::Switched))
             }
             Ok(Ok(response)) => Ok(self.answered(response, timeouts.read)),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
-                Err(Unanswered { error: FetchError::unanswered(failed.into_error()), unsent })
+                Err(Unanswered::of(FetchError::unanswered(failed.into_error()), unsent, &mut self.replay))
             }
-            Err(late) => Err(Unanswered { error: late, unsent: None }),
+            Err(late) => Err(Unanswered::for_good(late)),
         }
     }
 
@@ -102,6 +114,7 @@ impl Connection {
         response: Response<hyper::body::Incoming>,
         patience: Duration,
     ) -> Response<Body> {
+        self.replay.forget();
         let (head, incoming) = response.into_parts();
         if incoming.is_end_stream() {
             drop(incoming);
@@ -133,6 +146,7 @@ impl Connection {
             && self.is_ready()
         {
             self.idle_since = Instant::now();
+            self.kept = true;
             home.put(self);
         }
     }

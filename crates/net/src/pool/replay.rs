@@ -1,59 +1,73 @@
 //! What it takes to send a request a second time.
+//!
+//! hyper gives a request back of which nothing was written. One that was written, and then the connection ended without
+//! a word, is sent again from a copy: its head from the [`Tape`] of the connection, and its body, if that is at hand.
+
+use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::Request;
 
+use super::tape::Tape;
 use crate::{Body, FetchError};
 
-/// A copy of a request that may be sent a second time, whether or not the peer got it the first time.
+/// What remains of a request that may be sent a second time, whether or not the peer got it the first time.
+#[derive(Debug)]
 pub(super) struct Replay {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    tape: Rc<Tape>,
+    body: Option<Bytes>,
 }
 
 impl Replay {
-    /// A copy of `request`, if doing it twice is doing it once and its body is at hand.
-    pub(super) fn of(request: &Request<Body>) -> Option<Self> {
-        if !request.method().is_idempotent() {
-            return None;
-        }
-        Some(Self {
-            body: request.body().bytes()?,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
-        })
+    /// Takes the heads of requests from `tape`.
+    pub(super) fn new(tape: Rc<Tape>) -> Self {
+        Self { tape, body: None }
     }
 
-    fn request(self) -> Request<Body> {
-        let mut request = Request::new(Body::full(self.body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        *request.version_mut() = Version::HTTP_11;
-        request
+    /// `request` is about to be written. It is kept if doing it twice is doing it once and its body is at hand.
+    pub(super) fn keep(&mut self, request: &Request<Body>) {
+        if !request.method().is_idempotent() {
+            return;
+        }
+        self.body = request.body().bytes();
+        if self.body.is_some() {
+            self.tape.start();
+        }
+    }
+
+    /// It was answered.
+    pub(super) fn forget(&mut self) {
+        self.body = None;
+        self.tape.forget();
+    }
+
+    fn request(&mut self) -> Option<Request<Body>> {
+        let body = self.body.take()?;
+        Some(self.tape.request()?.map(|()| Body::full(body)))
     }
 }
 
 /// A request that got no answer.
 pub(super) struct Unanswered {
     pub(super) error: FetchError,
-    /// The request itself, when not a byte of it was written.
-    pub(super) unsent: Option<Request<Body>>,
+    /// The request to send once more, if the connection died of itself and it is safe to do so.
+    pub(super) again: Option<Request<Body>>,
 }
 
 impl Unanswered {
-    /// The request to send once more, if the connection died of itself and it is safe to do so; else the error.
-    pub(super) fn again(self, replay: Option<Replay>) -> Result<Request<Body>, FetchError> {
-        if let Some(unsent) = self.unsent {
-            return Ok(unsent);
-        }
-        match (&self.error, replay) {
-            (FetchError::Closed(_), Some(replay)) => Ok(replay.request()),
+    /// hyper gave `error`, and the request if not a byte of it was written.
+    pub(super) fn of(error: FetchError, unsent: Option<Request<Body>>, replay: &mut Replay) -> Self {
+        let again = match &error {
+            _ if unsent.is_some() => unsent,
+            FetchError::Closed(_) => replay.request(),
             // A late answer or a broken one is an answer: whoever gave it is alive and may be at work.
-            _ => Err(self.error),
-        }
+            _ => None,
+        };
+        Self { error, again }
+    }
+
+    /// Whatever it was, it must not be sent again.
+    pub(super) fn for_good(error: FetchError) -> Self {
+        Self { error, again: None }
     }
 }

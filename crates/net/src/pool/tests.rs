@@ -126,6 +126,33 @@ async fn a_get_on_a_kept_connection_that_died_is_sent_once_more() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn what_is_sent_once_more_is_the_same_request() {
+    on_a_data_thread(async {
+        let server =
+            Scripted::start(
+                |connection, request| {
+                    if connection == 1 && request > 1 { Then::Close } else { Then::Answer(OK) }
+                },
+            )
+            .await;
+        let pool = pool();
+        text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+        let put = Request::put("/a?b")
+            .header("host", "test")
+            .header("x-twice", "1")
+            .header("x-twice", "a: b")
+            .body(Body::full("body"))
+            .unwrap();
+        text(pool.fetch(&server.peer, put, &PATIENT).await.unwrap()).await;
+        let requests = server.requests.borrow();
+        assert!(requests[1].starts_with("PUT /a?b HTTP/1.1\r\n"), "{}", requests[1]);
+        assert!(requests[1].contains("x-twice: a: b\r\n"), "{}", requests[1]);
+        assert_eq!((requests.len(), &requests[1]), (3, &requests[2]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_get_on_a_fresh_connection_is_never_sent_twice() {
     on_a_data_thread(async {
         let server = Scripted::start(|_, _| Then::Close).await;
