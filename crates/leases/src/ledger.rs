@@ -66,7 +66,7 @@ impl Ledger {
     ) -> Result<Recorded, LedgerError> {
         let key = LeaseKey::of(&lease);
         let standing = Precondition::Version(before.version);
-        let mut writes = Vec::with_capacity(5);
+        let mut writes = Vec::with_capacity(6);
         writes.extend(condition);
         if let LeaseState::Revoked { .. } = lease.state {
             writes.push(Write { key: live_key(&key), precondition: standing, change: Change::Delete });
@@ -74,6 +74,7 @@ impl Ledger {
         } else {
             writes.push(put(live_key(&key), standing, &lease)?);
         }
+        writes.extend(holding(&before.lease, &lease));
         let unmoved = before.lease.due() == lease.due();
         if !unmoved {
             if let Some(due) = before.lease.due() {
@@ -101,6 +102,26 @@ impl Ledger {
     /// The lease, if it stands and is not revoked.
     pub(crate) async fn get(&self, key: &LeaseKey) -> Result<Option<Recorded>, LedgerError> {
         self.store.get(&live_key(key)).await?.as_ref().map(read).transpose()
+    }
+
+    /// What holds only while some other lease than `but` has the same credential as `lease`; `None` if none has.
+    pub(crate) async fn held_elsewhere(
+        &self,
+        lease: &Lease,
+        but: &[LeaseKey],
+    ) -> Result<Option<Write>, LedgerError> {
+        let Some(producer_id) = lease.producer_id() else { return Ok(None) };
+        let range = held_range(producer_id);
+        let held = self.store.list(&held_partition(lease.item_id), range, usize::MAX).await?;
+        let is_other = |entry: &&Entry| {
+            let lease_id = entry.key.sort.rsplit('/').next().unwrap_or_default();
+            !but.iter().any(|key| key.lease_id.as_str() == lease_id)
+        };
+        Ok(held.iter().find(is_other).map(|entry| Write {
+            key: entry.key.clone(),
+            precondition: Precondition::Version(entry.version),
+            change: Change::Check,
+        }))
     }
 
     /// Every lease of the dynamic secret `item_id` that is not revoked. Unreadable ones are reported and left out.
@@ -200,6 +221,35 @@ fn live_partition(item_id: u64) -> String {
 
 fn live_key(lease: &LeaseKey) -> Key {
     Key { partition: live_partition(lease.item_id), sort: lease.lease_id.to_string() }
+}
+
+fn held_partition(item_id: u64) -> String {
+    format!("held/{item_id}")
+}
+
+/// A producer's ids may be of any length and hold anything: their digests stand in keys.
+fn digest(producer_id: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, producer_id.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn held_range(producer_id: &str) -> (Bound<String>, Bound<String>) {
+    let digest = digest(producer_id);
+    // `0` is the character after `/`.
+    (Bound::Included(format!("{digest}/")), Bound::Excluded(format!("{digest}0")))
+}
+
+/// Writes down which leases hold a credential: several may hold one, and it goes with the last of them.
+fn holding(before: &Lease, after: &Lease) -> Option<Write> {
+    let producer_id = after.producer_id()?;
+    let change = match (&after.state, before.producer_id()) {
+        (LeaseState::Revoked { .. }, _) => Change::Delete,
+        (_, None) => Change::Put(Bytes::new()),
+        (_, Some(_)) => return None,
+    };
+    let sort = format!("{}/{}", digest(producer_id), after.id);
+    let key = Key { partition: held_partition(after.item_id), sort };
+    Some(Write { key, precondition: Precondition::Any, change })
 }
 
 fn tombstone_key(lease: &LeaseKey) -> Key {

@@ -46,7 +46,7 @@ def main():
     lease = json.loads(listed.data)[0]
     assert [lease["id"]] == [known.id for known in leases], leases
     api.dynamic_secret_tmp_creds_delete(
-        akeyless.DynamicSecretTmpCredsDelete(name=name, token=token, tmp_creds_id=lease["id"], host="")
+        akeyless.DynamicSecretTmpCredsDelete(name=name, token=token, tmp_creds_id=lease["id"])
     )
     deleted = api.dynamic_secret_delete(akeyless.DynamicSecretDelete(name=name, token=token))
     told = {

@@ -63,23 +63,36 @@ impl Canary {
     /// Where it is, among all files under `folder`.
     #[track_caller]
     pub fn search_dir(&self, folder: &Path) -> Vec<Leak> {
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => panic!("{} cannot be searched: {error}", folder.display()),
-        };
-        let mut leaks = Vec::new();
-        for entry in entries {
-            let path = entry.expect("a folder can be listed").path();
-            if path.is_dir() && !path.is_symlink() {
-                leaks.extend(self.search_dir(&path));
-            } else if path.is_file() {
-                let bytes = std::fs::read(&path).expect("a file can be read");
-                leaks.extend(self.search([(path.to_string_lossy().as_ref(), bytes.as_slice())]));
-            }
-        }
-        leaks
+        let files = files_under(folder);
+        self.search(files.iter().map(|(place, bytes)| (place.as_str(), bytes.as_slice())))
     }
 }
+
+/// All files under `folder`: their names, and what is in them up to the zeros that a file may be filled up with. For
+/// searching the same files for many canaries.
+#[track_caller]
+pub fn files_under(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => panic!("{} cannot be searched: {error}", folder.display()),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.expect("a folder can be listed").path();
+        if path.is_dir() && !path.is_symlink() {
+            files.extend(files_under(&path));
+        } else if path.is_file() {
+            let mut bytes = std::fs::read(&path).expect("a file can be read");
+            while bytes.ends_with(&[0; BLOCK]) {
+                bytes.truncate(bytes.len() - BLOCK);
+            }
+            files.push((path.to_string_lossy().into_owned(), bytes));
+        }
+    }
+    files
+}
+
+const BLOCK: usize = 4096;
 
 /// `text` as it is, in hexadecimal, and in base64 at each of the three places where it can stand in a longer text.
 fn forms_of(text: &str) -> Vec<(&'static str, Vec<u8>)> {

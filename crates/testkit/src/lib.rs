@@ -15,7 +15,7 @@ mod moto;
 mod process;
 mod runtime_api;
 
-pub use canary::{Canary, Leak};
+pub use canary::{Canary, Leak, files_under};
 pub use deadline::{Deadline, eventually};
 pub use function_endpoint::FunctionEndpoint;
 pub use moto::Moto;

@@ -46,6 +46,13 @@ pub struct ReferenceError {
     problem: String,
 }
 
+impl ReferenceError {
+    /// What is wrong, without the reference: for whoever may not be told what stands there.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
 impl Reference {
     /// Reads `text`. `None` if it is no reference but text that stands for itself.
     pub fn parse(text: &str) -> Result<Option<Self>, ReferenceError> {

@@ -1,6 +1,6 @@
 //! Revoking: claim, call, and believe only what the producer names.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,8 +170,17 @@ impl Engine {
     }
 
     async fn call_and_settle(&self, secret: &DynamicSecret, payload: SecretValue, claimed: Vec<Recorded>) {
-        let ids: Vec<String> =
-            claimed.iter().filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned)).collect();
+        let keys: Vec<LeaseKey> = claimed.iter().map(|recorded| LeaseKey::of(&recorded.lease)).collect();
+        let mut to_revoke = Vec::with_capacity(claimed.len());
+        for recorded in claimed {
+            to_revoke.extend(self.let_go_if_shared(recorded, &keys).await);
+        }
+        let ids: BTreeSet<String> =
+            to_revoke.iter().filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned)).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let ids: Vec<String> = ids.into_iter().collect();
         let answer = self.producers.of(secret, payload).revoke(&ids).await;
         failpoint::reach("revoke-answered");
         let (gone, why) = match answer {
@@ -184,10 +193,31 @@ impl Engine {
             }
             Err(error) => (HashSet::new(), error.to_string()),
         };
-        for recorded in claimed {
+        for recorded in to_revoke {
             let revoked = recorded.lease.producer_id().is_some_and(|id| gone.contains(id));
             self.settle(&recorded, revoked, &why).await;
         }
+    }
+
+    /// Ends a lease whose credential another lease holds too, without a call: the credential goes with the last of them.
+    /// Gives the lease back if it is the last, or if that cannot be told.
+    async fn let_go_if_shared(&self, recorded: Recorded, batch: &[LeaseKey]) -> Option<Recorded> {
+        let held = match self.ledger.held_elsewhere(&recorded.lease, batch).await {
+            Ok(None) => return Some(recorded),
+            Ok(Some(held)) => held,
+            Err(error) => {
+                tracing::error!(lease = %recorded.lease.id, %error, "who else holds a credential is not known");
+                self.note_at(self.clock.now() + SOON, LeaseKey::of(&recorded.lease));
+                return None;
+            }
+        };
+        let ended = recorded.lease.revoked(self.clock.now()).ok()?;
+        // The condition is that the other still holds it: of two that let go at the same time, one has to call.
+        if let Err(error) = self.replace_if(&recorded, ended, Some(held)).await {
+            tracing::debug!(lease = %recorded.lease.id, %error, "a shared credential was let go elsewhere");
+            self.note_at(self.clock.now() + SOON, LeaseKey::of(&recorded.lease));
+        }
+        None
     }
 
     async fn settle(&self, recorded: &Recorded, revoked: bool, why: &str) {

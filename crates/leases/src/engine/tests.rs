@@ -37,6 +37,8 @@ struct Outside {
     made: u64,
     /// The next credential's answer cannot be handed out.
     unusable: bool,
+    /// Every credential has this name.
+    shared: Option<&'static str>,
     /// A call to revoke gets no answer.
     hangs: bool,
     faulty: bool,
@@ -78,7 +80,7 @@ impl Producer for Hostile {
         let id = {
             let mut outside = self.outside.lock().unwrap();
             outside.made += 1;
-            let id = format!("user-{}", outside.made);
+            let id = outside.shared.map_or_else(|| format!("user-{}", outside.made), str::to_owned);
             outside.alive.insert(id.clone(), order.lease_id.clone());
             id
         };
@@ -315,6 +317,61 @@ fn what_was_made_and_cannot_be_handed_out_is_revoked_at_once() {
     assert_eq!(world.outside().made, 1);
     assert_eq!(life.runtime.block_on(life.engine.leases(ITEM)).unwrap(), []);
     assert_eq!(world.outside().alive.len(), 0);
+}
+
+#[test]
+fn a_credential_of_several_leases_goes_with_the_last_of_them() {
+    let world = World::new(7);
+    world.outside().faulty = false;
+    world.outside().shared = Some("team");
+    let life = world.start();
+    for _ in 0..2 {
+        let engine = Arc::clone(&life.engine);
+        life.runtime.block_on(engine.issue(&name(), holder(), Map::new())).unwrap();
+        world.clock.advance(TTL / 2);
+        life.run(SETTLE);
+    }
+    // The first has expired; the second has half its life before it.
+    assert_eq!(life.runtime.block_on(life.engine.leases(ITEM)).unwrap().len(), 1);
+    assert_eq!(world.outside().alive.len(), 1, "the second lease still needs it");
+    world.clock.advance(TTL / 2);
+    life.run(SETTLE);
+    assert_eq!(world.outside().alive.len(), 0);
+    assert_eq!(life.runtime.block_on(life.engine.leases(ITEM)).unwrap(), []);
+}
+
+#[test]
+fn of_two_that_let_go_of_one_credential_at_once_one_has_to_call() {
+    let world = World::new(8);
+    world.outside().faulty = false;
+    world.outside().shared = Some("team");
+    let life = world.start();
+    let mut leases = Vec::new();
+    for _ in 0..2 {
+        let engine = Arc::clone(&life.engine);
+        leases.push(life.runtime.block_on(engine.issue(&name(), holder(), Map::new())).unwrap().lease_id);
+    }
+    let engine = &life.engine;
+    let outcomes = life.runtime.block_on(async {
+        let mut both = Vec::new();
+        for lease_id in leases {
+            let recorded = engine.ledger.get(&LeaseKey { item_id: ITEM, lease_id }).await.unwrap().unwrap();
+            let now = world.clock.now();
+            let due = recorded.lease.revoke(now).unwrap().claim("only", now, now + TTL).unwrap();
+            let claimed = engine.replace(&recorded, due).await.unwrap();
+            let held = engine.ledger.held_elsewhere(&claimed.lease, &[LeaseKey::of(&claimed.lease)]).await;
+            both.push((claimed, held.unwrap()));
+        }
+        // Each has seen the other before either lets go.
+        let mut outcomes = Vec::new();
+        for (claimed, held) in both {
+            assert!(held.is_some());
+            let ended = claimed.lease.revoked(world.clock.now()).unwrap();
+            outcomes.push(engine.replace_if(&claimed, ended, held).await.is_ok());
+        }
+        outcomes
+    });
+    assert_eq!(outcomes, [true, false]);
 }
 
 #[test]

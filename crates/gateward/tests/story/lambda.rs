@@ -1,0 +1,116 @@
+//! The same binary inside a Lambda function.
+
+use gateward_testkit::{Process, RuntimeApi, eventually};
+use serde_json::{Value, json};
+
+use crate::double::Double;
+use crate::gateway::{self, GATEWARD, PATIENCE};
+use crate::plot::{ACCESS_ID, Plot, data_directory};
+
+#[test]
+fn the_lambda_host_answers_for_routes_and_for_control() {
+    let plot = Plot::new();
+    let lambda = RuntimeApi::start();
+    let upstream = Double::start(|path, _| format!("the upstream was asked for {path}"));
+    let admin_key = plot.plant("apisixkey");
+    let mut process = start(&plot, &lambda, &admin_key, &[]);
+    lambda.wait_until_asked(PATIENCE);
+    let ask = |event: Value| {
+        let answer = lambda.invoke(&event, PATIENCE);
+        plot.hear("an answer to an event", answer.to_string());
+        assert!(answer["headers"]["x-request-id"].is_string(), "{answer}");
+        answer
+    };
+
+    let route = json!({
+        "uri": "/there/*",
+        "upstream": {"type": "roundrobin", "nodes": {upstream.address(): 1}},
+        "plugins": {},
+    });
+    let put = event("PUT", "/apisix/admin/routes/1", "$default", &route.to_string());
+    assert_eq!(ask(with_header(put.clone(), "x-api-key", "wrong"))["statusCode"], 401);
+    assert_eq!(ask(with_header(put, "x-api-key", &admin_key))["statusCode"], 201);
+    let answer = ask(event("GET", "/there/you/are", "$default", ""));
+    assert_eq!(
+        (&answer["statusCode"], text(&answer)),
+        (&json!(200), "the upstream was asked for /there/you/are".to_owned())
+    );
+    // Behind a stage the path begins with its name.
+    let answer = ask(event("GET", "/default/there/too", "default", ""));
+    assert_eq!(
+        (&answer["statusCode"], text(&answer)),
+        (&json!(200), "the upstream was asked for /there/too".to_owned())
+    );
+    for (path, stage) in [("/health", "$default"), ("/default/health", "default"), ("/ready", "$default")] {
+        assert_eq!(ask(event("GET", path, stage, ""))["statusCode"], 200, "{path}");
+    }
+    assert_eq!(ask(event("GET", "/nowhere", "$default", ""))["statusCode"], 404);
+
+    let login = |key: &str| {
+        json!({"access-id": ACCESS_ID, "access-key": key, "access-type": "access_key"}).to_string()
+    };
+    let answer = ask(event("POST", "/auth", "$default", &login(plot.access_key())));
+    let granted: Value = serde_json::from_str(&text(&answer)).expect("JSON");
+    assert!(granted["token"].as_str().is_some_and(|token| !token.is_empty()), "{granted}");
+    assert_eq!(ask(event("POST", "/auth", "$default", &login("wrong")))["statusCode"], 401);
+    // Nothing could revoke on time here, so nothing is issued.
+    let wanted = json!({"token": granted["token"], "name": "/a"}).to_string();
+    let refused = ask(event("POST", "/get-dynamic-secret-value", "$default", &wanted));
+    assert!([json!(404), json!(503)].contains(&refused["statusCode"]), "{refused}");
+
+    process.terminate();
+    assert!(process.wait(PATIENCE).success());
+    plot.hear("what the function printed", process.text());
+    plot.end();
+}
+
+#[test]
+fn a_function_without_a_root_key_says_which_variable_is_missing() {
+    let plot = Plot::new();
+    let lambda = RuntimeApi::start();
+    let mut process = start(&plot, &lambda, &plot.plant("apisixkey"), &["GATEWARD_ROOT_KEY"]);
+    let told = eventually(PATIENCE, || lambda.init_errors().first().cloned()).expect("a start-up error");
+    plot.hear("the start-up error", told.to_string());
+    assert!(told.to_string().contains("GATEWARD_ROOT_KEY"), "{told}");
+    assert!(!process.wait(PATIENCE).success());
+    plot.hear("what the function printed", process.text());
+    plot.end();
+}
+
+/// Starts the function's process as Lambda does, `without` some variables.
+fn start(plot: &Plot, lambda: &RuntimeApi, admin_key: &str, without: &[&str]) -> Process {
+    let mut command = gateway::command(plot, GATEWARD);
+    command.envs(lambda.environment());
+    command.env("GATEWARD_APISIX_ADMIN_KEY", admin_key).env("GATEWARD_STORE", "memory");
+    command.env("GATEWARD_DATA_DIR", data_directory(plot.folder())).env("GATEWARD_LOG", "trace");
+    for name in without {
+        command.env_remove(name);
+    }
+    Process::start("the function", command)
+}
+
+/// An event of an HTTP API, payload format 2.0.
+fn event(method: &str, path: &str, stage: &str, body: &str) -> Value {
+    json!({
+        "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
+        "headers": {"host": "id.execute-api.us-east-1.amazonaws.com", "content-type": "application/json"},
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "id", "domainName": "id.execute-api.us-east-1.amazonaws.com",
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "a"},
+            "requestId": "id", "routeKey": "$default", "stage": stage,
+            "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 1_583_348_638_390_u64,
+        },
+        "body": body, "isBase64Encoded": false,
+    })
+}
+
+fn with_header(mut event: Value, name: &str, value: &str) -> Value {
+    event["headers"][name] = value.into();
+    event
+}
+
+/// The body of an answer that is text.
+fn text(answer: &Value) -> String {
+    assert_ne!(answer["isBase64Encoded"], true, "{answer}");
+    answer["body"].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,17 @@
+//! The gateway as a user has it: the real binary, real processes around it, and canaries in every secret.
+//!
+//! Each test tells one part of the story from its beginning to its end, with a gateway of its own, and at the end
+//! searches all that the gateway said and kept for the secrets that it was given.
+
+mod bad_input;
+mod command_line;
+mod credential;
+mod documents;
+mod double;
+mod function;
+mod gateway;
+mod kill_nine;
+mod lambda;
+mod plot;
+mod users_file;
+mod vendor_client;
