@@ -46,8 +46,8 @@ impl Door for ControlDoor {
         let (control, surface, runtime) = (self.control.clone(), self.surface, self.runtime.clone());
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let Ok(body) = body.collect(crate::request::MAX_BODY + 1).await else {
-                return failure(http::StatusCode::PAYLOAD_TOO_LARGE);
+            let Ok(body) = body.collect(2 * crate::request::MAX_BODY).await else {
+                return failure(http::StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off");
             };
             let request = Request::from_parts(parts, axum::body::Body::from(body));
             // A task of the control runtime: a data thread never runs what the control plane does.
@@ -57,15 +57,21 @@ impl Door for ControlDoor {
             });
             match answer.await {
                 Ok(Ok(answer)) => answer.map(Body::full),
-                _ => failure(http::StatusCode::INTERNAL_SERVER_ERROR),
+                _ => failure(
+                    http::StatusCode::INTERNAL_SERVER_ERROR,
+                    "the control plane failed; its log says why",
+                ),
             }
         })
     }
 }
 
-fn failure(status: http::StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+fn failure(status: http::StatusCode, text: &str) -> Response<Body> {
+    let body = serde_json::json!({"error": text, "error_msg": text, "message": text});
+    let mut response = Response::new(Body::full(format!("{body}\n")));
     *response.status_mut() = status;
+    let json = http::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
 }
 

@@ -16,19 +16,19 @@ use crate::{Control, Surface};
 
 impl Control {
     /// Serves `surface` on `listener` until `stop` completes, and then until what is under way is answered, at most
-    /// for a few seconds.
+    /// for the time that `stop` gave.
     pub async fn serve(
         self,
         surface: Surface,
         listener: TcpListener,
         runtime: Handle,
-        stop: impl Future<Output = ()>,
+        stop: impl Future<Output = Duration>,
     ) {
         let connections = GracefulShutdown::new();
         tokio::pin!(stop);
-        loop {
+        let patience = loop {
             tokio::select! {
-                () = &mut stop => break,
+                patience = &mut stop => break patience,
                 accepted = listener.accept() => match accepted {
                     Ok((stream, client)) => self.converse(surface, stream, client, &runtime, &connections),
                     Err(error) => {
@@ -38,9 +38,9 @@ impl Control {
                     }
                 },
             }
-        }
+        };
         drop(listener);
-        if tokio::time::timeout(PATIENCE, connections.shutdown()).await.is_err() {
+        if tokio::time::timeout(patience, connections.shutdown()).await.is_err() {
             tracing::warn!("control requests were cut off");
         }
     }
@@ -76,6 +76,3 @@ const HEADER_TIME: Duration = Duration::from_secs(10);
 
 /// The largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
-
-/// How long what is under way may take when the process stops.
-const PATIENCE: Duration = Duration::from_secs(5);

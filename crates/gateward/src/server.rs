@@ -49,9 +49,10 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
     let mut control = JoinSet::new();
     for (surface, listener) in listeners {
-        let mut stopped = stopped.clone();
+        let (mut stopped, drain) = (stopped.clone(), settings.drain);
         let stop = async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
+            drain
         };
         control.spawn(assembly.control.clone().serve(surface, listener, Handle::current(), stop));
     }

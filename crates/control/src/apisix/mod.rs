@@ -85,7 +85,14 @@ impl From<ResourceError> for Problem {
 
 impl From<BodyRefused> for Problem {
     fn from(refused: BodyRefused) -> Self {
-        Self::status(refused.status(), format!("invalid request body: {refused}"))
+        match refused {
+            // APISIX's status and words, so far as the size is known.
+            BodyRefused::TooLarge => Self::bad(format!(
+                "invalid request body: request size is greater than the maximum size {} allowed",
+                request::MAX_BODY
+            )),
+            BodyRefused::Broken => Self::bad(format!("invalid request body: {refused}")),
+        }
     }
 }
 
