@@ -47,7 +47,7 @@ pub fn tell(
     }
     text += &format!(
         "\nTry, in another terminal, in this folder. A function, called with a signature whose secret stands in a vault:\n\
-         \n  python3 examples/hello_function.py 7071 &\
+         \n  python3 examples/hello_function.py 7071 & sleep 1\
          \n  curl -i 'http://{traffic}/hello?name=you'\
          \n  curl -s http://127.0.0.1:9180/apisix/admin/routes/hello -H 'X-API-KEY: edd1c9f034335f136f87ad84b625c8f1'\
          \n\nA login that lives for 20 seconds, made and revoked by a producer that keeps its users in a file:\n\
