@@ -1,11 +1,25 @@
-//! Routes and upstreams, as APISIX has them.
+//! Routing resources, as APISIX has them.
 
+mod address_range;
+mod consumer;
+mod description;
 mod id;
+mod kind;
+mod plugin_set;
 mod route;
+mod service;
+mod shared_plugins;
 mod upstream;
 
+pub use address_range::AddressRange;
+pub use consumer::{Consumer, Credential};
+pub use description::Description;
 pub use id::ResourceId;
+pub use kind::Kind;
+pub use plugin_set::{Meta, PluginEntry, PluginSet};
 pub use route::{HttpMethod, Route, RouteUpstream, Timeout};
+pub use service::Service;
+pub use shared_plugins::SharedPlugins;
 pub use upstream::{Node, Scheme, Upstream};
 
 #[cfg(test)]

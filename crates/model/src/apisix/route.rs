@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{ResourceId, Upstream};
+use super::{AddressRange, Description, PluginSet, ResourceId, Upstream};
 use crate::Invalid;
 
 /// The methods that a route may name.
@@ -76,18 +76,32 @@ impl Default for Timeout {
 pub struct Route {
     /// Its id.
     pub id: ResourceId,
-    /// Exact paths, and prefixes that end with `*`; at least one.
+    /// What it says about itself.
+    pub description: Description,
+    /// Exact paths, prefixes that end with `*`, and patterns with parameters; at least one.
     pub uris: Vec<String>,
-    /// The only host it takes, in lower case; a leading `*` stands for any beginning.
-    pub host: Option<String>,
-    /// The only methods it takes; empty means all.
+    /// Exact hosts, and those that begin with `*`; empty for those of its service, or any. In lower case.
+    pub hosts: Vec<String>,
+    /// Empty for all methods.
     pub methods: Vec<HttpMethod>,
-    /// Plugins by name, as configured. Strings in here may be references.
-    pub plugins: Map<String, Value>,
+    /// Where clients may be; empty for anywhere.
+    pub remote_addrs: Vec<AddressRange>,
+    /// What else must hold of a request.
+    pub vars: Option<Value>,
+    /// Of routes with the same path pattern the one with the highest priority is asked first.
+    pub priority: i32,
+    /// What is done with its requests.
+    pub plugins: PluginSet,
+    /// Plugins that stand elsewhere.
+    pub plugin_config: Option<ResourceId>,
+    /// What it has in common with other routes.
+    pub service: Option<ResourceId>,
     /// Where requests go that no plugin has answered.
     pub upstream: Option<RouteUpstream>,
     /// How long each phase may take; wins over the upstream's own.
     pub timeout: Option<Timeout>,
+    /// Whether connections may turn into WebSockets and the like.
+    pub enable_websocket: Option<bool>,
     /// Whether it takes requests at all.
     pub enabled: bool,
 }
@@ -104,40 +118,32 @@ pub enum RouteUpstream {
 impl Route {
     /// Reads the route `id`, as the Admin API takes it.
     pub fn parse(id: ResourceId, json: &Value) -> Result<Self, Invalid> {
-        let fields: Fields = crate::parse(json)?;
-        let uris = match (fields.uri, fields.uris) {
-            (Some(uri), None) => vec![uri],
-            (None, Some(uris)) if !uris.is_empty() => uris,
-            (Some(_), Some(_)) => return Err(Invalid::new("uri", "give either uri or uris, not both")),
-            _ => {
-                return Err(Invalid::new("uri", "is required; give uri, or uris with at least one path"));
-            }
-        };
-        for uri in &uris {
-            check_uri(uri)?;
-        }
-        let host = fields.host.map(|host| check_host(&host)).transpose()?;
-        let upstream = match (fields.upstream, fields.upstream_id) {
-            (Some(_), Some(_)) => {
-                return Err(Invalid::new("upstream_id", "give either upstream or upstream_id, not both"));
-            }
-            (Some(own), None) => {
-                Some(RouteUpstream::Own(Upstream::parse(&own).map_err(|error| error.within("upstream"))?))
-            }
-            (None, Some(id)) => Some(RouteUpstream::Id(upstream_id(&id)?)),
-            (None, None) => None,
-        };
-        if upstream.is_none() && fields.plugins.is_none() {
-            return Err(Invalid::new("upstream", "a route needs one of upstream, upstream_id and plugins"));
+        refuse_lua(json)?;
+        let (description, json) = Description::split(json)?;
+        let fields: Fields = crate::parse(&json)?;
+        let upstream = upstream_of(fields.upstream.as_ref(), fields.upstream_id.as_ref())?;
+        let service = fields.service_id.map(|id| id_field("service_id", &id)).transpose()?;
+        let plugin_config =
+            fields.plugin_config_id.map(|id| id_field("plugin_config_id", &id)).transpose()?;
+        if upstream.is_none() && service.is_none() && plugin_config.is_none() && fields.plugins.is_none() {
+            let message = "a route needs one of upstream, upstream_id, service_id and plugins";
+            return Err(Invalid::new("upstream", message));
         }
         Ok(Self {
             id,
-            uris,
-            host,
+            description,
+            uris: uris(fields.uri, fields.uris)?,
+            hosts: hosts(fields.host, fields.hosts)?,
             methods: fields.methods.unwrap_or_default(),
-            plugins: fields.plugins.unwrap_or_default(),
+            remote_addrs: remote_addrs(fields.remote_addr, fields.remote_addrs)?,
+            vars: fields.vars,
+            priority: fields.priority.unwrap_or_default(),
+            plugins: PluginSet::parse(fields.plugins.as_ref())?,
+            plugin_config,
+            service,
             upstream,
             timeout: fields.timeout,
+            enable_websocket: fields.enable_websocket,
             enabled: match fields.status {
                 None | Some(1) => true,
                 Some(0) => false,
@@ -147,40 +153,106 @@ impl Route {
     }
 }
 
+/// Refuses what only APISIX can run.
+pub(super) fn refuse_lua(json: &Value) -> Result<(), Invalid> {
+    for field in ["filter_func", "script", "script_id"] {
+        if json.get(field).is_some() {
+            let message = "is Lua, which does not run here; say with vars when the route takes a request, and with plugins \
+                           what is done with it";
+            return Err(Invalid::new(field, message));
+        }
+    }
+    Ok(())
+}
+
+/// The upstream of a route or a service, which stands there or elsewhere.
+pub(super) fn upstream_of(own: Option<&Value>, id: Option<&Value>) -> Result<Option<RouteUpstream>, Invalid> {
+    match (own, id) {
+        (Some(_), Some(_)) => {
+            Err(Invalid::new("upstream_id", "give either upstream or upstream_id, not both"))
+        }
+        (Some(own), None) => {
+            let own = Upstream::parse(own).map_err(|error| error.within("upstream"))?;
+            Ok(Some(RouteUpstream::Own(own)))
+        }
+        (None, Some(id)) => Ok(Some(RouteUpstream::Id(id_field("upstream_id", id)?))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// A host, or one that begins with `*`; in lower case.
+pub(super) fn check_host(field: &str, host: &str) -> Result<String, Invalid> {
+    let name = host.strip_prefix('*').unwrap_or(host);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+    if host.is_empty() || !name.bytes().all(allowed) {
+        let message = "a host is a name or an address, without port; a * may only come first";
+        return Err(Invalid::new(field, message));
+    }
+    Ok(host.to_ascii_lowercase())
+}
+
+/// The id that a field refers to.
+pub(super) fn id_field(field: &str, json: &Value) -> Result<ResourceId, Invalid> {
+    let text = match json {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => number.to_string(),
+        _ => return Err(Invalid::new(field, "is a string or a whole number from 1 on")),
+    };
+    ResourceId::parse(&text).map_err(|error| Invalid::new(field, error.problem))
+}
+
+fn uris(uri: Option<String>, uris: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {
+    let uris = match (uri, uris) {
+        (Some(uri), None) => vec![uri],
+        (None, Some(uris)) if !uris.is_empty() => uris,
+        (Some(_), Some(_)) => return Err(Invalid::new("uri", "give either uri or uris, not both")),
+        _ => return Err(Invalid::new("uri", "is required; give uri, or uris with at least one path")),
+    };
+    uris.iter().try_for_each(|uri| check_uri(uri))?;
+    Ok(uris)
+}
+
 fn check_uri(uri: &str) -> Result<(), Invalid> {
     let visible = uri.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-    let ends_with_star = uri.find('*').is_none_or(|star| star + 1 == uri.len());
+    // A `*` ends the uri, or its last segment has a name: `/files/*rest`.
+    let ends_with_star = uri.find('*').is_none_or(|star| {
+        let name = &uri[star + 1..];
+        name.is_empty() || uri[..star].ends_with('/') && !name.contains(['*', '/'])
+    });
     match (uri.starts_with('/'), visible, ends_with_star) {
         (true, true, true) => Ok(()),
         (false, ..) => Err(Invalid::new("uri", "a uri begins with /")),
         (_, false, _) => {
             Err(Invalid::new("uri", "a uri has visible ASCII characters only; percent-encode others"))
         }
-        (.., false) => Err(Invalid::new("uri", "a * is the last character of a uri")),
+        (.., false) => Err(Invalid::new("uri", "a * comes last in a uri; only a name may follow it")),
     }
 }
 
-fn check_host(host: &str) -> Result<String, Invalid> {
-    let name = host.strip_prefix('*').unwrap_or(host);
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
-    if host.is_empty() || !name.bytes().all(allowed) {
-        return Err(Invalid::new(
-            "host",
-            "a host is a name or an address, without port; a * may only come first",
-        ));
+fn hosts(host: Option<String>, hosts: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {
+    match (host, hosts) {
+        (Some(_), Some(_)) => Err(Invalid::new("host", "only one of host or hosts is allowed")),
+        (Some(host), None) => Ok(vec![check_host("host", &host)?]),
+        (None, Some(hosts)) if hosts.is_empty() => Err(Invalid::new("hosts", "has at least one host")),
+        (None, Some(hosts)) => hosts.iter().map(|host| check_host("hosts", host)).collect(),
+        (None, None) => Ok(Vec::new()),
     }
-    Ok(host.to_ascii_lowercase())
 }
 
-fn upstream_id(json: &Value) -> Result<ResourceId, Invalid> {
-    let text = match json {
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => number.to_string(),
-        _ => {
-            return Err(Invalid::new("upstream_id", "is a string or a whole number from 1 on"));
+fn remote_addrs(
+    one: Option<AddressRange>,
+    several: Option<Vec<AddressRange>>,
+) -> Result<Vec<AddressRange>, Invalid> {
+    match (one, several) {
+        (Some(_), Some(_)) => {
+            Err(Invalid::new("remote_addr", "only one of remote_addr or remote_addrs is allowed"))
         }
-    };
-    ResourceId::parse(&text).map_err(|error| Invalid::new("upstream_id", error.problem))
+        (Some(one), None) => Ok(vec![one]),
+        (None, Some(several)) if several.is_empty() => {
+            Err(Invalid::new("remote_addrs", "has at least one address"))
+        }
+        (None, several) => Ok(several.unwrap_or_default()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -189,24 +261,20 @@ struct Fields {
     uri: Option<String>,
     uris: Option<Vec<String>>,
     host: Option<String>,
+    hosts: Option<Vec<String>>,
     methods: Option<Vec<HttpMethod>>,
+    remote_addr: Option<AddressRange>,
+    remote_addrs: Option<Vec<AddressRange>>,
+    vars: Option<Value>,
+    priority: Option<i32>,
     plugins: Option<Map<String, Value>>,
+    plugin_config_id: Option<Value>,
+    service_id: Option<Value>,
     upstream: Option<Value>,
     upstream_id: Option<Value>,
     timeout: Option<Timeout>,
+    enable_websocket: Option<bool>,
     status: Option<u8>,
-    #[serde(rename = "id")]
-    _id: Option<Value>,
-    #[serde(rename = "name")]
-    _name: Option<String>,
-    #[serde(rename = "desc")]
-    _desc: Option<String>,
-    #[serde(rename = "labels")]
-    _labels: Option<Map<String, Value>>,
-    #[serde(rename = "create_time")]
-    _create_time: Option<u64>,
-    #[serde(rename = "update_time")]
-    _update_time: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -40,8 +40,41 @@ fn what_is_wrong_is_named_by_its_field() {
 
 #[test]
 fn an_unknown_field_is_refused_by_name() {
-    let error = route(&json!({"uri": "/a", "plugins": {}, "filter_func": "function"})).unwrap_err();
-    assert!(error.to_string().contains("filter_func"), "{error}");
+    let error = route(&json!({"uri": "/a", "plugins": {}, "uri_regex": "a"})).unwrap_err();
+    assert!(error.to_string().contains("uri_regex"), "{error}");
+}
+
+#[test]
+fn lua_is_refused_with_what_to_do_instead() {
+    for field in ["filter_func", "script", "script_id"] {
+        let error = route(&json!({"uri": "/a", "plugins": {}, field: "return true"})).unwrap_err();
+        assert!(error.field == field && error.problem.contains("vars"), "{error}");
+    }
+}
+
+#[test]
+fn the_meta_of_a_plugin_is_not_its_settings() {
+    let meta = json!({"disable": true, "priority": 7});
+    let route = route(&json!({"uri": "/a", "plugins": {"cors": {"max_age": 5, "_meta": meta}}})).unwrap();
+    let entry = route.plugins.get("cors").unwrap();
+    assert_eq!(entry.settings, json!({"max_age": 5}));
+    assert!(entry.meta.disable && entry.meta.priority == Some(7));
+}
+
+#[test]
+fn a_plugins_settings_are_not_printed() {
+    let route = route(&json!({"uri": "/a", "plugins": {"key-auth": {"key": "canary"}}})).unwrap();
+    assert!(!format!("{route:?}").contains("canary"));
+}
+
+#[test]
+fn a_credential_has_exactly_one_plugin() {
+    let parse = |plugins: Value| {
+        let (ann, id) = (ResourceId::parse("ann").unwrap(), ResourceId::parse("1").unwrap());
+        Credential::parse(ann, id, &json!({"plugins": plugins}))
+    };
+    assert!(parse(json!({"key-auth": {"key": "a"}})).is_ok());
+    assert!(parse(json!({})).is_err() && parse(json!({"key-auth": {}, "jwt-auth": {}})).is_err());
 }
 
 #[test]
