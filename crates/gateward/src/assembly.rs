@@ -14,6 +14,7 @@ use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine, EngineParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
+use gateward_plugins::Shared;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
 use gateward_store::{LocalStore, MemoryStore, Revision, Store};
@@ -77,6 +78,7 @@ impl Assembly {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
+            shared: Shared::new(Arc::clone(&clock), runtime.clone()),
             clock: Arc::clone(&clock),
             runtime: runtime.clone(),
         });

@@ -25,15 +25,19 @@ use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 use serde_json::Value;
 
-use crate::{Exchange, Flow, Kind, Plugin, Step};
+use crate::{Exchange, Flow, Kind, Phases, Plugin, Step};
 use settings::Settings;
 
 pub(crate) const KIND: Kind = Kind {
     name: "aws-lambda",
     priority: -1899,
     secrets: &["/authorization/apikey", "/authorization/iam/secretkey", "/authorization/iam/secret_key"],
+    phases: Phases { rewrite: false, access: true, respond: false, log: false },
     check: |json| Settings::read(json)?.check(),
-    build: |json| Ok(Arc::new(AwsLambda::build(json)?)),
+    build: |json, _site| Ok(Arc::new(AwsLambda::build(json)?)),
+    schema: settings::schema,
+    consumer: None,
+    metadata: None,
 };
 
 /// A function, and how to call it.
@@ -78,12 +82,8 @@ impl AwsLambda {
         })
     }
 
-    async fn invoke(
-        &self,
-        request: Request<Body>,
-        exchange: &Exchange<'_>,
-    ) -> Result<Response<Body>, Failure> {
-        let (mut head, body) = request.into_parts();
+    async fn invoke(&self, exchange: &mut Exchange<'_>) -> Result<Response<Body>, Failure> {
+        let (mut head, body) = std::mem::take(&mut exchange.request).into_parts();
         head.uri = self.target(&head.uri, exchange.rest)?;
         remove_hop_by_hop(&mut head.headers);
         head.headers.insert(HOST, self.host.clone());
@@ -192,11 +192,11 @@ impl AwsLambda {
 }
 
 impl Plugin for AwsLambda {
-    fn access<'a>(&'a self, request: Request<Body>, exchange: &'a Exchange<'a>) -> Step<'a> {
+    fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
         Step::Later(Box::pin(async move {
-            match self.invoke(request, exchange).await {
-                Ok(response) => Flow::Answer(response),
-                Err(failure) => Flow::Fail(failure),
+            match self.invoke(exchange).await {
+                Ok(response) => Flow::Answer(Box::new(response)),
+                Err(failure) => Flow::Fail(Box::new(failure)),
             }
         }))
     }

@@ -1,33 +1,165 @@
 //! Plugins: what a route does with a request besides passing it on.
 //!
-//! A plugin is one file here and one line in [`kinds`]. It knows its own configuration and nothing of the others. It is
+//! A plugin is one file here and one line in [`kinds`]. It knows its own settings and nothing of the others. It is
 //! built when the configuration changes, with every reference in it replaced by its value, and shared by all data
 //! threads; what it needs of the request at hand comes in an [`Exchange`].
+//!
+//! A request goes through four phases: every plugin's [`rewrite`](Plugin::rewrite), by priority, then every plugin's
+//! [`access`](Plugin::access); the upstream's answer through [`respond`](Plugin::respond); and when the answer's body
+//! has ended, [`log`](Plugin::log).
 
 mod aws_lambda;
+mod consumers;
+mod exchange;
+mod record;
+mod shared;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use gateward_clock::Clock;
 use gateward_model::{Failure, Invalid};
-use gateward_net::{Body, Conn, Pool};
-use http::{Request, Response};
+use gateward_net::Body;
+use http::Response;
 use serde_json::Value;
+
+pub use consumers::{Consumer, Consumers, ConsumersBuilder, Credential, Taken};
+pub use exchange::{Exchange, Notes, RouteFacts};
+pub use record::{Answerer, Record};
+pub use shared::Shared;
 
 /// A kind of plugin, by the name that configurations call it.
 #[derive(Debug)]
 pub struct Kind {
     /// Its name, such as `aws-lambda`.
     pub name: &'static str,
-    /// Where in a configuration secrets stand, as JSON pointers (RFC 6901): they can be written and not read.
+    /// Where in its settings secrets stand, as JSON pointers (RFC 6901): they can be written and not read.
     pub secrets: &'static [&'static str],
     /// Plugins run from the highest priority to the lowest.
     pub priority: i32,
-    /// Whether a configuration has the right structure. A string that holds a reference is taken for any text.
+    /// The phases that it has a turn in.
+    pub phases: Phases,
+    /// Whether settings have the right structure. A string that holds a reference is taken for any text.
     pub check: fn(&Value) -> Result<(), Invalid>,
-    /// Makes the plugin of a configuration whose references have been replaced by their values.
-    pub build: fn(&Value) -> Result<Arc<dyn Plugin>, Invalid>,
+    /// Makes the plugin of settings whose references have been replaced by their values.
+    pub build: fn(&Value, &Site<'_>) -> Built,
+    /// The JSON schema of its settings, for people and programs that ask for it.
+    pub schema: fn() -> Value,
+    /// What consumers show, if it is a plugin that authenticates.
+    pub consumer: Option<ConsumerKind>,
+    /// What its metadata are, if it has any.
+    pub metadata: Option<MetadataKind>,
+}
+
+/// A plugin that could be made of its settings.
+pub type Built = Result<Arc<dyn Plugin>, Invalid>;
+
+/// What the consumers of a plugin that authenticates have.
+#[derive(Debug)]
+pub struct ConsumerKind {
+    /// Where secrets stand, as [`Kind::secrets`].
+    pub secrets: &'static [&'static str],
+    /// As [`Kind::check`].
+    pub check: fn(&Value) -> Result<(), Invalid>,
+    /// What a consumer is recognised by.
+    pub build: fn(&Value) -> Result<Credential, Invalid>,
+    /// As [`Kind::schema`].
+    pub schema: fn() -> Value,
+}
+
+/// What all instances of a plugin have in common.
+#[derive(Debug)]
+pub struct MetadataKind {
+    /// As [`Kind::check`].
+    pub check: fn(&Value) -> Result<(), Invalid>,
+    /// As [`Kind::schema`].
+    pub schema: fn() -> Value,
+}
+
+/// The phases that a plugin has a turn in. A phase that it has none in costs it nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Before anything is decided.
+    pub rewrite: bool,
+    /// Before the request goes to the upstream.
+    pub access: bool,
+    /// When there is an answer.
+    pub respond: bool,
+    /// When the answer has been sent.
+    pub log: bool,
+}
+
+/// Where a plugin is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'s> {
+    /// Whose settings they are, such as `route/1`. Counters that go by it outlive a change of the configuration.
+    pub owner: &'s str,
+    /// The plugin's metadata, if there are any.
+    pub metadata: Option<&'s Value>,
+    /// What the plugins of this process share.
+    pub shared: &'s Arc<Shared>,
+}
+
+/// A plugin with its settings.
+pub trait Plugin: Send + Sync + std::fmt::Debug {
+    /// Sees a request first. Who authenticates does it here.
+    fn rewrite<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        let _ = exchange;
+        Step::CONTINUE
+    }
+
+    /// Sees a request that all plugins have rewritten, before it goes to the upstream.
+    fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
+        let _ = exchange;
+        Step::CONTINUE
+    }
+
+    /// Sees the answer before it goes to the client, whoever gave it. The request may be gone by now.
+    fn respond(&self, exchange: &mut Exchange<'_>, response: &mut Response<Body>) {
+        let _ = (exchange, response);
+    }
+
+    /// Hears what became of a request when its answer has ended. It must not wait.
+    fn log(&self, record: &Record) {
+        let _ = record;
+    }
+}
+
+/// A plugin's turn: over at once, or later. Only what must wait pays for a box.
+pub enum Step<'a> {
+    /// Over.
+    Now(Flow),
+    /// Over when this is.
+    Later(LocalBoxFuture<'a, Flow>),
+}
+
+impl Step<'_> {
+    /// Over, and nothing more to say.
+    pub const CONTINUE: Self = Self::Now(Flow::Continue);
+}
+
+impl From<Failure> for Step<'_> {
+    fn from(failure: Failure) -> Self {
+        Self::Now(Flow::Fail(Box::new(failure)))
+    }
+}
+
+impl From<Response<Body>> for Step<'_> {
+    fn from(response: Response<Body>) -> Self {
+        Self::Now(Flow::Answer(Box::new(response)))
+    }
+}
+
+/// How a request goes on after a plugin's turn.
+#[derive(Debug)]
+pub enum Flow {
+    /// To the next plugin, and at last to the upstream.
+    Continue,
+    /// Not at all: this is the answer.
+    Answer(Box<Response<Body>>),
+    /// Not at all, for this reason.
+    Fail(Box<Failure>),
 }
 
 /// The kind of that name.
@@ -38,48 +170,6 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 /// All kinds.
 pub fn kinds() -> &'static [Kind] {
     KINDS
-}
-
-/// A plugin with its configuration.
-pub trait Plugin: Send + Sync + std::fmt::Debug {
-    /// Sees a request before it goes to the upstream.
-    fn access<'a>(&'a self, request: Request<Body>, exchange: &'a Exchange<'a>) -> Step<'a>;
-}
-
-/// A plugin's turn: over at once, or later. Only what must wait pays for a box.
-#[expect(clippy::large_enum_variant, reason = "lives for a moment on the stack; a box would cost more")]
-pub enum Step<'a> {
-    /// Over.
-    Now(Flow),
-    /// Over when this is.
-    Later(LocalBoxFuture<'a, Flow>),
-}
-
-/// How a request goes on after a plugin's turn.
-#[derive(Debug)]
-pub enum Flow {
-    /// To the next plugin, and at last to the upstream.
-    Continue(Request<Body>),
-    /// Not at all: this is the answer.
-    Answer(Response<Body>),
-    /// Not at all, for this reason.
-    Fail(Failure),
-}
-
-/// What a plugin may know and use of the request at hand.
-#[derive(Clone, Copy)]
-pub struct Exchange<'a> {
-    /// The data thread's connections, for calls.
-    pub pool: &'a Pool,
-    /// The connection that the request came in by.
-    pub conn: &'a Conn,
-    /// The time.
-    pub clock: &'a dyn Clock,
-    /// The id that the answer will carry.
-    pub request_id: &'a str,
-    /// What the `*` segment at the end of the route's `uri` stands for in this request's path, as the client wrote
-    /// it: still encoded, without a slash in front, free of dot segments.
-    pub rest: Option<&'a str>,
 }
 
 const KINDS: &[Kind] = &[aws_lambda::KIND];

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use gateward_clock::Clock;
+use gateward_plugins::Shared;
 use gateward_seal::Sealer;
 use gateward_store::{Changes, Key, Revision, Store, StoreError};
 use gateward_vaults::Resolver;
@@ -29,6 +30,8 @@ pub struct ConfigurationParts {
     pub sealer: Arc<Sealer>,
     /// Where plugins get their secrets.
     pub resolver: Arc<Resolver>,
+    /// What plugins share.
+    pub shared: Arc<Shared>,
     /// Tells when to try again.
     pub clock: Arc<dyn Clock>,
     /// The control runtime.
@@ -53,7 +56,7 @@ impl Configuration {
             source: Source { store: Arc::clone(&parts.store), sealer: parts.sealer },
             clock: parts.clock,
             resolver: Arc::clone(&parts.resolver),
-            compiler: Compiler::new(parts.resolver),
+            compiler: Compiler::new(parts.resolver, parts.shared),
             resources: Resources::default(),
             current: Arc::clone(&current),
             retired: Vec::new(),

@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use gateward_clock::Clock;
 use gateward_model::{Failure, Origin};
 use gateward_net::{Body, Conn, Pool, Timeouts};
-use gateward_plugins::{Exchange, Flow, Plugin, Step};
+use gateward_plugins::{Consumers, Exchange, Flow, Notes, Plugin, Step};
 use http::header::{CONNECTION, SERVER};
 use http::{HeaderValue, Request, Response, Version};
 
@@ -87,20 +87,35 @@ impl Gateway {
         let snapshot = self.current.load();
         let target = hygiene::check(&request)?;
         let (route, rest) = snapshot.find(&target, request.method()).ok_or_else(no_route)?;
+        let host = target.host.to_owned();
         forward::prepare(&mut request, conn, id, &self.ink);
         if !route.plugins.is_empty() {
             // Plugins may change the request's URI; what the route's `*` took is of the one that was routed by.
             let routed = request.uri().clone();
-            let rest = rest.and_then(|at| routed.path().get(at..));
-            let exchange =
-                Exchange { pool: &self.pool, conn, clock: &*self.clock, request_id: id.as_str(), rest };
+            let mut exchange = Exchange {
+                request,
+                target: &routed,
+                host: &host,
+                conn,
+                client: conn.client.ip(),
+                request_id: id.clone().into(),
+                route: None,
+                rest: rest.and_then(|at| routed.path().get(at..)),
+                upstream_host: None,
+                consumer: None,
+                consumers: &Consumers::default(),
+                pool: &self.pool,
+                clock: &*self.clock,
+                notes: Notes::default(),
+            };
             for plugin in &route.plugins {
-                match run(&plugin.instance, request, &exchange).await {
-                    Flow::Continue(continued) => request = continued,
-                    Flow::Answer(response) => return Ok(forward::returned(response)),
-                    Flow::Fail(failure) => return Err(failure.into()),
+                match run(&plugin.instance, &mut exchange).await {
+                    Flow::Continue => {}
+                    Flow::Answer(response) => return Ok(forward::returned(*response)),
+                    Flow::Fail(failure) => return Err((*failure).into()),
                 }
             }
+            request = exchange.request;
         }
         let response = self.proxy(route, request).await?;
         Ok(forward::returned(response))
@@ -180,19 +195,19 @@ fn refuse(improper: Improper, version: Version, id: &RequestId) -> Response<Body
     response
 }
 
-async fn run(instance: &Instance, request: Request<Body>, exchange: &Exchange<'_>) -> Flow {
+async fn run(instance: &Instance, exchange: &mut Exchange<'_>) -> Flow {
     match instance {
-        Instance::Ready(plugin) => step(&**plugin, request, exchange).await,
+        Instance::Ready(plugin) => step(&**plugin, exchange).await,
         Instance::Referring(slot) => match &*slot.plugin() {
-            Some(built) => step(&*built.0, request, exchange).await,
-            None => Flow::Fail(secret_unresolved()),
+            Some(built) => step(&*built.0, exchange).await,
+            None => Flow::Fail(Box::new(secret_unresolved())),
         },
-        Instance::Broken => Flow::Fail(plugin_invalid()),
+        Instance::Broken => Flow::Fail(Box::new(plugin_invalid())),
     }
 }
 
-async fn step(plugin: &dyn Plugin, request: Request<Body>, exchange: &Exchange<'_>) -> Flow {
-    match plugin.access(request, exchange) {
+async fn step(plugin: &dyn Plugin, exchange: &mut Exchange<'_>) -> Flow {
+    match plugin.access(exchange) {
         Step::Now(flow) => flow,
         Step::Later(flow) => flow.await,
     }

@@ -62,8 +62,10 @@ impl Router {
         let mut hidden = Vec::new();
         for place in places {
             let route = routes[place];
-            for uri in &route.uris {
-                let by = match router.add(place, route, uri) {
+            let any_host = route.hosts.is_empty().then_some(None);
+            let hosts = route.hosts.iter().map(|host| Some(host.as_str())).chain(any_host);
+            for (host, uri) in hosts.flat_map(|host| route.uris.iter().map(move |uri| (host, uri))) {
+                let by = match router.add(place, route, host, uri) {
                     Ok(None) => continue,
                     Ok(Some(first)) => HiddenBy::Route(routes[first].id.clone()),
                     Err(error) => HiddenBy::Uri(error),
@@ -99,8 +101,14 @@ impl Router {
     }
 
     /// Adds one uri. If no request can reach it there, the place of the first route that takes its requests.
-    fn add(&mut self, place: usize, route: &Route, uri: &str) -> Result<Option<usize>, PathError> {
-        let paths = match route.host.as_deref() {
+    fn add(
+        &mut self,
+        place: usize,
+        route: &Route,
+        host: Option<&str>,
+        uri: &str,
+    ) -> Result<Option<usize>, PathError> {
+        let paths = match host {
             None => &mut self.any_host,
             Some(host) => self.hosts.at(&reversed_pattern(host)).get_or_insert_default(),
         };

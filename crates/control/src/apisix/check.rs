@@ -11,17 +11,15 @@ use crate::ControlParts;
 /// Checks a route.
 pub(super) async fn route(parts: &ControlParts, id: ResourceId, json: &Value) -> Result<(), Problem> {
     let route = Route::parse(id, json).map_err(|error| schema(&error))?;
-    for (name, configuration) in &route.plugins {
+    for entry in route.plugins.iter() {
+        let (name, configuration) = (&entry.name, &entry.settings);
         let kind =
             gateward_plugins::kind(name).ok_or_else(|| Problem::bad(format!("unknown plugin [{name}]")))?;
         let wrong = |error: Invalid| {
             Problem::bad(format!("failed to check the configuration of plugin {name} err: {error}"))
         };
-        let references = references(configuration, "").map_err(wrong)?;
+        references(configuration, "").map_err(wrong)?;
         (kind.check)(configuration).map_err(wrong)?;
-        if references == 0 {
-            (kind.build)(configuration).map_err(wrong)?;
-        }
     }
     if let Some(RouteUpstream::Id(upstream)) = &route.upstream
         && parts.document(Kind::Upstreams.plural(), upstream.as_str()).await?.is_none()

@@ -62,6 +62,7 @@ impl Plane {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
+            shared: gateward_plugins::Shared::new(Arc::clone(&shared), runtime.clone()),
             clock: Arc::clone(&shared),
             runtime: runtime.clone(),
         });

@@ -7,7 +7,7 @@ use gateward_net::Peer;
 use gateward_seal::SecretValue;
 use http::{HeaderValue, Uri};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::holds_reference;
 
@@ -50,6 +50,39 @@ struct Iam {
     aws_region: String,
     #[serde(default = "default_service")]
     service: String,
+}
+
+/// The JSON schema of the settings.
+pub(super) fn schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["function_uri"],
+        "properties": {
+            "function_uri": {"type": "string"},
+            "authorization": {
+                "type": "object",
+                "properties": {
+                    "apikey": {"type": "string"},
+                    "iam": {
+                        "type": "object",
+                        "required": ["accesskey", "secretkey"],
+                        "properties": {
+                            "accesskey": {"type": "string"},
+                            "secretkey": {"type": "string"},
+                            "aws_region": {"type": "string", "default": "us-east-1"},
+                            "service": {"type": "string", "default": "execute-api"},
+                        },
+                    },
+                },
+            },
+            "timeout": {"type": "integer", "minimum": 100, "default": 3000},
+            "ssl_verify": {"type": "boolean", "default": true},
+            "keepalive": {"type": "boolean", "default": true},
+            "keepalive_pool": {"type": "integer", "minimum": 1, "default": 5},
+            "keepalive_timeout": {"type": "integer", "minimum": 1000, "default": 60_000},
+            "max_req_body_size": {"type": "integer", "minimum": 1, "default": 67_108_864},
+        },
+    })
 }
 
 impl Settings {

@@ -4,17 +4,15 @@ mod double;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use gateward_clock::{ManualClock, Timestamp};
-use gateward_net::{Conn, Connector, ConnectorSettings, Pool, PoolSettings, Scheme};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::json;
 
 use super::*;
+use crate::testing::{Bench, NOW};
 use double::{Double, Received};
 
 const SECRET_KEY: &str = "canary-secret-key";
-const NOW: Timestamp = Timestamp::from_secs(1_440_938_160);
 
 fn iam() -> Value {
     json!({"accesskey": "AKIDEXAMPLE", "secretkey": SECRET_KEY})
@@ -33,27 +31,16 @@ impl Call {
 
     fn to_double(double: Double, tail: &str, mut config: Value) -> Self {
         config["function_uri"] = json!(format!("http://{}{tail}", double.authority));
-        Self { plugin: (KIND.build)(&config).unwrap(), double }
+        Self { plugin: Bench::new().build(&KIND, &config), double }
     }
 
-    async fn flow(&self, request: Request<Body>, rest: Option<&str>) -> Flow {
-        let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
-        let end = ([127, 0, 0, 1], 9).into();
-        let exchange = Exchange {
-            pool: &Pool::new(connector, PoolSettings::default()),
-            conn: &Conn { client: end, local: end, scheme: Scheme::Http },
-            clock: &ManualClock::at(NOW),
-            request_id: "test",
-            rest,
-        };
-        match self.plugin.access(request, &exchange) {
-            Step::Now(flow) => flow,
-            Step::Later(flow) => flow.await,
-        }
+    async fn flow(&self, request: Request<Body>, rest: Option<&'static str>) -> Flow {
+        let bench = Bench { rest, ..Bench::new() };
+        bench.flow(&*self.plugin, request).await
     }
 
     /// What arrives when `request` is sent.
-    async fn send(&self, request: Request<Body>, rest: Option<&str>) -> Received {
+    async fn send(&self, request: Request<Body>, rest: Option<&'static str>) -> Received {
         match self.flow(request, rest).await {
             Flow::Answer(response) => assert_eq!(response.status(), 200),
             other => panic!("{other:?}"),
@@ -62,10 +49,7 @@ impl Call {
     }
 
     async fn failure(&self, request: Request<Body>) -> Failure {
-        match self.flow(request, None).await {
-            Flow::Fail(failure) => failure,
-            other => panic!("{other:?}"),
-        }
+        Bench::new().failure(&*self.plugin, request).await
     }
 }
 
@@ -360,13 +344,13 @@ async fn each_way_to_get_no_answer_has_its_own_code() {
             ("http://169.254.169.254/latest/meta-data", "function_forbidden"),
         ] {
             let mut call = Call::to("/", json!({})).await;
-            call.plugin = (KIND.build)(&json!({"function_uri": uri, "timeout": 5000})).unwrap();
+            call.plugin = Bench::new().build(&KIND, &json!({"function_uri": uri, "timeout": 5000}));
             let failure = call.failure(get("/aws")).await;
             assert_eq!((failure.status, failure.code), (ErrorStatus::BAD_GATEWAY, code));
         }
         let mut call = Call::to("/", json!({})).await;
         let uri = format!("https://{}/", call.double.authority);
-        call.plugin = (KIND.build)(&json!({"function_uri": uri})).unwrap();
+        call.plugin = Bench::new().build(&KIND, &json!({"function_uri": uri}));
         assert_eq!(call.failure(get("/aws")).await.code, "function_tls_failed");
     })
     .await;

@@ -23,6 +23,7 @@ fn start(source: &Source) -> Arc<Configuration> {
         store: source.store.clone(),
         sealer: source.sealer.clone(),
         resolver,
+        shared: Shared::new(clock.clone(), Handle::current()),
         clock,
         runtime: Handle::current(),
     })

@@ -158,7 +158,7 @@ fn naive(routes: &[Route], host: &str, path: &str, method: &Method) -> Option<us
         if !methods.is_empty() && !methods.iter().any(|named| named.as_str() == method.as_str()) {
             continue;
         }
-        let host_rank = match &route.host {
+        let host_rank = match route.hosts.first() {
             None => Some(0),
             Some(pattern) => rank(&reverse(pattern), &reverse(host)),
         };

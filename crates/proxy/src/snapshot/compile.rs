@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gateward_model::apisix::{ResourceId, Route, RouteUpstream, Timeout, Upstream};
 use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_net::{Peer, Timeouts};
+use gateward_plugins::{Shared, Site};
 use gateward_store::Revision;
 use gateward_vaults::Resolver;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use crate::router::Router;
 /// Compiles snapshots, one after the other.
 pub(crate) struct Compiler {
     resolver: Arc<Resolver>,
+    shared: Arc<Shared>,
     positions: Positions,
     upstreams: HashMap<String, Arc<CompiledUpstream>>,
 }
@@ -30,8 +32,8 @@ pub(crate) struct Compiled {
 
 impl Compiler {
     /// A compiler whose plugins get their secrets from `resolver`.
-    pub(crate) fn new(resolver: Arc<Resolver>) -> Self {
-        Self { resolver, positions: Positions::default(), upstreams: HashMap::new() }
+    pub(crate) fn new(resolver: Arc<Resolver>, shared: Arc<Shared>) -> Self {
+        Self { resolver, shared, positions: Positions::default(), upstreams: HashMap::new() }
     }
 
     /// Compiles `resources`; `before` is what is served now.
@@ -120,13 +122,14 @@ impl Compiler {
         new_slots: &mut Vec<Arc<Slot>>,
     ) -> Box<[NamedInstance]> {
         let mut instances = Vec::new();
-        for (name, configuration) in &route.plugins {
+        for entry in route.plugins.iter() {
+            let (name, configuration) = (&entry.name, &entry.settings);
             let Some(kind) = gateward_plugins::kind(name) else {
                 tracing::error!(route = %route.id, plugin = name, "there is no such plugin; the route answers 503");
                 instances.push((i32::MAX, NamedInstance { name: "", instance: Instance::Broken }));
                 continue;
             };
-            let same = before.filter(|before| before.source.plugins.get(name) == Some(configuration));
+            let same = before.filter(|before| before.source.plugins.get(name) == Some(entry));
             let same = same.and_then(|same| same.plugins.iter().find(|named| named.name == kind.name));
             let instance = match same {
                 Some(same) => same.instance.clone(),
@@ -154,7 +157,9 @@ impl Compiler {
             Err(error) => return broken(&error),
         };
         if references.is_empty() {
-            return match (kind.build)(configuration) {
+            let owner = format!("route/{}", route.id);
+            let site = Site { owner: &owner, metadata: None, shared: &self.shared };
+            return match (kind.build)(configuration, &site) {
                 Ok(plugin) => Instance::Ready(plugin),
                 Err(error) => broken(&error),
             };
@@ -162,7 +167,14 @@ impl Compiler {
         if let Err(error) = (kind.check)(configuration) {
             return broken(&error);
         }
-        let slot = Slot::bind(&self.resolver, kind, configuration, references, route.id.as_str());
+        let slot = Slot::bind(
+            &self.resolver,
+            kind,
+            configuration,
+            references,
+            &format!("route/{}", route.id),
+            &self.shared,
+        );
         let slot = Arc::new(slot);
         new_slots.push(Arc::clone(&slot));
         Instance::Referring(slot)

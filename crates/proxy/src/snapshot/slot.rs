@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
-use gateward_plugins::{Kind, Plugin};
+use gateward_plugins::{Kind, Plugin, Shared, Site};
 use gateward_seal::SecretValue;
 use gateward_vaults::{Binding, Reference, ReferenceError, Resolver};
 use serde_json::Value;
@@ -21,18 +21,21 @@ pub(crate) struct Slot {
 pub(crate) struct Built(pub(crate) Arc<dyn Plugin>);
 
 impl Slot {
-    /// The plugin `kind`, configured by `configuration`, which has these `references`; `route` is for the log.
+    /// The plugin `kind`, configured by `configuration`, which has these `references`; `owner` has it.
     pub(crate) fn bind(
         resolver: &Arc<Resolver>,
         kind: &'static Kind,
         configuration: &Value,
         references: Vec<Reference>,
-        route: &str,
+        owner: &str,
+        shared: &Arc<Shared>,
     ) -> Self {
         let built = Arc::new(ArcSwapOption::empty());
-        let (place, configuration, route) = (Arc::clone(&built), configuration.clone(), route.to_owned());
+        let (place, configuration) = (Arc::clone(&built), configuration.clone());
+        let (owner, shared) = (owner.to_owned(), Arc::clone(shared));
         let changed = move |values: Option<&[SecretValue]>| {
-            place.store(values.and_then(|values| build(kind, &configuration, values, &route)).map(Arc::new));
+            let site = Site { owner: &owner, metadata: None, shared: &shared };
+            place.store(values.and_then(|values| build(kind, &configuration, values, &site)).map(Arc::new));
         };
         let binding = resolver.bind(references, Box::new(changed));
         Self { built, binding }
@@ -68,16 +71,21 @@ fn collect(json: &Value, found: &mut Vec<Reference>) -> Result<(), ReferenceErro
 
 /// Builds the plugin from `configuration` with `values` in place of its references. A value that the plugin's schema
 /// refuses is as good as none.
-fn build(kind: &'static Kind, configuration: &Value, values: &[SecretValue], route: &str) -> Option<Built> {
+fn build(
+    kind: &'static Kind,
+    configuration: &Value,
+    values: &[SecretValue],
+    site: &Site<'_>,
+) -> Option<Built> {
     let mut resolved = configuration.clone();
     substitute(&mut resolved, &mut values.iter());
-    let built = (kind.build)(&resolved);
+    let built = (kind.build)(&resolved, site);
     gateward_seal::wipe(&mut resolved);
     match built {
         Ok(plugin) => Some(Built(plugin)),
         Err(error) => {
             tracing::error!(
-                route,
+                owner = site.owner,
                 plugin = kind.name,
                 field = error.field,
                 "a resolved secret does not fit its field"

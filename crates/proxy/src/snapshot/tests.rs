@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
+use gateward_plugins::Shared;
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Change, Key, MemoryStore, Precondition, Write};
 use gateward_vaults::{Resolver, ResolverParts};
@@ -51,7 +52,10 @@ impl Compilation {
         Self {
             source: Source::in_memory(),
             resources: Resources::default(),
-            compiler: Compiler::new(resolver),
+            compiler: Compiler::new(
+                resolver,
+                Shared::new(Arc::new(SystemClock), tokio::runtime::Handle::current()),
+            ),
             snapshot: Snapshot::default(),
             new_slots: 0,
         }

@@ -54,6 +54,7 @@ impl Plane {
             store: store.clone(),
             sealer: sealer.clone(),
             resolver,
+            shared: gateward_plugins::Shared::new(clock.clone(), Handle::current()),
             clock,
             runtime: Handle::current(),
         };

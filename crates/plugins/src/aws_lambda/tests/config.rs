@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::KIND;
-use crate::Plugin;
+use super::super::{AwsLambda, KIND};
 
-fn build(config: &Value) -> Result<std::sync::Arc<dyn Plugin>, gateward_model::Invalid> {
-    (KIND.build)(config)
+fn build(config: &Value) -> Result<AwsLambda, gateward_model::Invalid> {
+    AwsLambda::build(config)
 }
 
 fn problem(config: &Value) -> String {
@@ -21,7 +20,7 @@ fn problem(config: &Value) -> String {
 fn the_placeholders_of_the_documents_are_taken_as_they_stand() {
     let iam = json!({"accesskey": "<access key>", "secretkey": "<access key secret>"});
     let config = json!({"function_uri": "https://x/", "authorization": {"iam": iam}});
-    assert!((KIND.build)(&config).is_ok());
+    assert!(build(&config).is_ok());
 }
 
 #[test]

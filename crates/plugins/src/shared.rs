@@ -1,0 +1,51 @@
+//! What the plugins of a process share: counters, metrics, exporters.
+//!
+//! It outlives every configuration. A plugin asks for it when it is built, by a type of its own, and keeps it; on the
+//! way of a request nobody looks anything up here.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gateward_clock::Clock;
+use tokio::runtime::Handle;
+
+/// What the plugins of a process share.
+pub struct Shared {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The control runtime, for what must go on when no request does.
+    pub runtime: Handle,
+    by_type: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Shared {
+    /// Nothing yet.
+    pub fn new(clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self { clock, runtime, by_type: Mutex::default() })
+    }
+
+    /// The one `T` of this process; `make` makes it when it is first asked for.
+    pub fn get_or<T: Any + Send + Sync>(&self, make: impl FnOnce(&Self) -> T) -> Arc<T> {
+        let known = self.by_type().get(&TypeId::of::<T>()).cloned();
+        let kept = known.unwrap_or_else(|| {
+            let made: Arc<dyn Any + Send + Sync> = Arc::new(make(self));
+            Arc::clone(self.by_type().entry(TypeId::of::<T>()).or_insert(made))
+        });
+        match kept.downcast() {
+            Ok(kept) => kept,
+            Err(_) => unreachable!("what is kept by a type is of that type"),
+        }
+    }
+
+    fn by_type(&self) -> std::sync::MutexGuard<'_, HashMap<TypeId, Arc<dyn Any + Send + Sync>>> {
+        self.by_type.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Shared")
+    }
+}
