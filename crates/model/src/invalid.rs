@@ -24,6 +24,7 @@ impl Invalid {
     pub fn within(mut self, outer: &str) -> Self {
         self.field = match self.field.as_str() {
             "" => outer.to_owned(),
+            place if place.starts_with('[') => format!("{outer}{place}"),
             inner => format!("{outer}.{inner}"),
         };
         self

@@ -20,7 +20,11 @@ pub use plugin_set::{Meta, PluginEntry, PluginSet};
 pub use route::{HttpMethod, Route, RouteUpstream, Timeout};
 pub use service::Service;
 pub use shared_plugins::SharedPlugins;
-pub use upstream::{Node, Scheme, Upstream};
+pub use upstream::{
+    ActiveCheck, ActiveHealthy, ActiveUnhealthy, Balancing, CheckType, Checks, ClientCertificate, HashOn,
+    KeepalivePool, Node, PassHost, PassiveCheck, PassiveHealthy, PassiveUnhealthy, Scheme, Upstream,
+    UpstreamScheme, UpstreamTls,
+};
 
 #[cfg(test)]
 mod tests;

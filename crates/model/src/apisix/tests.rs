@@ -14,7 +14,7 @@ fn the_last_route_of_the_documents_is_read() {
     }))
     .unwrap();
     let Some(RouteUpstream::Own(upstream)) = route.upstream else { panic!("an upstream of its own") };
-    assert_eq!(upstream.nodes, [Node { host: "127.0.0.1".to_owned(), port: 1980, weight: 1 }]);
+    assert_eq!(upstream.nodes, [Node { host: "127.0.0.1".to_owned(), port: 1980, weight: 1, priority: 0 }]);
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn what_is_wrong_is_named_by_its_field() {
         (json!({"uri": "/a", "plugins": {}, "host": "a b"}), "host"),
         (json!({"uri": "/a", "plugins": {}, "status": 2}), "status"),
         (json!({"uri": "/a", "upstream": {"nodes": {"h:x": 1}}}), "upstream.nodes.h:x"),
-        (json!({"uri": "/a", "upstream": {"type": "chash", "nodes": {}}}), "upstream.type"),
+        (json!({"uri": "/a", "upstream": {"type": "chash", "nodes": {}}}), "upstream.key"),
         (json!({"uri": "/a", "upstream_id": 0}), "upstream_id"),
         (json!({"uri": "/a", "plugins": {}, "timeout": {"connect": 0, "send": 1, "read": 1}}), "timeout"),
     ];
@@ -83,7 +83,7 @@ fn nodes_may_be_a_list_and_have_ipv6_addresses() {
         "scheme": "https", "nodes": [{"host": "::1", "weight": 2}, {"host": "a.example", "port": 8443, "weight": 1}]
     }))
     .unwrap();
-    assert_eq!(upstream.nodes[0], Node { host: "::1".to_owned(), port: 443, weight: 2 });
+    assert_eq!(upstream.nodes[0], Node { host: "::1".to_owned(), port: 443, weight: 2, priority: 0 });
     let upstream = Upstream::parse(&json!({"nodes": {"[::1]:80": 1}})).unwrap();
     assert_eq!(upstream.nodes[0].host, "::1");
 }

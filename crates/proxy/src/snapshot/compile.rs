@@ -73,7 +73,8 @@ impl Compiler {
     fn compile_upstream(&mut self, identity: &str, source: &Arc<Upstream>) -> Arc<CompiledUpstream> {
         let weights: Vec<u32> = source.nodes.iter().map(|node| node.weight).collect();
         // APISIX takes any certificate from an upstream. We take those that the roots or `tls.ca` vouch for.
-        let peers = source.nodes.iter().map(|node| Peer::new(source.scheme, &node.host, node.port, true));
+        let peers =
+            source.nodes.iter().map(|node| Peer::new(source.scheme.transport(), &node.host, node.port, true));
         Arc::new(CompiledUpstream {
             source: Arc::clone(source),
             peers: peers.collect(),
