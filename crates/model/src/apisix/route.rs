@@ -1,5 +1,6 @@
 //! A route: which requests it takes, and where they go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -110,7 +111,7 @@ pub struct Route {
 #[derive(Clone, Debug)]
 pub enum RouteUpstream {
     /// An upstream of its own.
-    Own(Upstream),
+    Own(Arc<Upstream>),
     /// One that stands elsewhere.
     Id(ResourceId),
 }
@@ -173,7 +174,7 @@ pub(super) fn upstream_of(own: Option<&Value>, id: Option<&Value>) -> Result<Opt
         }
         (Some(own), None) => {
             let own = Upstream::parse(own).map_err(|error| error.within("upstream"))?;
-            Ok(Some(RouteUpstream::Own(own)))
+            Ok(Some(RouteUpstream::Own(Arc::new(own))))
         }
         (None, Some(id)) => Ok(Some(RouteUpstream::Id(id_field("upstream_id", id)?))),
         (None, None) => Ok(None),

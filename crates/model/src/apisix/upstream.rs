@@ -173,7 +173,7 @@ impl Upstream {
             retries: fields.retries,
             retry_timeout: span("retry_timeout", fields.retry_timeout)?,
             pass_host: pass_host(fields.pass_host.as_deref(), fields.upstream_host)?,
-            keepalive_pool: fields.keepalive_pool.map(keepalive_pool).transpose()?,
+            keepalive_pool: fields.keepalive_pool.as_ref().map(keepalive_pool).transpose()?,
             tls: fields.tls.map(UpstreamTls::check).transpose()?.unwrap_or_default(),
             checks: fields.checks.map(Checks::check).transpose()?,
         })
@@ -218,7 +218,7 @@ fn holds_reference(text: &str) -> bool {
     text.contains("{vault://")
 }
 
-fn keepalive_pool(fields: KeepaliveFields) -> Result<KeepalivePool, Invalid> {
+fn keepalive_pool(fields: &KeepaliveFields) -> Result<KeepalivePool, Invalid> {
     let usual = KeepalivePool::default();
     let positive = |field: &str, given: Option<u32>, usual: u32| match given {
         Some(0) => Err(Invalid::new(field, "is 1 or more").within("keepalive_pool")),

@@ -97,9 +97,7 @@ impl Compiler {
             },
             Some(RouteUpstream::Own(own)) => match same_route {
                 Some(same) => same.target.clone(),
-                None => Target::Upstream(
-                    self.compile_upstream(&format!("route {}", route.id), &Arc::new(own.clone())),
-                ),
+                None => Target::Upstream(self.compile_upstream(&format!("route {}", route.id), own)),
             },
         };
         if let Some(same) = same_route
