@@ -7,6 +7,7 @@
 mod address;
 mod body;
 mod client;
+mod conn;
 mod connector;
 mod fetch_error;
 mod hop_by_hop;
@@ -19,11 +20,12 @@ mod tls;
 
 pub use body::{Body, BodyError, CollectError};
 pub use client::{Client, Limits};
+pub use conn::{Conn, TlsFacts};
 pub use connector::{Connector, ConnectorSettings};
 pub use fetch_error::FetchError;
 pub use gateward_model::apisix::Scheme;
 pub use hop_by_hop::remove_hop_by_hop;
-pub use peer::{Conn, Peer};
+pub use peer::Peer;
 pub use pool::{Pool, PoolSettings, Timeouts, Unreached};
 pub use stream::Stream;
 pub use tls::TrustError;

@@ -1,21 +1,10 @@
-//! The two ends of a call: the connection that a request came in by, and the peer that it goes out to.
+//! Whom a request goes out to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateward_model::apisix::Scheme;
 use http::Uri;
-
-/// The connection that a request came in by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conn {
-    /// The client's end.
-    pub client: SocketAddr,
-    /// Our end.
-    pub local: SocketAddr,
-    /// Whether it is encrypted.
-    pub scheme: Scheme,
-}
 
 /// Whom the gateway calls. Connections are kept and shared by this: two peers that differ in anything share none.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -38,6 +38,7 @@ impl Bench {
                 client: ([127, 0, 0, 1], 40_000).into(),
                 local: ([127, 0, 0, 1], 9080).into(),
                 scheme: Scheme::Http,
+                tls: None,
             },
             route: Arc::new(RouteFacts { id: "1".into(), ..RouteFacts::default() }),
             rest: None,

@@ -40,7 +40,7 @@ impl Entrance {
     pub(crate) async fn answer(&self, request: Request<Body>, conn: &Conn) -> Response<Body> {
         match &self.door {
             Some(door) if self.is_for(&**door, &request) => {
-                self.gateway.handle_by(request, async |request| door.open(request, *conn).await).await
+                self.gateway.handle_by(request, async |request| door.open(request, conn.clone()).await).await
             }
             _ => self.gateway.handle(request, conn).await,
         }

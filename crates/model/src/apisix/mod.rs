@@ -9,6 +9,7 @@ mod plugin_set;
 mod route;
 mod service;
 mod shared_plugins;
+mod ssl;
 mod upstream;
 
 pub use address_range::AddressRange;
@@ -20,6 +21,7 @@ pub use plugin_set::{Meta, PluginEntry, PluginSet};
 pub use route::{HttpMethod, Route, RouteUpstream, Timeout};
 pub use service::Service;
 pub use shared_plugins::SharedPlugins;
+pub use ssl::{ClientDemand, ClientTrust, KeyPair, KeyText, Ssl, SslRole, TlsVersion};
 pub use upstream::{
     ActiveCheck, ActiveHealthy, ActiveUnhealthy, Balancing, CheckType, Checks, ClientCertificate, HashOn,
     KeepalivePool, Node, PassHost, PassiveCheck, PassiveHealthy, PassiveUnhealthy, Scheme, Upstream,

@@ -6,6 +6,7 @@ fn conn() -> Conn {
         client: "192.0.2.7:50000".parse().unwrap(),
         local: "192.0.2.1:9080".parse().unwrap(),
         scheme: Scheme::Http,
+        tls: None,
     }
 }
 

@@ -51,6 +51,7 @@ pub(super) fn request(event: &[u8]) -> Result<(Request<Body>, Conn), EventError>
         client: SocketAddr::new(client, 0),
         local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443),
         scheme: Scheme::Https,
+        tls: None,
     };
     let mut request = Request::new(event.body()?);
     *request.method_mut() =

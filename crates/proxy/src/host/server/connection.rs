@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gateward_net::{Body, Conn, Scheme};
+use gateward_net::{Body, Conn};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::rt::Executor;
@@ -51,14 +51,14 @@ impl Protocols {
         // Answers are written whole; to wait for more would only delay them.
         let prepared = stream.set_nodelay(true).and_then(|()| stream.local_addr());
         let Ok(local) = prepared else { return };
-        let conn = Conn { client, local, scheme: Scheme::Http };
+        let conn = Rc::new(Conn::plain(client, local));
         let vigil = Vigil::new(self.limits);
         let begun = Cell::new(false);
         let service = service_fn(|request: Request<Incoming>| {
             begun.set(true);
             vigil.rest();
             // An HTTP/2 connection may end before its streams do.
-            let this = Rc::clone(&self);
+            let (this, conn) = (Rc::clone(&self), Rc::clone(&conn));
             async move { Ok::<_, Infallible>(this.entrance.answer(request.map(Body::from), &conn).await) }
         });
         let mut http = self.http.clone();
