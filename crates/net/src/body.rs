@@ -3,6 +3,7 @@
 //! One small enum in place of a boxed stream: a proxied body is never boxed and never collected. It stays on the
 //! thread that it came to.
 
+mod observed;
 mod progress;
 
 use std::future::poll_fn;
@@ -14,6 +15,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
+pub use observed::BodyEnd;
+use observed::Observed;
 pub(crate) use progress::{Progress, Turn};
 
 use crate::pool::PooledBody;
@@ -34,6 +37,8 @@ enum Kind {
     Incoming(Incoming),
     Pooled(PooledBody),
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
+    // Boxed, so that the others need no room for it.
+    Observed(Box<Observed>),
 }
 
 /// Why a body broke off.
@@ -86,6 +91,12 @@ impl Body {
         Kind::Boxed(Box::pin(body.map_err(|error| BodyError::Source(error.into())))).into()
     }
 
+    /// This body, and `tell` is called once, when its end has been read or when it is dropped before.
+    pub fn when_done(self, tell: impl FnOnce(BodyEnd) + 'static) -> Self {
+        let kind = Kind::Observed(Box::new(Observed::new(self.kind, Box::new(tell))));
+        Self { kind, progress: self.progress }
+    }
+
     /// The whole body, if it is no larger than `limit` bytes. Trailers are dropped.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, CollectError> {
         let too_large = || CollectError::TooLarge { limit };
@@ -120,7 +131,7 @@ impl Body {
         match &self.kind {
             Kind::Empty => Some(Bytes::new()),
             Kind::Full(bytes) => Some(bytes.clone()),
-            Kind::Incoming(_) | Kind::Pooled(_) | Kind::Boxed(_) => None,
+            Kind::Incoming(_) | Kind::Pooled(_) | Kind::Boxed(_) | Kind::Observed(_) => None,
         }
     }
 
@@ -128,8 +139,8 @@ impl Body {
     pub(crate) fn watch(&mut self) -> Option<Rc<Progress>> {
         match &self.kind {
             Kind::Empty | Kind::Full(_) => None,
-            Kind::Incoming(incoming) if incoming.is_end_stream() => None,
-            Kind::Incoming(_) | Kind::Pooled(_) | Kind::Boxed(_) => {
+            kind if kind.is_end_stream() => None,
+            Kind::Incoming(_) | Kind::Pooled(_) | Kind::Boxed(_) | Kind::Observed(_) => {
                 let progress = Rc::new(Progress::default());
                 self.progress = Some(Rc::clone(&progress));
                 Some(progress)
@@ -162,13 +173,7 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
-            Kind::Incoming(incoming) => incoming.size_hint(),
-            Kind::Pooled(pooled) => pooled.size_hint(),
-            Kind::Boxed(boxed) => boxed.size_hint(),
-        }
+        self.kind.size_hint()
     }
 }
 
@@ -186,6 +191,7 @@ impl Kind {
                 .map(|frame| frame.map(|frame| frame.map_err(BodyError::Broken))),
             Self::Pooled(pooled) => pooled.poll_frame(cx),
             Self::Boxed(boxed) => boxed.as_mut().poll_frame(cx),
+            Self::Observed(observed) => observed.poll_frame(cx),
         }
     }
 
@@ -196,6 +202,18 @@ impl Kind {
             Self::Incoming(incoming) => incoming.is_end_stream(),
             Self::Pooled(pooled) => pooled.is_end_stream(),
             Self::Boxed(boxed) => boxed.is_end_stream(),
+            Self::Observed(observed) => observed.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Pooled(pooled) => pooled.size_hint(),
+            Self::Boxed(boxed) => boxed.size_hint(),
+            Self::Observed(observed) => observed.size_hint(),
         }
     }
 }
@@ -227,6 +245,7 @@ impl std::fmt::Debug for Kind {
             Self::Incoming(_) => "Incoming",
             Self::Pooled(_) => "Pooled",
             Self::Boxed(_) => "Boxed",
+            Self::Observed(_) => "Observed",
         })
     }
 }

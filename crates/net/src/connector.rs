@@ -1,7 +1,6 @@
 //! The one way out: a name to addresses, addresses past the filter, a connection, TLS.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -13,7 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::address::AddressFilter;
 use crate::tls::TlsSettings;
-use crate::{FetchError, Peer, Stream, TrustError};
+use crate::{FetchError, Peer, PeerTls, Protocol, Stream, TrustError};
 
 /// What a [`Connector`] must know.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +40,11 @@ impl Connector {
 
     /// Connects to `peer`. Takes as long as it takes: the caller holds the clock.
     pub async fn connect(&self, peer: &Peer) -> Result<Stream, FetchError> {
+        self.connect_for(peer, peer.protocol()).await
+    }
+
+    /// Connects to `peer`, to speak `protocol` there.
+    pub(crate) async fn connect_for(&self, peer: &Peer, protocol: Protocol) -> Result<Stream, FetchError> {
         let addresses = resolve(peer).await?;
         // One bad address condemns the name: whoever answers with a metadata address means no good with the others.
         if addresses.iter().any(|address| self.filter.forbids(*address)) {
@@ -54,27 +58,31 @@ impl Connector {
         }
         // Requests are written whole; to wait for more would only delay them.
         tcp.set_nodelay(true).map_err(FetchError::Connect)?;
-        match peer.scheme {
+        match peer.scheme() {
             Scheme::Http => Ok(Stream::plain(tcp)),
-            Scheme::Https => self.encrypt(peer, tcp).await,
+            Scheme::Https => self.encrypt(peer, protocol, tcp).await,
         }
     }
 
-    async fn encrypt(&self, peer: &Peer, tcp: TcpStream) -> Result<Stream, FetchError> {
-        let name = ServerName::try_from(peer.host.to_string())
-            .map_err(|error| FetchError::Tls(std::io::Error::other(error)))?;
-        let settings = if peer.verify { &self.tls.verifying } else { &self.tls.trusting };
-        let tls = TlsConnector::from(Arc::clone(settings)).connect(name, tcp).await;
+    async fn encrypt(&self, peer: &Peer, protocol: Protocol, tcp: TcpStream) -> Result<Stream, FetchError> {
+        let name = match peer.tls().and_then(PeerTls::server_name) {
+            Some(name) => name.clone(),
+            // The dot at the end of a name means something to DNS only.
+            None => ServerName::try_from(peer.host().trim_end_matches('.').to_owned())
+                .map_err(|error| FetchError::Tls(std::io::Error::other(error)))?,
+        };
+        let settings = self.tls.for_peer(peer, protocol);
+        let tls = TlsConnector::from(settings).connect(name, tcp).await;
         tls.map(Stream::tls).map_err(FetchError::Tls)
     }
 }
 
 async fn resolve(peer: &Peer) -> Result<Vec<SocketAddr>, FetchError> {
-    if let Ok(ip) = peer.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, peer.port)]);
+    if let Ok(ip) = peer.host().parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, peer.port())]);
     }
     let addresses: Vec<_> =
-        lookup_host((&*peer.host, peer.port)).await.map_err(FetchError::Resolve)?.collect();
+        lookup_host((peer.host(), peer.port())).await.map_err(FetchError::Resolve)?.collect();
     if addresses.is_empty() {
         return Err(FetchError::Resolve(std::io::Error::other("the name has no address")));
     }

@@ -17,15 +17,17 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod upgraded;
 
-pub use body::{Body, BodyError, CollectError};
+pub use body::{Body, BodyEnd, BodyError, CollectError};
 pub use client::{Client, Limits};
 pub use conn::{Conn, TlsFacts};
 pub use connector::{Connector, ConnectorSettings};
 pub use fetch_error::FetchError;
 pub use gateward_model::apisix::Scheme;
 pub use hop_by_hop::remove_hop_by_hop;
-pub use peer::Peer;
+pub use peer::{Keepalive, Peer, Protocol};
 pub use pool::{Pool, PoolSettings, Timeouts, Unreached};
 pub use stream::Stream;
-pub use tls::TrustError;
+pub use tls::{ClientCertificate, PeerTls, PeerTlsError, PeerTlsSettings, TrustError};
+pub use upgraded::{Upgraded, tunnel};

@@ -15,11 +15,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
-use crate::{Body, Connector, FetchError, Peer};
+use crate::{Body, Connector, FetchError, Peer, Protocol, Upgraded};
 use connection::Connection;
 use idle::Idle;
 pub(crate) use pooled_body::PooledBody;
@@ -126,6 +127,34 @@ impl Pool {
         };
         let answer = connection.exchange(request, timeouts, Instant::now()).await;
         answer.map_err(|unanswered| Unreached::not(unanswered.error))
+    }
+
+    /// Sends `request`, which asks to `Upgrade` to another protocol, on a connection of its own, by HTTP/1.1 whatever
+    /// `peer` speaks otherwise.
+    ///
+    /// If the peer answers 101, that answer and the stream on which the other protocol is spoken from now on; any other
+    /// answer is one like that of [`Pool::fetch`]. The request has its `Upgrade` header, and gets its `Connection`
+    /// header here. It is given back, untouched, if no connection could be opened.
+    pub async fn upgrade(
+        &self,
+        peer: &Peer,
+        mut request: Request<Body>,
+        timeouts: &Timeouts,
+    ) -> Result<(Response<Body>, Option<Upgraded>), Unreached> {
+        let opening = async {
+            let connecting = self.0.connector.connect_for(peer, Protocol::Http1);
+            let stream = tokio::time::timeout(timeouts.connect, connecting)
+                .await
+                .map_err(|_elapsed| FetchError::ConnectTimeout)??;
+            Connection::open_for_upgrade(stream).await
+        };
+        let connection = match opening.await {
+            Ok(connection) => connection,
+            Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
+        };
+        *request.version_mut() = Version::HTTP_11;
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        connection.upgrade(request, timeouts).await.map_err(Unreached::not)
     }
 
     fn idle(&self, peer: &Peer) -> Rc<Idle> {

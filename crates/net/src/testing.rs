@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -137,4 +139,74 @@ pub(crate) async fn until(done: impl Fn() -> bool) {
 /// Runs `test` as a data thread would.
 pub(crate) async fn on_a_data_thread<F: Future>(test: F) -> F::Output {
     tokio::task::LocalSet::new().run_until(test).await
+}
+
+/// A certificate authority of a test.
+pub(crate) struct Authority {
+    issuer: rcgen::CertifiedIssuer<'static, rcgen::KeyPair>,
+}
+
+/// A certificate and its key, as PEM.
+pub(crate) struct Certified {
+    pub(crate) chain: String,
+    pub(crate) key: String,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self { issuer: rcgen::CertifiedIssuer::self_signed(params, key).unwrap() }
+    }
+
+    pub(crate) fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate for `name`.
+    pub(crate) fn certify(&self, name: &str) -> Certified {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Certified { chain: certificate.pem(), key: key.serialize_pem() }
+    }
+
+    /// How a server called `name` speaks TLS, and whether it asks who its clients are.
+    pub(crate) fn server(&self, name: &str, asks: bool) -> rustls::ServerConfig {
+        let certified = self.certify(name);
+        let key = rustls_pki_types::PrivateKeyDer::from_pem_slice(certified.key.as_bytes()).unwrap();
+        let certificate = CertificateDer::from_pem_slice(certified.chain.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = if asks {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(self.issuer.der().clone()).unwrap();
+            let verifier =
+                rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        } else {
+            builder.with_no_client_auth()
+        };
+        builder.with_single_cert(vec![certificate], key).unwrap()
+    }
+
+    /// Serves TLS as [`Authority::server`] says, answers every request with 204, and says on which port.
+    pub(crate) async fn serve(&self, name: &str, asks: bool) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(self.server(name, asks)));
+        tokio::task::spawn_local(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                if let Ok(tls) = acceptor.accept(tcp).await {
+                    let requests = RefCell::default();
+                    follow(tls, |_| Then::AnswerAndClose("HTTP/1.1 204 No Content\r\n\r\n"), &requests).await;
+                }
+            }
+        });
+        port
+    }
 }

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -71,7 +72,7 @@ async fn metadata_addresses_are_refused_before_a_connection_is_tried() {
 async fn a_name_that_leads_to_a_forbidden_listener_is_refused() {
     on_a_data_thread(async {
         let server = Scripted::start(|_, _| Then::Answer("HTTP/1.1 204 No Content\r\n\r\n")).await;
-        let port = server.peer.port;
+        let port = server.peer.port();
         for listener in [SocketAddr::from(([127, 0, 0, 1], port)), SocketAddr::from(([0, 0, 0, 0], port))] {
             for host in ["localhost", "127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0"] {
                 let peer = Peer::new(Scheme::Http, host, port, true);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
@@ -19,7 +20,7 @@ use super::replay::{Replay, Unanswered};
 use super::tape::{Tape, Taped};
 use super::{Timeouts, after};
 use crate::body::Progress;
-use crate::{Body, FetchError, Stream};
+use crate::{Body, FetchError, Stream, Upgraded};
 
 /// One connection to a peer. Dropped, it closes at once, whatever is going on.
 #[derive(Debug)]
@@ -53,18 +54,33 @@ impl Connection {
                 tracing::debug!(%error, "a connection to a peer ended");
             }
         });
+        Ok(Self::new(sender, task.abort_handle(), tape, Rc::downgrade(home)))
+    }
+
+    /// Speaks HTTP/1.1 over `stream` until the peer switches to something else; the connection has no home to come to.
+    pub(super) async fn open_for_upgrade(stream: Stream) -> Result<Box<Self>, FetchError> {
+        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(FetchError::unanswered)?;
+        let task = tokio::task::spawn_local(async move {
+            if let Err(error) = driver.with_upgrades().await {
+                tracing::debug!(%error, "a connection to a peer ended");
+            }
+        });
+        Ok(Self::new(sender, task.abort_handle(), Rc::default(), Weak::new()))
+    }
+
+    fn new(sender: SendRequest<Body>, task: AbortHandle, tape: Rc<Tape>, home: Weak<Idle>) -> Box<Self> {
         let now = Instant::now();
-        Ok(Box::new(Self {
+        Box::new(Self {
             sender,
-            task: task.abort_handle(),
+            task,
             timer: Box::pin(tokio::time::sleep_until(now)),
             patience: Duration::ZERO,
             waiting: false,
-            home: Rc::downgrade(home),
+            home,
             kept: false,
             replay: Replay::new(tape),
             idle_since: now,
-        }))
+        })
     }
 
     /// Whether a request can be sent right now: the last exchange has ended and the peer has not hung up.
@@ -75,10 +91,39 @@ impl Connection {
     /// Sends `request` and waits for the head of the answer.
     pub(super) async fn exchange(
         mut self: Box<Self>,
-        mut request: Request<Body>,
+        request: Request<Body>,
         timeouts: &Timeouts,
         now: Instant,
     ) -> Result<Response<Body>, Unanswered> {
+        let response = self.send(request, timeouts, now).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Unanswered::for_good(FetchError::Switched));
+        }
+        Ok(self.answered(response, timeouts.read))
+    }
+
+    /// Sends `request`, which asks for another protocol, and waits for the head of the answer. If that is a yes, there
+    /// is a stream that speaks it.
+    pub(super) async fn upgrade(
+        mut self: Box<Self>,
+        request: Request<Body>,
+        timeouts: &Timeouts,
+    ) -> Result<(Response<Body>, Option<Upgraded>), FetchError> {
+        let response = self.send(request, timeouts, Instant::now()).await;
+        let mut response = response.map_err(|unanswered| unanswered.error)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((self.answered(response, timeouts.read), None));
+        }
+        let upgraded = hyper::upgrade::on(&mut response).await.map_err(FetchError::unanswered)?;
+        Ok((response.map(|_none| Body::empty()), Some(upgraded.into())))
+    }
+
+    async fn send(
+        &mut self,
+        mut request: Request<Body>,
+        timeouts: &Timeouts,
+        now: Instant,
+    ) -> Result<Response<Incoming>, Unanswered> {
         if self.kept {
             self.replay.keep(&request);
         }
@@ -97,10 +142,7 @@ impl Connection {
         })
         .await;
         match answer {
-            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Unanswered::for_good(FetchError::Switched))
-            }
-            Ok(Ok(response)) => Ok(self.answered(response, timeouts.read)),
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
                 Err(Unanswered::of(FetchError::unanswered(failed.into_error()), unsent, &mut self.replay))
@@ -109,11 +151,7 @@ impl Connection {
         }
     }
 
-    fn answered(
-        mut self: Box<Self>,
-        response: Response<hyper::body::Incoming>,
-        patience: Duration,
-    ) -> Response<Body> {
+    fn answered(mut self: Box<Self>, response: Response<Incoming>, patience: Duration) -> Response<Body> {
         self.replay.forget();
         let (head, incoming) = response.into_parts();
         if incoming.is_end_stream() {
