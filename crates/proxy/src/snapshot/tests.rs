@@ -110,7 +110,7 @@ async fn what_has_not_changed_is_shared_with_the_snapshot_before() {
     assert!(!Arc::ptr_eq(&before.0, &compilation.route("/a").unwrap()));
     assert!(Arc::ptr_eq(&before.1, &compilation.route("/b").unwrap()));
     let Target::Upstream(upstream) = &compilation.route("/a").unwrap().target else { panic!("an upstream") };
-    assert_eq!(upstream.peers[0].port, 3);
+    assert_eq!(upstream.peers[0].port(), 3);
 }
 
 #[tokio::test]
