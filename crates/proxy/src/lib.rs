@@ -18,6 +18,7 @@ pub mod hygiene;
 mod path;
 pub mod router;
 mod snapshot;
+pub mod validation;
 
 pub use configuration::{Configuration, ConfigurationParts};
 pub use gateway::{Current, Gateway};

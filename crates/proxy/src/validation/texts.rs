@@ -1,0 +1,102 @@
+//! Where in a resource a reference to a vault may stand, and whether it can be read.
+//!
+//! In any text but ids, names, what is matched on and what is for people only. What cannot be read as a reference and
+//! looks like one is refused: its text must never be used in the secret's place. So are the forms in which APISIX
+//! itself writes references, which mean nothing here.
+
+use gateward_model::Invalid;
+use gateward_vaults::Reference;
+use serde_json::Value;
+
+/// Checks every text of a resource but those of its plugins, which are checked with their settings.
+pub(super) fn check(json: &Value) -> Result<(), Invalid> {
+    let Some(fields) = json.as_object() else { return Ok(()) };
+    for (name, field) in fields {
+        let name = name.as_str();
+        if name == "plugins" || FOR_PEOPLE.contains(&name) {
+            continue;
+        }
+        if name == "upstream" {
+            check(field).map_err(|error| error.within("upstream"))?;
+        } else if MATCHED.contains(&name) {
+            if has_reference(field) {
+                let problem = "a reference to a vault cannot stand in an id, a name, or what is matched on";
+                return Err(Invalid::new(name, problem));
+            }
+        } else {
+            check_references(field, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks that each text in `json`, which stands at `path`, is a reference that can be read or none at all.
+pub(super) fn check_references(json: &Value, path: &str) -> Result<(), Invalid> {
+    let inner = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match json {
+        Value::String(text) => check_text(text).map_err(|problem| Invalid::new(path, problem)),
+        Value::Array(elements) => elements
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, element)| check_references(element, &inner(&index.to_string()))),
+        Value::Object(fields) => {
+            fields.iter().try_for_each(|(name, field)| check_references(field, &inner(name)))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+/// Whether a text in `json` is a reference, or looks like one.
+pub(super) fn has_reference(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains(START),
+        Value::Array(elements) => elements.iter().any(has_reference),
+        Value::Object(fields) => fields.values().any(has_reference),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn check_text(text: &str) -> Result<(), String> {
+    let foreign =
+        |prefix: &str| text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    if foreign("$secret://") || foreign("$env://") {
+        return Err(
+            "this form of reference is APISIX's; write {vault://…}, as docs/vaults.md shows".to_owned()
+        );
+    }
+    match Reference::parse(text) {
+        // What cannot be read as a reference may be anything, a secret too.
+        Err(error) => Err(format!("the reference cannot be read: {}", error.problem())),
+        Ok(None) if text.contains(START) => {
+            Err("a reference is the whole of a text; nothing may stand before it".to_owned())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+const START: &str = "{vault://";
+
+/// Ids, names, and what requests are matched on or sent by.
+const MATCHED: &[&str] = &[
+    "id",
+    "name",
+    "username",
+    "uri",
+    "uris",
+    "host",
+    "hosts",
+    "methods",
+    "remote_addr",
+    "remote_addrs",
+    "vars",
+    "upstream_id",
+    "service_id",
+    "plugin_config_id",
+    "group_id",
+    "sni",
+    "snis",
+    "nodes",
+];
+
+/// Nothing is done with these.
+const FOR_PEOPLE: &[&str] = &["desc", "labels"];
