@@ -91,6 +91,11 @@ impl Body {
         Kind::Boxed(Box::pin(body.map_err(|error| BodyError::Source(error.into())))).into()
     }
 
+    /// A stream of this crate's own.
+    pub(crate) fn boxed_here(body: impl http_body::Body<Data = Bytes, Error = BodyError> + 'static) -> Self {
+        Kind::Boxed(Box::pin(body)).into()
+    }
+
     /// This body, and `tell` is called once, when its end has been read or when it is dropped before.
     pub fn when_done(self, tell: impl FnOnce(BodyEnd) + 'static) -> Self {
         let kind = Kind::Observed(Box::new(Observed::new(self.kind, Box::new(tell))));
@@ -162,6 +167,7 @@ impl http_body::Body for Body {
             match &frame {
                 Poll::Pending => progress.turn_to(Turn::Client),
                 Poll::Ready(Some(Ok(_))) if !self.kind.is_end_stream() => progress.turn_to(Turn::Peer),
+                Poll::Ready(Some(Err(_))) => progress.turn_to(Turn::Nobody),
                 Poll::Ready(_) => progress.turn_to(Turn::Answer),
             }
         }

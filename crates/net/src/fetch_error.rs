@@ -38,6 +38,9 @@ pub enum FetchError {
     /// The answer is not HTTP/1.1 as we know it.
     #[error("the answer is not valid HTTP")]
     Protocol(#[source] hyper::Error),
+    /// The connection ended before the peer had said a word of HTTP/2.
+    #[error("the peer does not speak HTTP/2")]
+    NotHttp2,
     /// The answer is a change of protocol that nobody asked for.
     #[error("the answer switches to another protocol unasked")]
     Switched,
@@ -112,6 +115,7 @@ impl FetchError {
             ),
             Self::Closed(_)
             | Self::Protocol(_)
+            | Self::NotHttp2
             | Self::Switched
             | Self::AnswerBody(_)
             | Self::TooLarge { .. } => (
@@ -135,7 +139,7 @@ impl FetchError {
     }
 
     /// The error and its causes, for the log.
-    fn chain(&self) -> String {
+    pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {

@@ -1,9 +1,12 @@
 //! Headers that concern one connection only, and so end where that connection ends.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Removes what concerns only the connection that a message came by, and what its `Connection` header says does.
+///
+/// That whoever asks can take trailers stays (`te: trailers`, which HTTP/2 allows and gRPC demands): the gateway passes
+/// them on. It goes where a request leaves by HTTP/1.1. `Trailer`, which says what they will be, is not about a connection.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Most messages have none of it, and one look at each name is cheaper than ten searches.
     if !headers.keys().any(|name| HOP_BY_HOP.contains(&name.as_str())) {
@@ -13,6 +16,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
+    let takes_trailers = headers.get_all(TE).iter().any(lists_trailers);
     let listed: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -27,10 +31,19 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+fn lists_trailers(te: &HeaderValue) -> bool {
+    te.as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// `Expect` is among them because it is answered by whoever reads the body, which the gateway does.
-const HOP_BY_HOP: [&str; 10] = [
+const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "expect",
     "keep-alive",
@@ -38,7 +51,6 @@ const HOP_BY_HOP: [&str; 10] = [
     "proxy-authorization",
     "proxy-connection",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
 ];
@@ -62,7 +74,11 @@ mod tests {
     fn what_concerns_one_connection_goes_and_the_rest_stays() {
         let headers = HOP_BY_HOP.map(|name| (name, "x"));
         assert!(left_of(&headers).is_empty());
-        assert_eq!(left_of(&[("accept", "x"), ("te", "trailers"), ("cookie", "a")]), ["accept", "cookie"]);
+        assert_eq!(left_of(&[("accept", "x"), ("te", "gzip"), ("cookie", "a")]), ["accept", "cookie"]);
+        assert_eq!(
+            left_of(&[("trailer", "x"), ("connection", "TE"), ("te", "gzip, Trailers")]),
+            ["te", "trailer"]
+        );
     }
 
     #[test]

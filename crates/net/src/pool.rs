@@ -1,13 +1,19 @@
 //! A data thread's own connections to those it calls.
 //!
-//! Last in, first out: the connection that was used last is the least likely to have been closed meanwhile, and the
+//! Of HTTP/1.1 this is a stack. Last in, first out: the connection that was used last is the least likely to have been closed meanwhile, and the
 //! others grow old and go. A connection comes back only when the answer that it carried has been read to its end; one
-//! whose answer was dropped half-read is closed. Nothing here is shared between threads, so nothing is locked.
+//! whose answer was dropped half-read is closed. Connections of HTTP/2 carry many exchanges at a time ([`multiplexed`]).
+//! Nothing here is shared between threads, so nothing is locked.
 
 mod connection;
+mod home;
 mod idle;
+mod multiplexed;
+mod patience;
 mod pooled_body;
+mod record;
 mod replay;
+mod session;
 mod tape;
 
 use std::cell::{Cell, RefCell};
@@ -15,16 +21,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONNECTION;
+use http::header::{CONNECTION, TE};
 use http::{HeaderValue, Request, Response, Version};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::{Body, Connector, FetchError, Peer, Protocol, Upgraded};
 use connection::Connection;
-use idle::Idle;
+use home::Home;
 pub(crate) use pooled_body::PooledBody;
 use replay::Unanswered;
+use session::{Exchange, Session, Unserved};
 
 /// How long each phase of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +85,7 @@ struct Shared {
     connector: Arc<Connector>,
     settings: PoolSettings,
     /// Peers come from the configuration, so nobody outside can choose ones that hash alike.
-    peers: RefCell<FxHashMap<Peer, Rc<Idle>>>,
+    peers: RefCell<FxHashMap<Peer, Rc<Home>>>,
     swept: Cell<bool>,
 }
 
@@ -92,7 +99,8 @@ impl Pool {
     ///
     /// The request has an origin-form URI (`/path?query`) and its Host header already. It is sent a second time, on a
     /// fresh connection, only if it was first sent on a kept connection that turned out dead, and only if the peer
-    /// cannot have got it or would not mind getting it twice (the method is idempotent, the body at hand).
+    /// cannot have got it or would not mind getting it twice (the method is idempotent, the body at hand). Over HTTP/2
+    /// it is also sent again if the peer says that it has not looked at it.
     pub async fn fetch(
         &self,
         peer: &Peer,
@@ -108,25 +116,72 @@ impl Pool {
     pub async fn fetch_or_return(
         &self,
         peer: &Peer,
+        request: Request<Body>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<Body>, Unreached> {
+        let home = self.home(peer);
+        match peer.protocol() {
+            Protocol::Http1 => self.fetch_http1(peer, &home, request, timeouts).await,
+            // Boxed, so that the others need no room for it.
+            Protocol::Http2 => Box::pin(self.fetch_http2(peer, &home, request, timeouts)).await,
+        }
+    }
+
+    async fn fetch_http1(
+        &self,
+        peer: &Peer,
+        home: &Rc<Home>,
         mut request: Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<Response<Body>, Unreached> {
-        *request.version_mut() = Version::HTTP_11;
-        let idle = self.idle(peer);
+        to_http1(&mut request);
         let now = Instant::now();
-        if let Some(connection) = idle.take(now) {
+        if let Some(connection) = home.idle.take(now) {
             match connection.exchange(request, timeouts, now).await {
                 Ok(response) => return Ok(response),
                 Err(Unanswered { again: Some(again), .. }) => request = again,
                 Err(Unanswered { error, again: None }) => return Err(Unreached::not(error)),
             }
         }
-        let connection = match self.open(peer, &idle, timeouts.connect).await {
+        let connection = match Box::pin(self.open_http1(peer, home, timeouts.connect)).await {
             Ok(connection) => connection,
             Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
         };
         let answer = connection.exchange(request, timeouts, Instant::now()).await;
         answer.map_err(|unanswered| Unreached::not(unanswered.error))
+    }
+
+    async fn fetch_http2(
+        &self,
+        peer: &Peer,
+        home: &Rc<Home>,
+        mut request: Request<Body>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<Body>, Unreached> {
+        session::to_http2(&mut request, peer.scheme()).map_err(Unreached::not)?;
+        let mut spurned = None;
+        for attempt in 1.. {
+            let seat = home.multiplexed.seat(spurned.as_ref(), async || self.open_http2(peer).await);
+            let seat = match tokio::time::timeout(timeouts.connect, seat).await {
+                Ok(Ok(seat)) => seat,
+                failed => {
+                    let error = match failed {
+                        Ok(Err(error)) => error,
+                        _elapsed => FetchError::ConnectTimeout,
+                    };
+                    session::from_http2(&mut request);
+                    return Err(Unreached { error, request: Some(Box::new(request)) });
+                }
+            };
+            match Box::new(Exchange::on(seat)).run(request, timeouts).await {
+                Ok(response) => return Ok(response),
+                Err(Unserved { again: Some(again), .. }) if attempt < ATTEMPTS => {
+                    (request, spurned) = (again.0, Some(again.1));
+                }
+                Err(Unserved { error, .. }) => return Err(Unreached::not(error)),
+            }
+        }
+        Err(Unreached::not(FetchError::ConnectTimeout))
     }
 
     /// Sends `request`, which asks to `Upgrade` to another protocol, on a connection of its own, by HTTP/1.1 whatever
@@ -152,32 +207,38 @@ impl Pool {
             Ok(connection) => connection,
             Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
         };
-        *request.version_mut() = Version::HTTP_11;
+        to_http1(&mut request);
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         connection.upgrade(request, timeouts).await.map_err(Unreached::not)
     }
 
-    fn idle(&self, peer: &Peer) -> Rc<Idle> {
+    fn home(&self, peer: &Peer) -> Rc<Home> {
         let mut peers = self.0.peers.borrow_mut();
-        if let Some(idle) = peers.get(peer) {
-            return Rc::clone(idle);
+        if let Some(home) = peers.get(peer) {
+            return Rc::clone(home);
         }
-        let idle = Rc::new(Idle::new(self.0.settings));
-        peers.insert(peer.clone(), Rc::clone(&idle));
-        idle
+        let home = Rc::new(Home::new(peer, self.0.settings));
+        peers.insert(peer.clone(), Rc::clone(&home));
+        home
     }
 
-    async fn open(
+    async fn open_http1(
         &self,
         peer: &Peer,
-        idle: &Rc<Idle>,
+        home: &Rc<Home>,
         patience: Duration,
     ) -> Result<Box<Connection>, FetchError> {
         let stream = tokio::time::timeout(patience, self.0.connector.connect(peer))
             .await
             .map_err(|_elapsed| FetchError::ConnectTimeout)??;
         self.keep_swept();
-        Connection::open(stream, idle).await
+        Connection::open(stream, home).await
+    }
+
+    async fn open_http2(&self, peer: &Peer) -> Result<Rc<Session>, FetchError> {
+        let stream = self.0.connector.connect(peer).await?;
+        self.keep_swept();
+        Session::open(stream).await
     }
 
     /// Sees to it that old connections go, also those to peers that nobody calls any more.
@@ -186,9 +247,9 @@ impl Pool {
             return;
         }
         let shared = Rc::downgrade(&self.0);
-        let period = self.0.settings.idle_timeout;
         tokio::task::spawn_local(async move {
             loop {
+                let Some(period) = shared.upgrade().map(|shared| shared.period()) else { return };
                 tokio::time::sleep(period).await;
                 let Some(shared) = shared.upgrade() else { return };
                 shared.sweep(Instant::now());
@@ -202,19 +263,36 @@ impl Pool {
 }
 
 impl Shared {
+    /// How often to look for old connections: as often as the most hasty peer wants it.
+    fn period(&self) -> Duration {
+        let peers = self.peers.borrow();
+        let each =
+            peers.values().map(|home| home.keepalive.idle_timeout).filter(|timeout| !timeout.is_zero());
+        each.fold(self.settings.idle_timeout, Duration::min)
+    }
+
     fn sweep(&self, now: Instant) {
-        self.peers.borrow_mut().retain(|_, idle| {
-            idle.expire(now);
+        self.peers.borrow_mut().retain(|_, home| {
+            home.expire(now);
             // A connection that is out holds a weak reference, a call under way a strong one.
-            !idle.is_empty() || Rc::weak_count(idle) > 0 || Rc::strong_count(idle) > 1
+            !home.is_empty() || Rc::weak_count(home) > 0 || Rc::strong_count(home) > 1
         });
     }
+}
+
+/// Takes out of `request` what only HTTP/2 would have there.
+fn to_http1(request: &mut Request<Body>) {
+    *request.version_mut() = Version::HTTP_11;
+    request.headers_mut().remove(TE);
 }
 
 /// `span` after `start`, however long a span somebody wrote down.
 pub(crate) fn after(start: Instant, span: Duration) -> Instant {
     start.checked_add(span).unwrap_or_else(|| start + Duration::from_secs(365 * 86_400))
 }
+
+/// How often a request is sent at most that the peer refuses to look at.
+const ATTEMPTS: u32 = 3;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,8 @@ pub(crate) enum Turn {
     Peer,
     /// The peer, who has all of it, and may answer.
     Answer,
+    /// It has broken off.
+    Nobody,
 }
 
 /// How far a body has been sent: whose turn it is, and since when.
@@ -44,12 +46,17 @@ impl Progress {
         }
     }
 
+    /// Whether the body broke off, rather than the connection that it was sent by.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.turn.get() == Turn::Nobody
+    }
+
     /// When to look again, or why to wait no longer.
     pub(crate) fn deadline(&self, now: Instant, timeouts: &Timeouts) -> Result<Instant, FetchError> {
         let (patience, error): (Duration, _) = match self.turn.get() {
             Turn::Client => (timeouts.send, FetchError::RequestBodyTimeout),
             Turn::Peer => (timeouts.send, FetchError::SendTimeout),
-            Turn::Answer => (timeouts.read, FetchError::ReadTimeout),
+            Turn::Answer | Turn::Nobody => (timeouts.read, FetchError::ReadTimeout),
         };
         let deadline = crate::pool::after(self.since.get(), patience);
         if deadline <= now { Err(error) } else { Ok(deadline) }

@@ -1,9 +1,9 @@
 //! One connection, and one exchange on it at a time.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -12,14 +12,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::idle::Idle;
+use super::Timeouts;
+use super::home::Home;
+use super::patience::Patience;
 use super::pooled_body::PooledBody;
 use super::replay::{Replay, Unanswered};
 use super::tape::{Tape, Taped};
-use super::{Timeouts, after};
-use crate::body::Progress;
 use crate::{Body, FetchError, Stream, Upgraded};
 
 /// One connection to a peer. Dropped, it closes at once, whatever is going on.
@@ -28,16 +28,10 @@ pub(super) struct Connection {
     sender: SendRequest<Body>,
     /// Drives the socket.
     task: AbortHandle,
-    /// The one timer of every exchange on this connection. It is set anew for each wait, which costs next to nothing
-    /// as long as it is set to something later; so it stays armed between waits, and an early ring means nothing.
-    timer: Pin<Box<Sleep>>,
-    /// How long the answer under way may stay silent.
-    patience: Duration,
-    /// Whether the timer is set for the piece of the body that is awaited now.
-    waiting: bool,
-    home: Weak<Idle>,
-    /// Whether it has carried an exchange before: only then can it have died unnoticed.
-    kept: bool,
+    patience: Patience,
+    home: Weak<Home>,
+    /// How many requests it has carried. Only one that has carried some can have died unnoticed.
+    requests: u64,
     /// The request under way, should it have to be sent again.
     replay: Replay,
     pub(super) idle_since: Instant,
@@ -45,7 +39,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Speaks HTTP/1.1 over `stream`; the connection will come home to `home`.
-    pub(super) async fn open(stream: Stream, home: &Rc<Idle>) -> Result<Box<Self>, FetchError> {
+    pub(super) async fn open(stream: Stream, home: &Rc<Home>) -> Result<Box<Self>, FetchError> {
         let tape = Rc::new(Tape::default());
         let taped = Taped { stream, tape: Rc::clone(&tape) };
         let (sender, driver) = handshake(TokioIo::new(taped)).await.map_err(FetchError::unanswered)?;
@@ -68,16 +62,14 @@ impl Connection {
         Ok(Self::new(sender, task.abort_handle(), Rc::default(), Weak::new()))
     }
 
-    fn new(sender: SendRequest<Body>, task: AbortHandle, tape: Rc<Tape>, home: Weak<Idle>) -> Box<Self> {
+    fn new(sender: SendRequest<Body>, task: AbortHandle, tape: Rc<Tape>, home: Weak<Home>) -> Box<Self> {
         let now = Instant::now();
         Box::new(Self {
             sender,
             task,
-            timer: Box::pin(tokio::time::sleep_until(now)),
-            patience: Duration::ZERO,
-            waiting: false,
+            patience: Patience::new(),
             home,
-            kept: false,
+            requests: 0,
             replay: Replay::new(tape),
             idle_since: now,
         })
@@ -124,21 +116,17 @@ impl Connection {
         timeouts: &Timeouts,
         now: Instant,
     ) -> Result<Response<Incoming>, Unanswered> {
-        if self.kept {
+        if self.requests > 0 {
             self.replay.keep(&request);
         }
+        self.requests += 1;
         let progress = request.body_mut().watch();
-        let first_look = match &progress {
-            Some(_) => timeouts.send,
-            None if is_long(request.body()) => timeouts.send.saturating_add(timeouts.read),
-            None => timeouts.read,
-        };
-        self.timer.as_mut().reset(after(now, first_look));
-        let timer = &mut self.timer;
+        self.patience.begin(&request, progress.as_deref(), timeouts, now);
+        let patience = &mut self.patience;
         let mut answer = pin!(self.sender.try_send_request(request));
         let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-            Poll::Pending => poll_late(timer, progress.as_deref(), timeouts, cx).map(Err),
+            Poll::Pending => patience.poll_late(progress.as_deref(), timeouts, cx).map(Err),
         })
         .await;
         match answer {
@@ -151,7 +139,7 @@ impl Connection {
         }
     }
 
-    fn answered(mut self: Box<Self>, response: Response<Incoming>, patience: Duration) -> Response<Body> {
+    fn answered(mut self: Box<Self>, response: Response<Incoming>, silence: Duration) -> Response<Body> {
         self.replay.forget();
         let (head, incoming) = response.into_parts();
         if incoming.is_end_stream() {
@@ -159,33 +147,21 @@ impl Connection {
             self.give_back();
             return Response::from_parts(head, Body::empty());
         }
-        self.patience = patience;
-        self.waiting = false;
-        Response::from_parts(head, PooledBody::new(incoming, self).into())
+        self.patience.answered(silence);
+        Response::from_parts(head, PooledBody::of_connection(incoming, self).into())
     }
 
-    /// The next piece of the body came.
-    pub(super) fn made_progress(&mut self) {
-        self.waiting = false;
-    }
-
-    /// Ready when the next piece of the body has been awaited for too long.
-    pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.waiting {
-            self.waiting = true;
-            self.timer.as_mut().reset(after(Instant::now(), self.patience));
-        }
-        self.timer.as_mut().poll(cx)
+    pub(super) fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     /// Goes back to the pool it came from, if it can carry another exchange.
     pub(super) fn give_back(mut self: Box<Self>) {
-        if let Some(home) = self.home.upgrade()
-            && self.is_ready()
-        {
+        let Some(home) = self.home.upgrade() else { return };
+        let has_had_enough = home.keepalive.requests != 0 && self.requests >= home.keepalive.requests;
+        if self.is_ready() && !has_had_enough {
             self.idle_since = Instant::now();
-            self.kept = true;
-            home.put(self);
+            home.idle.put(self);
         }
     }
 }
@@ -194,28 +170,4 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// Ready with what took too long, once something did.
-fn poll_late(
-    timer: &mut Pin<Box<Sleep>>,
-    progress: Option<&Progress>,
-    timeouts: &Timeouts,
-    cx: &mut Context<'_>,
-) -> Poll<FetchError> {
-    while timer.as_mut().poll(cx).is_ready() {
-        let Some(progress) = progress else {
-            return Poll::Ready(FetchError::ReadTimeout);
-        };
-        match progress.deadline(Instant::now(), timeouts) {
-            Ok(deadline) => timer.as_mut().reset(deadline),
-            Err(late) => return Poll::Ready(late),
-        }
-    }
-    Poll::Pending
-}
-
-/// Whether the body may take a while to send, although it is all here: more than a socket takes at once.
-fn is_long(body: &Body) -> bool {
-    body.size_hint().lower() > 64 * 1024
 }

@@ -5,26 +5,27 @@ use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use super::PoolSettings;
 use super::connection::Connection;
+use super::home::is_too_old;
+use crate::Keepalive;
 
 /// The connections to one peer that wait for work: the youngest at the back, where they are put and taken.
 #[derive(Debug)]
 pub(super) struct Idle {
-    settings: PoolSettings,
+    keepalive: Keepalive,
     connections: RefCell<VecDeque<Box<Connection>>>,
 }
 
 impl Idle {
-    pub(super) fn new(settings: PoolSettings) -> Self {
-        Self { settings, connections: RefCell::default() }
+    pub(super) fn new(keepalive: Keepalive) -> Self {
+        Self { keepalive, connections: RefCell::default() }
     }
 
     /// The connection that was put last, if one still stands.
     pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut connections = self.connections.borrow_mut();
         while let Some(connection) = connections.pop_back() {
-            if now.saturating_duration_since(connection.idle_since) >= self.settings.idle_timeout {
+            if is_too_old(connection.idle_since, now, self.keepalive.idle_timeout) {
                 // The rest is older still.
                 connections.clear();
                 return None;
@@ -39,7 +40,7 @@ impl Idle {
     pub(super) fn put(&self, connection: Box<Connection>) {
         let mut connections = self.connections.borrow_mut();
         connections.push_back(connection);
-        if connections.len() > self.settings.idle_per_peer {
+        if connections.len() > self.keepalive.size {
             connections.pop_front();
         }
     }
@@ -47,8 +48,7 @@ impl Idle {
     /// Closes what is too old, and forgets what the peer has closed.
     pub(super) fn expire(&self, now: Instant) {
         self.connections.borrow_mut().retain(|connection| {
-            connection.is_ready()
-                && now.saturating_duration_since(connection.idle_since) < self.settings.idle_timeout
+            connection.is_ready() && !is_too_old(connection.idle_since, now, self.keepalive.idle_timeout)
         });
     }
 

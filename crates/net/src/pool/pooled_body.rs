@@ -1,4 +1,4 @@
-//! The body of an answer, which gives its connection back when it has been read to its end.
+//! The body of an answer, which gives back what it came by when it has been read to its end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,19 +8,44 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::Connection;
+use super::patience::Patience;
+use super::session::Exchange;
 use crate::BodyError;
 
-/// The body of an answer, and the connection that it comes by. Dropped before its end, it closes the connection: the
-/// rest of the body would stand in the next answer's way.
+/// The body of an answer, and what it comes by. Dropped before its end, it closes a connection that is its own (the rest
+/// of the body would stand in the next answer's way), and cancels an exchange on one that is not.
 #[derive(Debug)]
 pub(crate) struct PooledBody {
     incoming: Incoming,
-    connection: Option<Box<Connection>>,
+    carrier: Carrier,
+}
+
+/// What a body comes by.
+#[derive(Debug)]
+enum Carrier {
+    Connection(Box<Connection>),
+    Exchange(Box<Exchange>),
+    /// Nothing more will come.
+    Gone,
+}
+
+impl Carrier {
+    fn patience(&mut self) -> Option<&mut Patience> {
+        match self {
+            Self::Connection(connection) => Some(connection.patience()),
+            Self::Exchange(exchange) => Some(exchange.patience()),
+            Self::Gone => None,
+        }
+    }
 }
 
 impl PooledBody {
-    pub(super) fn new(incoming: Incoming, connection: Box<Connection>) -> Self {
-        Self { incoming, connection: Some(connection) }
+    pub(super) fn of_connection(incoming: Incoming, connection: Box<Connection>) -> Self {
+        Self { incoming, carrier: Carrier::Connection(connection) }
+    }
+
+    pub(super) fn of_exchange(incoming: Incoming, exchange: Box<Exchange>) -> Self {
+        Self { incoming, carrier: Carrier::Exchange(exchange) }
     }
 
     pub(crate) fn poll_frame(
@@ -33,13 +58,13 @@ impl PooledBody {
                 // Whoever reads us may take our word that this was the last piece and never ask again.
                 if self.incoming.is_end_stream() {
                     self.give_back();
-                } else if let Some(connection) = &mut self.connection {
-                    connection.made_progress();
+                } else if let Some(patience) = self.carrier.patience() {
+                    patience.made_progress();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.connection = None;
+                self.carrier = Carrier::Gone;
                 Poll::Ready(Some(Err(BodyError::Broken(error))))
             }
             Poll::Ready(None) => {
@@ -58,18 +83,18 @@ impl PooledBody {
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(connection) = &mut self.connection else {
+        let Some(patience) = self.carrier.patience() else {
             return Poll::Pending;
         };
-        if connection.poll_silence(cx).is_pending() {
+        if patience.poll_silence(cx).is_pending() {
             return Poll::Pending;
         }
-        self.connection = None;
+        self.carrier = Carrier::Gone;
         Poll::Ready(Some(Err(BodyError::Timeout)))
     }
 
     fn give_back(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Carrier::Connection(connection) = std::mem::replace(&mut self.carrier, Carrier::Gone) {
             connection.give_back();
         }
     }

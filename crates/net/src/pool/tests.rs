@@ -185,7 +185,7 @@ async fn a_connection_that_the_peer_has_closed_is_not_tried() {
         let server = Scripted::start(|_, _| Then::AnswerAndClose(OK)).await;
         let pool = pool();
         text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
-        until(|| pool.0.peers.borrow()[&server.peer].take(Instant::now()).is_none()).await;
+        until(|| pool.0.peers.borrow()[&server.peer].idle.take(Instant::now()).is_none()).await;
         let post = request(Method::POST, Body::full("pay"));
         text(pool.fetch(&server.peer, post, &PATIENT).await.unwrap()).await;
         assert_eq!((server.connections.get(), server.requests.borrow().len()), (2, 2));
@@ -214,9 +214,9 @@ async fn an_old_connection_is_not_used_though_it_has_not_been_swept() {
         let server = Scripted::start(|_, _| Then::Answer(OK)).await;
         let pool = pool();
         text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
-        let idle = pool.idle(&server.peer);
-        assert!(idle.take(Instant::now() + Duration::from_secs(60)).is_none());
-        assert!(idle.is_empty());
+        let home = pool.home(&server.peer);
+        assert!(home.idle.take(Instant::now() + Duration::from_secs(60)).is_none());
+        assert!(home.is_empty());
     })
     .await;
 }
@@ -430,7 +430,7 @@ async fn a_peer_that_answers_before_it_has_the_whole_body_ends_the_upload() {
         assert_eq!(response.status(), 413);
         assert_eq!(text(response).await, "no");
         tokio::time::timeout(PATIENT.read, ended).await.expect("the connection ends").unwrap().ok();
-        assert!(pool.idle(&peer).is_empty());
+        assert!(pool.home(&peer).is_empty());
     })
     .await;
 }
