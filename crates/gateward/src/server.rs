@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gateward_control::{ControlDoor, Surface};
 use gateward_proxy::Door;
-use gateward_proxy::host::server::{Server, ServerParts, ServerSettings};
+use gateward_proxy::host::server::{Listener, Server, ServerParts, ServerSettings};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{SignalKind, signal};
@@ -128,6 +128,7 @@ fn traffic(
         .then(|| Arc::new(ControlDoor::apisix(assembly.control.clone(), Handle::current())) as Arc<dyn Door>);
     let parts = ServerParts {
         current: assembly.configuration.current(),
+        certificates: Arc::new(Arc::default),
         connector: Arc::clone(&assembly.connector),
         clock: Arc::clone(&assembly.clock),
         door,
@@ -145,13 +146,13 @@ fn traffic(
         });
     }
     let server = ServerSettings {
-        addresses,
+        listeners: addresses.iter().copied().map(Listener::plain).collect(),
         threads: settings.data_threads,
         exclusive: dev,
         ..ServerSettings::default()
     };
-    Server::bind(&server, &parts).map_err(|error| {
-        let addresses: Vec<String> = server.addresses.iter().map(ToString::to_string).collect();
+    Server::bind(server, &parts).map_err(|error| {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         format!("traffic cannot be served on {}: {error}", addresses.join(", ")).into()
     })
 }

@@ -39,8 +39,8 @@ pub enum Improper {
     /// A byte in the target that is not visible ASCII.
     #[error("the request's target has bytes that are not visible ASCII characters; percent-encode them")]
     Bytes,
-    /// A target of more than [`LONGEST_TARGET`] bytes.
-    #[error("the request's target is longer than 8192 bytes")]
+    /// A target that is longer than the host takes.
+    #[error("the request's target is longer than is taken here")]
     TooLong,
     /// A path that cannot be compared with routes.
     #[error(transparent)]
@@ -56,9 +56,6 @@ pub fn check<B>(request: &Request<B>) -> Result<Target<'_>, Improper> {
         return Err(Improper::Connect);
     }
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if target.len() > LONGEST_TARGET {
-        return Err(Improper::TooLong);
-    }
     if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Improper::Bytes);
     }
@@ -120,9 +117,6 @@ fn without_port(host: &str) -> Result<&str, Improper> {
     };
     if name_is_fine && port_is_fine && name.len() <= LONGEST_HOST { Ok(name) } else { Err(Improper::Host) }
 }
-
-/// The longest target (path and query) that is taken.
-pub const LONGEST_TARGET: usize = 8192;
 
 /// No name in DNS is longer.
 const LONGEST_HOST: usize = 255;

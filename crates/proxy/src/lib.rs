@@ -11,6 +11,7 @@
 //! compiled into the [`Snapshot`] when the configuration changed.
 
 mod balancer;
+pub mod certificates;
 mod configuration;
 mod gateway;
 pub mod host;
@@ -18,6 +19,7 @@ pub mod hygiene;
 mod path;
 pub mod router;
 mod snapshot;
+pub mod splice;
 pub mod validation;
 
 pub use configuration::{Configuration, ConfigurationParts};

@@ -4,9 +4,17 @@
 //! deals out the connections) and a pool of its own. Threads share the snapshot and nothing else. A panic ends the
 //! connection that it happened on; the thread goes on.
 
+mod client_body;
 mod connection;
+mod crowd;
 mod dozing;
+mod limits;
 mod listener;
+pub mod proxy_protocol;
+mod refusal;
+mod tether;
+mod tls;
+mod transport;
 mod vigil;
 
 use std::io;
@@ -23,22 +31,28 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{Door, Entrance};
+use crate::certificates::Certificates;
 use crate::{Current, Gateway};
-use connection::{Connections, Protocols};
-pub use vigil::Limits;
+use connection::{Connections, Manners, Protocols};
+use crowd::Crowd;
+pub use limits::Limits;
+pub use listener::Listener;
+pub use tether::Tether;
 
 /// How a server listens.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
-    /// Where. Port 0 means one that is free.
-    pub addresses: Vec<SocketAddr>,
+    /// Where, and what is spoken there.
+    pub listeners: Vec<Listener>,
     /// On how many data threads; at least one.
     pub threads: usize,
     /// Whether an address that another process listens on is refused. Without it two gateways of one user may share
     /// an address, and the old one drains while the new one already serves.
     pub exclusive: bool,
-    /// How long a client may take.
+    /// How much a client may take.
     pub limits: Limits,
+    /// What counts as asked for in a handshake that names no host.
+    pub fallback_sni: Option<String>,
     /// What each thread keeps of its connections to upstreams.
     pub pool: PoolSettings,
 }
@@ -46,20 +60,26 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
-            addresses: Vec::new(),
+            listeners: Vec::new(),
             threads: 1,
             exclusive: false,
             limits: Limits::default(),
+            fallback_sni: None,
             pool: PoolSettings::default(),
         }
     }
 }
+
+/// Where handshakes get their certificates: asked at each, so that a change counts from the next one on.
+pub type CertificatesSource = Arc<dyn Fn() -> Arc<Certificates> + Send + Sync>;
 
 /// What a server serves with.
 #[derive(Clone)]
 pub struct ServerParts {
     /// What it serves from.
     pub current: Arc<Current>,
+    /// What it shows in handshakes.
+    pub certificates: CertificatesSource,
     /// How it calls.
     pub connector: Arc<Connector>,
     /// What time it is.
@@ -71,6 +91,8 @@ pub struct ServerParts {
 /// A server that serves. Dropped, it stops at once; [`Server::shutdown`] is the polite way.
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    /// The sockets that it listens by, for a successor.
+    sockets: Vec<(SocketAddr, TcpListener)>,
     /// How long to drain, once it is time to.
     stop: watch::Sender<Option<Duration>>,
     /// Closed when the last thread has ended.
@@ -79,31 +101,37 @@ pub struct Server {
 
 impl Server {
     /// Listens as `settings` say, and serves until it is shut down.
-    pub fn bind(settings: &ServerSettings, parts: &ServerParts) -> io::Result<Self> {
-        let mut addresses = Vec::new();
-        let mut by_thread: Vec<Vec<TcpListener>> = Vec::new();
-        by_thread.resize_with(settings.threads.max(1), Vec::new);
-        for address in &settings.addresses {
-            // The first listener says which port the others listen on too.
-            let first = listener::bind(*address, settings.exclusive)?;
-            let address = first.local_addr()?;
+    pub fn bind(settings: ServerSettings, parts: &ServerParts) -> io::Result<Self> {
+        let ServerSettings { listeners, threads, exclusive, limits, fallback_sni, pool } = settings;
+        let threads = threads.max(1);
+        let (mut addresses, mut sockets) = (Vec::new(), Vec::new());
+        let mut by_thread: Vec<Vec<(Manners, TcpListener)>> = Vec::new();
+        by_thread.resize_with(threads, Vec::new);
+        for asked in &listeners {
+            let opened = listener::open_all(asked, threads, exclusive)?;
+            let address = opened[0].local_addr()?;
             addresses.push(address);
-            let mut first = Some(first);
-            for listeners in &mut by_thread {
-                listeners.push(match first.take() {
-                    Some(first) => first,
-                    None => listener::bind(address, false)?,
-                });
+            let manners = Manners { tls: asked.tls, proxy_protocol: asked.proxy_protocol };
+            for socket in &opened {
+                sockets.push((address, socket.try_clone()?));
+            }
+            for (turn, socket) in listener::dealt_out(opened, threads)? {
+                by_thread[turn].push((manners, socket));
             }
         }
+        // What was inherited is held by its threads now, and must be by nobody else once these have stopped.
+        drop(listeners);
+        let crowd = Crowd::new(&limits);
         let (stop, stopped) = watch::channel(None);
         let (ended, threads_end) = mpsc::channel(1);
         for (number, listeners) in by_thread.into_iter().enumerate() {
             let data_thread = DataThread {
                 listeners,
                 parts: parts.clone(),
-                limits: settings.limits,
-                pool: settings.pool,
+                crowd: Arc::clone(&crowd),
+                limits,
+                fallback_sni: fallback_sni.as_deref().map(|name| name.to_ascii_lowercase().into()),
+                pool,
                 stopped: stopped.clone(),
                 _ended: ended.clone(),
             };
@@ -112,7 +140,7 @@ impl Server {
             thread.spawn(move || data_thread.run(&report))?;
             started.recv().unwrap_or_else(|_ended| Err(io::Error::other("a data thread ended")))?;
         }
-        Ok(Self { addresses, stop, threads_end })
+        Ok(Self { addresses, sockets, stop, threads_end })
     }
 
     /// Where it listens.
@@ -120,8 +148,17 @@ impl Server {
         &self.addresses
     }
 
+    /// The sockets that it listens by, each with its address, for a successor to go on with: what waits in their queues
+    /// is lost to nobody as long as one of the two still takes it. There may be several of one address.
+    pub fn listeners(&self) -> io::Result<Vec<(SocketAddr, TcpListener)>> {
+        let copies = self.sockets.iter().map(|(address, socket)| Ok((*address, socket.try_clone()?)));
+        copies.collect()
+    }
+
     /// Takes no new connections, lets what is under way end, for at most `deadline`, and returns when all has ended.
     pub async fn shutdown(mut self, deadline: Duration) {
+        // A socket that somebody holds goes on to let clients in, whom nobody serves.
+        self.sockets.clear();
         self.stop.send_replace(Some(deadline));
         while self.threads_end.recv().await.is_some() {}
     }
@@ -129,9 +166,11 @@ impl Server {
 
 /// One data thread.
 struct DataThread {
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(Manners, TcpListener)>,
     parts: ServerParts,
+    crowd: Arc<Crowd>,
     limits: Limits,
+    fallback_sni: Option<Box<str>>,
     pool: PoolSettings,
     stopped: watch::Receiver<Option<Duration>>,
     /// Dropped when the thread has ended, which is how the server knows.
@@ -154,14 +193,17 @@ impl DataThread {
     }
 
     async fn serve(mut self) {
-        let ServerParts { current, connector, clock, door } = self.parts;
+        let ServerParts { current, certificates, connector, clock, door } = self.parts;
         let gateway = Gateway::new(current, Pool::new(connector, self.pool), clock);
-        let protocols = Rc::new(Protocols::new(Entrance { gateway, door }, self.limits));
+        let entrance = Entrance { gateway, door };
+        let protocols = Protocols::new(entrance, self.limits, self.crowd, certificates, self.fallback_sni);
+        let protocols = Rc::new(protocols);
         let (alive, mut all_ended) = mpsc::channel(1);
         let mut accepting = JoinSet::new();
-        for listener in self.listeners {
+        for (manners, listener) in self.listeners {
             let connections = Connections {
                 protocols: Rc::clone(&protocols),
+                manners,
                 stopped: self.stopped.clone(),
                 alive: alive.clone(),
             };

@@ -66,7 +66,7 @@ async fn a_head_that_is_too_large_or_has_too_many_fields_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_that_comes_too_slowly_ends_the_connection() {
-    let limits = Limits { head: Duration::from_millis(200), idle: LONG * 3 };
+    let limits = Limits { head: Duration::from_millis(200), idle: LONG * 3, ..Limits::default() };
     let gate = Gate::with(Plane::start(&[]), limits, None).await;
     for beginning in [&b""[..], b"P", b"PRI * HTTP/2.0\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: "] {
         assert_eq!(gate.raw(beginning).await, "");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateward_clock::SystemClock;
-use gateward_proxy::host::server::{Limits, Server, ServerParts, ServerSettings};
+use gateward_proxy::host::server::{Limits, Listener, Server, ServerParts, ServerSettings};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::handshake;
@@ -97,22 +97,21 @@ async fn a_server_listens_on_several_addresses_and_notices_one_that_is_taken() {
     let plane = Plane::start(&[]);
     let parts = ServerParts {
         current: plane.configuration.current(),
+        certificates: Arc::new(Arc::default),
         connector: plane.connector.clone(),
         clock: Arc::new(SystemClock),
         door: None,
     };
     let settings = ServerSettings {
-        addresses: vec![
-            "127.0.0.1:0".parse().unwrap(),
-            "[::1]:0".parse().unwrap(),
-            "127.0.0.1:0".parse().unwrap(),
-        ],
+        listeners: ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"]
+            .map(|at| Listener::plain(at.parse().unwrap()))
+            .into(),
         threads: 2,
         exclusive: true,
         limits: Limits::default(),
         ..ServerSettings::default()
     };
-    let server = Server::bind(&settings, &parts).unwrap();
+    let server = Server::bind(settings.clone(), &parts).unwrap();
     let addresses = server.addresses().to_vec();
     assert_eq!(addresses.len(), 3);
     for address in &addresses {
@@ -120,10 +119,14 @@ async fn a_server_listens_on_several_addresses_and_notices_one_that_is_taken() {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         assert_eq!(status(&read_to_end(stream).await), 404);
     }
-    let again = |exclusive| ServerSettings { addresses: addresses.clone(), exclusive, ..settings.clone() };
-    let error = Server::bind(&again(true), &parts).err().unwrap();
+    let again = |exclusive| ServerSettings {
+        listeners: addresses.iter().copied().map(Listener::plain).collect(),
+        exclusive,
+        ..settings.clone()
+    };
+    let error = Server::bind(again(true), &parts).err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
-    assert!(Server::bind(&again(false), &parts).is_ok());
+    assert!(Server::bind(again(false), &parts).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_proxy::host::server::{Limits, Server, ServerParts, ServerSettings};
+use gateward_proxy::host::server::{Limits, Listener, Server, ServerParts, ServerSettings};
 use gateward_proxy::{Configuration, ConfigurationParts, DOCUMENT_PURPOSE, Door};
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Change, Key, MemoryStore, Precondition, Revision, Store, Write};
@@ -98,18 +98,19 @@ impl Gate {
     pub async fn with(plane: Plane, limits: Limits, door: Option<Arc<dyn Door>>) -> Self {
         plane.configuration.applied(Revision(0)).await;
         let settings = ServerSettings {
-            addresses: vec!["127.0.0.1:0".parse().unwrap()],
+            listeners: vec![Listener::plain("127.0.0.1:0".parse().unwrap())],
             threads: 2,
             limits,
             ..ServerSettings::default()
         };
         let parts = ServerParts {
             current: plane.configuration.current(),
+            certificates: Arc::new(Arc::default),
             connector: plane.connector.clone(),
             clock: Arc::new(SystemClock),
             door,
         };
-        let server = Server::bind(&settings, &parts).unwrap();
+        let server = Server::bind(settings, &parts).unwrap();
         let address = server.addresses()[0];
         Self { plane, server, address }
     }

@@ -1,122 +1,145 @@
-//! One connection of a client: HTTP/1.1, or HTTP/2 if it begins with HTTP/2's preface.
+//! One connection of a client, from its first byte to its last.
+//!
+//! What a balancer says of the client comes first, where the listener asks for it; then the handshake of TLS, where the
+//! listener speaks it; then HTTP/1.1, or HTTP/2 if both ends agreed on it or the connection begins with its preface.
+//! hyper serves each, and what it leaves open is kept here: who has taken too long, who has had enough requests, who
+//! is to go because the server ends.
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gateward_net::{Body, Conn};
-use http::Request;
+use gateward_net::{Body, Conn, Scheme};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::client_body::{self, Fault};
+use super::crowd::Crowd;
 use super::dozing::Dozing;
-use super::vigil::{HeadTimer, Heard, Limits, Vigil};
+use super::limits::USUAL_FIELDS;
+use super::proxy_protocol::{self, Header};
+use super::refusal;
+use super::tether::{Seats, Tether};
+use super::tls;
+use super::transport::{Heard, Transport};
+use super::vigil::{Alarm, HeadTimer, Vigil};
+use super::{CertificatesSource, Limits};
 use crate::host::Entrance;
 
-/// Serves connections by the protocol that each begins with.
+/// How connections are served, whichever listener they came by.
 pub(super) struct Protocols {
-    entrance: Entrance,
-    limits: Limits,
-    http: auto::Builder<OnThisThread>,
+    pub(super) entrance: Entrance,
+    pub(super) limits: Limits,
+    pub(super) crowd: Arc<Crowd>,
+    pub(super) certificates: CertificatesSource,
+    pub(super) fallback_sni: Option<Box<str>>,
+    http1: http1::Builder,
 }
 
-impl Protocols {
-    /// Serves requests by `entrance`.
-    pub(super) fn new(entrance: Entrance, limits: Limits) -> Self {
-        let mut http = auto::Builder::new(OnThisThread);
-        http.http1().keep_alive(true).max_buf_size(LARGEST_HEAD as usize).header_read_timeout(limits.head);
-        http.http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(100)
-            .max_header_list_size(LARGEST_HEAD)
-            // A client that does not answer a ping is gone.
-            .keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(PING_TIMEOUT);
-        Self { entrance, limits, http }
-    }
-
-    /// Serves `stream` until it ends. After `stop` it ends as soon as no request is under way.
-    async fn serve(self: Rc<Self>, stream: TcpStream, client: SocketAddr, stop: impl Future<Output = ()>) {
-        // Answers are written whole; to wait for more would only delay them.
-        let prepared = stream.set_nodelay(true).and_then(|()| stream.local_addr());
-        let Ok(local) = prepared else { return };
-        let conn = Rc::new(Conn::plain(client, local));
-        let vigil = Vigil::new(self.limits);
-        let begun = Cell::new(false);
-        let service = service_fn(|request: Request<Incoming>| {
-            begun.set(true);
-            vigil.rest();
-            // An HTTP/2 connection may end before its streams do.
-            let (this, conn) = (Rc::clone(&self), Rc::clone(&conn));
-            async move { Ok::<_, Infallible>(this.entrance.answer(request.map(Body::from), &conn).await) }
-        });
-        let mut http = self.http.clone();
-        http.http1().timer(HeadTimer(Arc::clone(&vigil)));
-        let io = TokioIo::new(Heard { stream, vigil: Arc::clone(&vigil) });
-        let mut served = pin!(http.serve_connection(io, service));
-        let (stopping, out_of_grace) = (Cell::new(false), Cell::new(false));
-        let mut cut = Dozing::new(async {
-            let last_request = async {
-                stop.await;
-                stopping.set(true);
-                // The first request of a new connection is on its way most likely, and its client could not know.
-                tokio::time::sleep(GRACE).await;
-                out_of_grace.set(true);
-            };
-            tokio::select! {
-                () = last_request => {}
-                () = vigil.broken() => return,
-            }
-            vigil.broken().await;
-        });
-        let mut ending = false;
-        poll_fn(|cx| {
-            if Pin::new(&mut cut).poll(cx).is_ready() {
-                tracing::debug!("a client took too long, and its connection is cut");
-                return Poll::Ready(());
-            }
-            if stopping.get() && !ending && (begun.get() || out_of_grace.get()) {
-                ending = true;
-                served.as_mut().graceful_shutdown();
-            }
-            served.as_mut().poll(cx).map(|ended| {
-                if let Err(error) = ended {
-                    tracing::debug!(error, "a client's connection ended");
-                }
-            })
-        })
-        .await;
-    }
+/// What a listener asks of its connections.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manners {
+    pub(super) tls: bool,
+    pub(super) proxy_protocol: bool,
 }
 
 /// The connections of one listener.
 #[derive(Clone)]
 pub(super) struct Connections {
     pub(super) protocols: Rc<Protocols>,
+    pub(super) manners: Manners,
     pub(super) stopped: watch::Receiver<Option<Duration>>,
     /// Held as long as there is a listener or a connection.
     pub(super) alive: mpsc::Sender<()>,
 }
 
+impl Protocols {
+    pub(super) fn new(
+        entrance: Entrance,
+        limits: Limits,
+        crowd: Arc<Crowd>,
+        certificates: CertificatesSource,
+        fallback_sni: Option<Box<str>>,
+    ) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .keep_alive(true)
+            .max_buf_size(limits.head_bytes.max(SMALLEST_HEAD))
+            .header_read_timeout(limits.head);
+        if limits.head_fields != USUAL_FIELDS {
+            http1.max_headers(limits.head_fields);
+        }
+        Self { entrance, limits, crowd, certificates, fallback_sni, http1 }
+    }
+
+    fn http2(&self, streams: Streams) -> http2::Builder<Streams> {
+        let limits = &self.limits;
+        let mut http2 = http2::Builder::new(streams);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .initial_stream_window_size(limits.stream_window)
+            .initial_connection_window_size(limits.connection_window.max(limits.stream_window))
+            // A client that does not answer a ping is gone.
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT);
+        http2
+    }
+}
+
 impl Connections {
     /// Serves `stream` in a task of its own.
     pub(super) fn serve(&self, stream: TcpStream, client: SocketAddr) {
-        let mut this = self.clone();
+        let Some(seat) = self.protocols.crowd.seat() else {
+            self.turn_away(stream);
+            return;
+        };
+        let this = self.clone();
         tokio::task::spawn_local(async move {
-            let protocols = Rc::clone(&this.protocols);
-            protocols.serve(stream, client, this.stop()).await;
-            drop(this.alive);
+            let alive = this.alive.clone();
+            let Some(welcomed) = this.welcome(stream, client).await else { return };
+            let Ok(of_address) = this.protocols.crowd.seat_of(welcomed.conn.client.ip()) else {
+                if let Transport::Plain(stream) = welcomed.transport {
+                    this.turn_away(stream);
+                }
+                return;
+            };
+            let vigil = Vigil::new(&this.protocols.limits);
+            let open = Rc::new(Open {
+                conn: welcomed.conn,
+                vigil: Arc::clone(&vigil),
+                tether: Tether {
+                    stopped: this.stopped,
+                    _alive: alive,
+                    _seats: Arc::new(Seats { _seat: seat, _of_address: of_address }),
+                },
+                protocols: this.protocols,
+                since: Instant::now(),
+                requests: Cell::new(0),
+                http2: Cell::new(false),
+                stopping: Cell::new(false),
+                last: Cell::new(false),
+                rude: Cell::new(false),
+            });
+            let io = Heard { transport: welcomed.transport, before: welcomed.before, vigil };
+            open.serve(io, welcomed.http2).await;
         });
     }
 
@@ -125,20 +148,397 @@ impl Connections {
         // An error means that the server was dropped, and all tasks are about to be.
         let _ = self.stopped.wait_for(Option::is_some).await;
     }
-}
 
-/// Runs the streams of an HTTP/2 connection where the connection itself runs: on its data thread.
-#[derive(Clone, Copy, Debug)]
-struct OnThisThread;
+    /// All that comes before HTTP.
+    async fn welcome(&self, tcp: TcpStream, client: SocketAddr) -> Option<Welcomed> {
+        // Answers are written whole; to wait for more would only delay them.
+        tcp.set_nodelay(true).ok()?;
+        let conn = Conn::plain(client, tcp.local_addr().ok()?);
+        if !self.manners.tls && !self.manners.proxy_protocol {
+            return Some(Welcomed {
+                transport: Transport::Plain(tcp),
+                before: Vec::new(),
+                conn,
+                http2: None,
+            });
+        }
+        // The future of a handshake is large, and a connection is long: it must not take its room all the time.
+        timeout(self.protocols.limits.handshake, Box::pin(self.introduce(tcp, conn))).await.ok()?
+    }
 
-impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
+    /// Lets the balancer say who the client is, and shakes hands with that.
+    async fn introduce(&self, mut tcp: TcpStream, mut conn: Conn) -> Option<Welcomed> {
+        let client = conn.client;
+        let mut before = Vec::new();
+        if self.manners.proxy_protocol {
+            let header = proxy_protocol::read(&mut tcp).await;
+            let (header, rest) = header.inspect_err(|error| refused_before_http(&client, error)).ok()?;
+            if let Header::Proxied { client, local } = header {
+                (conn.client, conn.local) = (client, local);
+            }
+            before = rest;
+        }
+        if !self.manners.tls {
+            return Some(Welcomed { transport: Transport::Plain(tcp), before, conn, http2: None });
+        }
+        let Protocols { certificates, fallback_sni, .. } = &*self.protocols;
+        let encrypted = tls::accept(tcp, before, || certificates(), fallback_sni.as_deref()).await;
+        let encrypted = encrypted.inspect_err(|error| refused_before_http(&client, error)).ok()?;
+        conn.scheme = Scheme::Https;
+        conn.tls = Some(Arc::new(encrypted.facts));
+        let (transport, http2) = (Transport::Tls(encrypted.stream), Some(encrypted.http2));
+        Some(Welcomed { transport, before: Vec::new(), conn, http2 })
+    }
+
+    /// Says that there is no room, to a client that can hear it without a handshake.
+    fn turn_away(&self, stream: TcpStream) {
+        if self.manners.tls {
+            return;
+        }
+        let Some(turn) = self.protocols.crowd.refusal() else { return };
+        tokio::task::spawn_local(async move {
+            let _turn = turn;
+            let mut stream = stream;
+            if stream.write_all(refusal::NO_ROOM.as_bytes()).await.is_ok() {
+                linger(&mut stream).await;
+            }
+        });
     }
 }
 
-/// The largest head of a request, in bytes.
-const LARGEST_HEAD: u32 = 32 * 1024;
+/// A connection that is ready for HTTP.
+struct Welcomed {
+    transport: Transport,
+    /// What was read of HTTP already.
+    before: Vec<u8>,
+    conn: Conn,
+    /// Whether it is HTTP/2 that is spoken; None if the first bytes tell.
+    http2: Option<bool>,
+}
+
+/// A connection that serves requests.
+struct Open {
+    protocols: Rc<Protocols>,
+    conn: Conn,
+    vigil: Arc<Vigil>,
+    /// What keeps the server from ending, and the places that are taken.
+    tether: Tether,
+    since: Instant,
+    /// How many requests have begun.
+    requests: Cell<u64>,
+    http2: Cell<bool>,
+    /// Whether the server ends.
+    stopping: Cell<bool>,
+    /// Whether no request is to come after those that are under way.
+    last: Cell<bool>,
+    /// Whether the client may still be sending what we will not read.
+    rude: Cell<bool>,
+}
+
+/// What has come of driving a connection.
+enum Driven {
+    /// It has ended.
+    Ended,
+    /// Nothing has happened on it for a while.
+    Quiet,
+}
+
+/// What there is to do beside HTTP.
+enum Signal {
+    Stop,
+    OutOfGrace,
+    Old,
+    Alarm(Alarm),
+}
+
+impl Open {
+    async fn serve(self: Rc<Self>, mut io: Heard, http2: Option<bool>) {
+        let http2 = match http2 {
+            Some(agreed) => agreed,
+            None => match self.begins_as_http2(&mut io).await {
+                Some(http2) => http2,
+                None => return,
+            },
+        };
+        self.http2.set(http2);
+        if http2 {
+            return self.serve_http2(io).await;
+        }
+        let mut next = Some(io);
+        while let Some(io) = next {
+            let Some(io) = self.serve_http1(io).await else { return };
+            next = self.sleep_until_something_comes(io).await;
+        }
+    }
+
+    /// Reads as far as the first byte that is not HTTP/2's preface, or its end.
+    async fn begins_as_http2(&self, io: &mut Heard) -> Option<bool> {
+        loop {
+            let known = io.before.len().min(PREFACE.len());
+            if io.before[..known] != PREFACE[..known] {
+                return Some(false);
+            }
+            if known == PREFACE.len() {
+                return Some(true);
+            }
+            let Transport::Plain(tcp) = &mut io.transport else { return Some(false) };
+            let mut stopped = self.tether.stopped.clone();
+            let read = async {
+                tokio::select! {
+                    read = tcp.read_buf(&mut io.before) => read.ok().filter(|length| *length > 0),
+                    _late = self.vigil.alarm(false) => None,
+                    () = async {
+                        let _ = stopped.wait_for(Option::is_some).await;
+                        // The first request of a new connection is on its way most likely, and its client could not know.
+                        sleep(GRACE).await;
+                    } => None,
+                }
+            };
+            Box::pin(read).await?;
+        }
+    }
+
+    /// Serves HTTP/1.1 until the connection ends, or is left alone for so long that it should cost less.
+    async fn serve_http1(self: &Rc<Self>, io: Heard) -> Option<Heard> {
+        let open = Rc::clone(self);
+        let service = service_fn(move |request| {
+            let open = Rc::clone(&open);
+            async move { Ok::<_, Infallible>(open.answer(request).await) }
+        });
+        let mut builder = self.protocols.http1.clone();
+        builder.timer(HeadTimer(Arc::clone(&self.vigil)));
+        let mut http = Box::new(builder.serve_connection(TokioIo::new(io), service).with_upgrades());
+        let driven = self.drive(&mut *http, |http| Pin::new(http).graceful_shutdown(), true).await;
+        let parts = http.into_parts()?;
+        let mut io = parts.io.into_inner();
+        match driven {
+            Driven::Quiet => {
+                io.before.extend_from_slice(&parts.read_buf);
+                Some(io)
+            }
+            Driven::Ended => {
+                if self.rude.get() {
+                    linger(&mut io).await;
+                }
+                None
+            }
+        }
+    }
+
+    async fn serve_http2(self: Rc<Self>, io: Heard) {
+        self.vigil.watch_streams();
+        let open = Rc::clone(&self);
+        let service = service_fn(move |request| {
+            // An HTTP/2 connection may end before its streams do.
+            let open = Rc::clone(&open);
+            async move { Ok::<_, Infallible>(open.answer(request).await) }
+        });
+        let builder = self.protocols.http2(Streams(Arc::clone(&self.vigil)));
+        let mut http = Box::pin(builder.serve_connection(TokioIo::new(io), service));
+        self.drive(&mut http, |http| http.as_mut().graceful_shutdown(), false).await;
+    }
+
+    /// Keeps a connection that nobody uses, without what only a busy one needs.
+    async fn sleep_until_something_comes(&self, mut io: Heard) -> Option<Heard> {
+        if !io.before.is_empty() {
+            return Some(io);
+        }
+        let woken = tokio::select! {
+            signal = self.signal(false) => match signal {
+                // Somebody may be about to use it, as far as the client's clock goes; there is no harm in that.
+                Signal::Stop | Signal::OutOfGrace | Signal::Old | Signal::Alarm(_) => false,
+            },
+            readable = io.transport.socket().readable() => readable.is_ok(),
+        };
+        if woken {
+            return Some(io);
+        }
+        let _ = timeout(GRACE, io.shutdown()).await;
+        None
+    }
+
+    /// Polls `http` until it ends, and tells it by `wind_up` when it should come to its end.
+    async fn drive<H>(&self, http: &mut H, wind_up: impl Fn(&mut H), mut quiet_too: bool) -> Driven
+    where
+        H: Future<Output = hyper::Result<()>> + Unpin,
+    {
+        let mut signal = Dozing::new(self.signal(quiet_too));
+        let mut out_of_grace = false;
+        let mut winding_up = false;
+        poll_fn(|cx| {
+            while let Poll::Ready(what) = Pin::new(&mut signal).poll(cx) {
+                match what {
+                    Signal::Alarm(Alarm::Quiet) if self.vigil.is_quiet() => {
+                        return Poll::Ready(Driven::Quiet);
+                    }
+                    Signal::Alarm(Alarm::Quiet) => quiet_too = false,
+                    // HTTP/2 has words for it, which a client should get the time to hear.
+                    Signal::Alarm(Alarm::Late) if self.http2.get() && !winding_up => {
+                        self.last.set(true);
+                        self.vigil.wait(GRACE);
+                    }
+                    Signal::Alarm(Alarm::Late) => {
+                        tracing::debug!("a client took too long, and its connection is cut");
+                        return Poll::Ready(Driven::Ended);
+                    }
+                    Signal::Stop => self.stopping.set(true),
+                    Signal::OutOfGrace => out_of_grace = true,
+                    Signal::Old => self.last.set(true),
+                }
+                signal = Dozing::new(self.signal(quiet_too && !out_of_grace));
+            }
+            let stops = self.stopping.get() && (self.requests.get() > 0 || out_of_grace);
+            if (stops || self.last.get()) && !winding_up {
+                winding_up = true;
+                self.last.set(true);
+                wind_up(http);
+            }
+            Pin::new(&mut *http).poll(cx).map(|ended| {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a client's connection ended");
+                    self.rude.set(self.rude.get() || error.is_parse());
+                }
+                Driven::Ended
+            })
+        })
+        .await
+    }
+
+    /// What comes next beside HTTP.
+    async fn signal(&self, quiet_too: bool) -> Signal {
+        let mut stopped = self.tether.stopped.clone();
+        let stop = async {
+            if self.last.get() {
+                return pending().await;
+            }
+            if self.stopping.get() {
+                // The first request of a new connection is on its way most likely, and its client could not know.
+                sleep(GRACE).await;
+                return Signal::OutOfGrace;
+            }
+            match stopped.wait_for(Option::is_some).await {
+                Ok(_) => Signal::Stop,
+                // The server was dropped, and all tasks are about to be.
+                Err(_) => pending().await,
+            }
+        };
+        let old = async {
+            match self.protocols.limits.connection_age {
+                Some(age) if !self.last.get() => sleep_until(self.since + age).await,
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            signal = stop => signal,
+            () = old => Signal::Old,
+            alarm = self.vigil.alarm(quiet_too) => Signal::Alarm(alarm),
+        }
+    }
+
+    async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let Protocols { entrance, limits, crowd, .. } = &*self.protocols;
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        if number >= limits.requests_per_connection {
+            self.last.set(true);
+        }
+        self.vigil.rest();
+        let turn = crowd.turn();
+        let excess =
+            if turn.is_some() { refusal::excess(&request, limits) } else { Some(refusal::overloaded()) };
+        let mut response = if let Some(failure) = excess {
+            self.rude.set(true);
+            refusal::answer(entrance, request.map(|_| Body::empty()), &failure).await
+        } else if hyper::body::Body::is_end_stream(request.body()) {
+            let mut request = request.map(|_| Body::empty());
+            // hyper leaves it there for requests that ask for an upgrade.
+            if request.extensions().get::<OnUpgrade>().is_some() {
+                request.extensions_mut().insert(self.tether.clone());
+            }
+            entrance.answer(request, &self.conn).await
+        } else {
+            self.answer_with_body(request).await
+        };
+        if !self.http2.get() && (self.last.get() || self.rude.get()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn answer_with_body(&self, request: Request<Incoming>) -> Response<Body> {
+        let Protocols { entrance, limits, .. } = &*self.protocols;
+        let fault = Fault::default();
+        let request = request.map(|incoming| client_body::held_to(limits, incoming, Rc::clone(&fault)));
+        let response = entrance.answer(request, &self.conn).await;
+        match fault.get() {
+            Some(fault) => {
+                self.rude.set(true);
+                refusal::instead(&response, &refusal::body(fault))
+            }
+            None => response,
+        }
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection where the connection itself runs, on its data thread, and counts them.
+#[derive(Clone)]
+struct Streams(Arc<Vigil>);
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
+    fn execute(&self, future: F) {
+        let stream = Stream::begin(&self.0);
+        tokio::task::spawn_local(async move {
+            let _stream = stream;
+            future.await;
+        });
+    }
+}
+
+struct Stream(Arc<Vigil>);
+
+impl Stream {
+    fn begin(vigil: &Arc<Vigil>) -> Self {
+        vigil.begin_stream();
+        Self(Arc::clone(vigil))
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.end_stream();
+    }
+}
+
+/// Lets a client finish what it is saying, for a while, so that it gets to read what we said: a socket that is closed
+/// with unread bytes in it takes back what was sent.
+async fn linger<S>(stream: &mut S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let unheard = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut heard = 0;
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+            heard += length;
+            if heard > LINGER_BYTES {
+                return;
+            }
+        }
+    };
+    let _ = timeout(LINGER, Box::pin(unheard)).await;
+}
+
+fn refused_before_http(client: &SocketAddr, error: &(dyn std::error::Error + 'static)) {
+    tracing::debug!(%client, error, "a connection ended before its first request");
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// hyper takes no smaller buffer.
+const SMALLEST_HEAD: usize = 8192;
 
 /// How long a new connection may still begin its first request when the server stops.
 const GRACE: Duration = Duration::from_millis(250);
@@ -146,3 +546,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+const LINGER: Duration = Duration::from_secs(1);
+
+const LINGER_BYTES: usize = 1024 * 1024;

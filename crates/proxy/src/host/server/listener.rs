@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -9,8 +10,60 @@ use tokio::net::TcpStream;
 
 use super::connection::Connections;
 
+/// Where a server listens, and what is spoken there.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Where. Port 0 means one that is free.
+    pub address: SocketAddr,
+    /// Whether connections begin with a handshake of TLS.
+    pub tls: bool,
+    /// Whether connections begin with a header of the PROXY protocol. Only a balancer may reach such a listener: the
+    /// header is believed.
+    pub proxy_protocol: bool,
+    /// Sockets that listen there already, given by whoever started the process. With any, none is opened.
+    pub inherited: Vec<Arc<TcpListener>>,
+}
+
+impl Listener {
+    /// Plain HTTP on `address`.
+    pub fn plain(address: SocketAddr) -> Self {
+        Self { address, tls: false, proxy_protocol: false, inherited: Vec::new() }
+    }
+
+    /// HTTP over TLS on `address`.
+    pub fn tls(address: SocketAddr) -> Self {
+        Self { tls: true, ..Self::plain(address) }
+    }
+}
+
+/// The sockets to listen by: those that were inherited, all of them; else one for each thread.
+pub(super) fn open_all(listener: &Listener, threads: usize, exclusive: bool) -> io::Result<Vec<TcpListener>> {
+    if !listener.inherited.is_empty() {
+        let taken = listener.inherited.iter().map(|socket| {
+            socket.set_nonblocking(true)?;
+            socket.try_clone()
+        });
+        return taken.collect();
+    }
+    // The first one says which port the others listen on too.
+    let first = bind(listener.address, exclusive)?;
+    let address = first.local_addr()?;
+    let others = (1..threads).map(|_| bind(address, false));
+    std::iter::once(Ok(first)).chain(others).collect()
+}
+
+/// Each socket with the thread that takes from it. A socket has its own queue, so none may be left out; and where there
+/// are fewer than threads, some threads share one.
+pub(super) fn dealt_out(sockets: Vec<TcpListener>, threads: usize) -> io::Result<Vec<(usize, TcpListener)>> {
+    let count = sockets.len();
+    let shared: io::Result<Vec<_>> =
+        (count..threads).map(|thread| Ok((thread, sockets[thread % count].try_clone()?))).collect();
+    let shared = shared?;
+    Ok(sockets.into_iter().enumerate().map(|(at, socket)| (at % threads, socket)).chain(shared).collect())
+}
+
 /// Listens on `address`, which other sockets of this user may listen on too, unless `exclusive` and one already does.
-pub(super) fn bind(address: SocketAddr, exclusive: bool) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, exclusive: bool) -> io::Result<TcpListener> {
     if exclusive && address.port() != 0 {
         // Sockets that share an address all say so; one that does not finds out whether anybody is there.
         open(address, false)?;

@@ -7,46 +7,54 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant as StdInstant};
 
 use hyper::rt::{Sleep, Timer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
-/// How long a client may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// For the head of a request, from its first byte; the first one from the beginning of the connection.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-}
+use super::Limits;
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { head: Duration::from_secs(10), idle: Duration::from_secs(75) }
-    }
-}
-
-/// What a connection waits for. Used by one thread; hyper asks that a timer could be sent.
+/// What a connection waits for. Used by one thread; hyper asks that a timer and a stream could be sent.
 #[derive(Debug)]
 pub(super) struct Vigil {
     begun: Instant,
-    limits: Limits,
+    head: Duration,
+    idle_time: Duration,
     /// Milliseconds from the beginning until when we wait; 0 when it is not the client that is waited for.
     until: AtomicU64,
     /// Whether nothing has come yet of what is waited for.
     idle: AtomicBool,
+    /// Whether something was written that may not have left yet.
+    unflushed: AtomicBool,
+    /// The streams under way, for a connection that has such.
+    streams: AtomicUsize,
+    http2: AtomicBool,
+}
+
+/// What there is to do about a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// The client has taken too long.
+    Late,
+    /// Nothing has happened for a while, and more time may pass.
+    Quiet,
 }
 
 impl Vigil {
     /// Begins with the wait for the first head.
-    pub(super) fn new(limits: Limits) -> Arc<Self> {
-        let vigil =
-            Self { begun: Instant::now(), limits, until: AtomicU64::new(0), idle: AtomicBool::new(false) };
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let vigil = Self {
+            begun: Instant::now(),
+            head: limits.head,
+            idle_time: limits.idle,
+            until: AtomicU64::new(0),
+            idle: AtomicBool::new(false),
+            unflushed: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+            http2: AtomicBool::new(false),
+        };
         vigil.wait(limits.head);
         Arc::new(vigil)
     }
@@ -57,19 +65,69 @@ impl Vigil {
         self.idle.store(false, Ordering::Relaxed);
     }
 
-    /// Completes when the client has taken too long.
-    pub(super) async fn broken(&self) {
+    /// From now on requests are streams, and bytes that come need not be one's beginning.
+    pub(super) fn watch_streams(&self) {
+        self.http2.store(true, Ordering::Relaxed);
+    }
+
+    /// A stream has begun.
+    pub(super) fn begin_stream(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.rest();
+    }
+
+    /// A stream has ended.
+    pub(super) fn end_stream(&self) {
+        if self.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.expect_next();
+        }
+    }
+
+    /// Something is being written.
+    pub(super) fn write(&self) {
+        self.unflushed.store(true, Ordering::Relaxed);
+    }
+
+    /// All that was written has left.
+    pub(super) fn flush(&self) {
+        self.unflushed.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether there is nothing under way in either direction.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) && !self.unflushed.load(Ordering::Relaxed)
+    }
+
+    /// Gives the client `span` from now.
+    pub(super) fn wait(&self, span: Duration) {
+        let until = (Instant::now() + span).saturating_duration_since(self.begun).as_millis();
+        self.until.store(u64::try_from(until).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+    }
+
+    /// Completes when the client has taken too long; where `quiet_too`, also when nothing has happened for a while.
+    pub(super) async fn alarm(&self, quiet_too: bool) -> Alarm {
         loop {
-            let look_again = Instant::now() + self.limits.head;
+            let now = Instant::now();
+            let mut look_again = now + self.head;
             let until = match self.until.load(Ordering::Relaxed) {
                 0 => None,
                 until => Some(self.begun + Duration::from_millis(until)),
             };
-            if until.is_some_and(|until| until <= Instant::now()) {
-                return;
+            if let Some(until) = until {
+                if until <= now {
+                    return Alarm::Late;
+                }
+                look_again = look_again.min(until);
+                if quiet_too && self.is_quiet() {
+                    let quiet_at = until - self.idle_time.saturating_sub(QUIET);
+                    if quiet_at <= now {
+                        return Alarm::Quiet;
+                    }
+                    look_again = look_again.min(quiet_at);
+                }
             }
             // A head that begins after this look is complete before the next one, or due by then.
-            sleep_until(until.map_or(look_again, |until| until.min(look_again))).await;
+            sleep_until(look_again).await;
         }
     }
 
@@ -78,23 +136,21 @@ impl Vigil {
         // The first head is already waited for, and not for as long.
         if self.until.load(Ordering::Relaxed) == 0 {
             self.idle.store(true, Ordering::Relaxed);
-            self.wait(self.limits.idle);
+            self.wait(self.idle_time);
         }
     }
 
     /// Something came.
-    fn hear(&self) {
-        if self.idle.load(Ordering::Relaxed) {
+    pub(super) fn hear(&self) {
+        if self.idle.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed) {
             self.idle.store(false, Ordering::Relaxed);
-            self.wait(self.limits.head);
+            self.wait(self.head);
         }
     }
-
-    fn wait(&self, span: Duration) {
-        let until = (Instant::now() + span).saturating_duration_since(self.begun).as_millis();
-        self.until.store(u64::try_from(until).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-    }
 }
+
+/// For how long nothing happens until a connection counts as quiet.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The timer that hyper's HTTP/1.1 has. It asks for a sleep when it begins to wait for a head, which is all that we
 /// want to hear of it; the sleep itself never ends.
@@ -130,73 +186,23 @@ impl Future for Endless {
 
 impl Sleep for Endless {}
 
-/// A socket that tells the vigil when something comes.
-#[derive(Debug)]
-pub(super) struct Heard {
-    pub(super) stream: TcpStream,
-    pub(super) vigil: Arc<Vigil>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.vigil.hear();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { head: Duration::from_secs(10), idle: Duration::from_secs(75) };
+    fn begun() -> Arc<Vigil> {
+        Vigil::new(&Limits::default())
+    }
 
     /// After how many seconds the vigil breaks.
     async fn breaks_after(vigil: &Vigil) -> u64 {
-        vigil.broken().await;
+        assert_eq!(vigil.alarm(false).await, Alarm::Late);
         vigil.begun.elapsed().as_secs()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_first_head_has_the_shorter_time_from_the_beginning() {
-        let vigil = Vigil::new(LIMITS);
+        let vigil = begun();
         vigil.expect_next();
         vigil.hear();
         assert_eq!(breaks_after(&vigil).await, 10);
@@ -204,11 +210,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn between_requests_there_is_more_time_until_the_next_one_begins() {
-        let vigil = Vigil::new(LIMITS);
+        let vigil = begun();
         vigil.rest();
         vigil.expect_next();
         assert_eq!(breaks_after(&vigil).await, 75);
-        let vigil = Vigil::new(LIMITS);
+        let vigil = begun();
         vigil.rest();
         vigil.expect_next();
         let begin = async {
@@ -223,10 +229,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_may_take_as_long_as_it_takes() {
-        let vigil = Vigil::new(LIMITS);
+        let vigil = begun();
         vigil.rest();
         vigil.hear();
-        let waited = tokio::time::timeout(Duration::from_secs(3600), vigil.broken()).await;
+        let waited = tokio::time::timeout(Duration::from_secs(3600), vigil.alarm(false)).await;
         assert!(waited.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_are_waited_for_until_the_last_has_ended_and_frames_prolong_nothing() {
+        let vigil = begun();
+        vigil.watch_streams();
+        vigil.begin_stream();
+        vigil.begin_stream();
+        vigil.end_stream();
+        let waited = tokio::time::timeout(Duration::from_secs(3600), vigil.alarm(false)).await;
+        assert!(waited.is_err());
+        vigil.end_stream();
+        vigil.hear();
+        assert_eq!(breaks_after(&vigil).await, 3600 + 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_quiet_once_its_answer_has_left() {
+        let vigil = begun();
+        vigil.rest();
+        vigil.write();
+        vigil.expect_next();
+        assert!(!vigil.is_quiet());
+        vigil.flush();
+        assert_eq!(vigil.alarm(true).await, Alarm::Quiet);
+        assert_eq!(vigil.begun.elapsed().as_secs(), 1);
+        assert_eq!(breaks_after(&vigil).await, 75);
     }
 }
