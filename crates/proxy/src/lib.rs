@@ -13,6 +13,7 @@
 mod balancer;
 pub mod certificates;
 mod configuration;
+pub mod declarative;
 mod gateway;
 pub mod host;
 pub mod hygiene;
