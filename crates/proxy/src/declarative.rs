@@ -12,8 +12,10 @@
 mod document;
 mod node;
 mod variables;
+mod watch;
 mod wrong;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +26,10 @@ use serde_json::Value;
 
 use document::{Document, Draft};
 pub use node::Place;
+pub use watch::Following;
 pub use wrong::{Refused, Wrong};
+
+use crate::validation::{self, Resource};
 
 /// The files that hold the resources.
 #[derive(Clone)]
@@ -70,7 +75,7 @@ impl Files {
         }
         // What is missing in one file may stand in another, so that without it everything would seem to be wrong.
         if !wrong.is_empty() {
-            return Err(Refused(wrong));
+            return Err(Refused::sorted(wrong));
         }
         declare(documents)
     }
@@ -83,48 +88,67 @@ impl Declared {
     }
 }
 
-/// Puts the documents together.
+/// Puts the documents together, and checks that they go together.
 fn declare(documents: Vec<(&Path, Document)>) -> Result<Declared, Refused> {
     let mut wrong = Vec::new();
-    let mut declared = Declared::default();
+    let (mut vaults, mut vaults_of) = (None, None);
     let mut drafts: Vec<(&Path, Draft)> = Vec::new();
-    let mut vaults_of = None;
     for (path, document) in documents {
-        if let Some((place, vaults)) = document.vaults {
-            match vaults_of {
-                None => {
-                    vaults_of = Some(path);
-                    declared.vaults = Some(vaults);
-                }
-                Some(first) => {
-                    let problem =
-                        format!("the vaults stand in {} already; keep them in one file", first.display());
-                    wrong.push(Wrong::at(path, (place, problem)));
-                }
+        if let Some((place, here)) = document.vaults {
+            if let Some(first) = vaults_of.replace(path) {
+                let problem =
+                    format!("there are vaults in {} already; keep them in one file", first.display());
+                wrong.push(Wrong::at(path, (place, problem)));
             }
+            vaults = Some(here);
         }
         drafts.extend(document.drafts.into_iter().map(|draft| (path, draft)));
     }
-    let mut standing: HashMap<(Kind, &str), (&Path, Place)> = HashMap::with_capacity(drafts.len());
-    for (path, draft) in &drafts {
-        let place = (*path, draft.place);
-        if let Some((first, at)) = standing.insert((draft.kind, draft.id.as_str()), place) {
-            let problem = format!(
-                "there is another {} {:?} in line {} of {}; ids are unique",
-                draft.kind.singular(),
-                draft.id,
-                at.line,
-                first.display()
-            );
-            wrong.push(Wrong::at(path, (draft.place, problem)));
-        }
+    let drafts = each_once(drafts, &mut wrong);
+    let jsons: Vec<Value> = drafts.iter().map(|(_, draft)| draft.node.to_json()).collect();
+    let resources: Vec<Resource<'_>> = drafts
+        .iter()
+        .zip(&jsons)
+        .map(|((_, draft), json)| Resource { kind: draft.kind, id: &draft.id, json })
+        .collect();
+    for (at, fault) in validation::check_all(&resources) {
+        let (path, draft) = &drafts[at];
+        let invalid = fault.into_invalid();
+        let place = document::place_of(&draft.node, &invalid);
+        let problem = format!("{} {:?}: {invalid}", draft.kind.singular(), draft.id);
+        wrong.push(Wrong::at(path, (place, problem)));
     }
     if !wrong.is_empty() {
-        return Err(Refused(wrong));
+        return Err(Refused::sorted(wrong));
     }
-    declared.resources =
-        drafts.into_iter().map(|(_, draft)| (draft.kind, draft.id, draft.node.to_json())).collect();
-    Ok(declared)
+    let resources = drafts.into_iter().zip(jsons).map(|((_, draft), json)| (draft.kind, draft.id, json));
+    Ok(Declared { resources: resources.collect(), vaults })
+}
+
+/// The first of those that have one id; the others are told.
+fn each_once<'p>(drafts: Vec<(&'p Path, Draft)>, wrong: &mut Vec<Wrong>) -> Vec<(&'p Path, Draft)> {
+    let mut standing: HashMap<(Kind, String), (&Path, Place)> = HashMap::with_capacity(drafts.len());
+    let mut once = Vec::with_capacity(drafts.len());
+    for (path, draft) in drafts {
+        match standing.entry((draft.kind, draft.id.clone())) {
+            Entry::Vacant(free) => {
+                free.insert((path, draft.place));
+                once.push((path, draft));
+            }
+            Entry::Occupied(taken) => {
+                let (first, at) = taken.get();
+                let problem = format!(
+                    "{} {:?}: there is another one with this id, in line {} of {}",
+                    draft.kind.singular(),
+                    draft.id,
+                    at.line,
+                    first.display()
+                );
+                wrong.push(Wrong::at(path, (draft.place, problem)));
+            }
+        }
+    }
+    once
 }
 
 fn unreadable(error: &std::io::Error) -> String {

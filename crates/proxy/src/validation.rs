@@ -184,30 +184,33 @@ pub struct Resource<'r> {
     pub json: &'r Value,
 }
 
-/// Checks `resources` each by itself, and that they go together when there are no others. The error says which of
-/// them is wrong.
-pub fn check_all(resources: &[Resource<'_>]) -> Result<(), (usize, Fault)> {
-    let mut known = HashSet::new();
+/// Checks `resources` each by itself, and that they go together when there are no others. Tells all that is wrong, each
+/// with the place of the resource among them.
+pub fn check_all(resources: &[Resource<'_>]) -> Vec<(usize, Fault)> {
+    let mut faults = Vec::new();
+    let mut known = HashSet::with_capacity(resources.len());
     let mut sound = Vec::with_capacity(resources.len());
     for (at, resource) in resources.iter().enumerate() {
         if !known.insert((resource.kind, resource.id)) {
             let problem = format!("there is another {} with this id", resource.kind.singular());
-            return Err((at, Fault::Schema(Invalid::new("id", problem))));
+            faults.push((at, Fault::Schema(Invalid::new("id", problem))));
         }
-        sound.push(check(resource.kind, resource.id, resource.json).map_err(|fault| (at, fault))?);
+        match check(resource.kind, resource.id, resource.json) {
+            Ok(found) => sound.push((at, found)),
+            Err(fault) => faults.push((at, fault)),
+        }
     }
     let mut shown: HashMap<(&str, &str), &str> = HashMap::new();
-    for (at, sound) in sound.iter().enumerate() {
-        if let Some(link) = sound.links.iter().find(|link| !known.contains(&(link.kind, link.id.as_str()))) {
-            return Err((at, link.missing()));
-        }
+    for (at, sound) in &sound {
+        let missing = sound.links.iter().filter(|link| !known.contains(&(link.kind, link.id.as_str())));
+        faults.extend(missing.map(|link| (*at, link.missing())));
         for one in &sound.shown {
             if let Some(consumer) = shown.insert((one.plugin, one.key.expose()), &one.consumer) {
-                return Err((at, one.taken(consumer)));
+                faults.push((*at, one.taken(consumer)));
             }
         }
     }
-    Ok(())
+    faults
 }
 
 fn resource_id(text: &str) -> Result<ResourceId, Fault> {

@@ -64,11 +64,11 @@ impl Document {
         let mut wrong = |problem: String| errors.push((place, problem));
         match field.name.as_str() {
             "credentials" => {
-                wrong("credentials stand in their consumer, as its field `credentials`".to_owned())
+                wrong("credentials stand in their consumer, as its field `credentials`".to_owned());
             }
             "vaults" if is_deck => self.take_vaults(field, errors),
             "vaults" => {
-                wrong("vaults are read in decK's form; write _format_version: \"3.0\" above".to_owned())
+                wrong("vaults are read in decK's form; write _format_version: \"3.0\" above".to_owned());
             }
             "plugins" => check_plugins(field, errors),
             "_format_version" => match &field.value.content {

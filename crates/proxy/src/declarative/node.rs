@@ -54,12 +54,13 @@ impl Node {
         let options = serde_saphyr::options! {
             // A file of 100 000 routes has millions of nodes. What a small text may swell to is bounded by the limits
             // of aliases, which stay as they are.
-            budget: serde_saphyr::budget! { max_events: 50_000_000, max_nodes: 25_000_000, max_documents: 1 },
+            budget: serde_saphyr::budget! { max_events: 50_000_000, max_nodes: 25_000_000 },
             // YAML 1.2: `on`, `no` and the like are texts.
             strict_booleans: true,
             with_snippet: false,
         };
-        let root: Spanned<Content> = serde_saphyr::from_str_with_options(text, options).map_err(refused)?;
+        let root: Spanned<Content> =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| refused(&error))?;
         Ok(root.into())
     }
 
@@ -69,11 +70,6 @@ impl Node {
             Content::Map(fields) => fields.iter().find(|field| field.name == name),
             Content::Scalar(_) | Content::List(_) => None,
         }
-    }
-
-    /// Whether it says nothing, as the value of `routes:` alone on its line.
-    pub(super) fn is_null(&self) -> bool {
-        matches!(self.content, Content::Scalar(Value::Null))
     }
 
     /// The value without the places.
@@ -146,7 +142,7 @@ impl From<Spanned<Content>> for Node {
 }
 
 /// What the parser found wrong. Its own words are used only where they quote nothing of the file.
-fn refused(error: serde_saphyr::Error) -> (Place, String) {
+fn refused(error: &serde_saphyr::Error) -> (Place, String) {
     let place = error.location().map_or(Place::START, Place::from);
     let problem = match error.without_snippet() {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
@@ -162,7 +158,7 @@ fn refused(error: serde_saphyr::Error) -> (Place, String) {
         serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
             "this is too large to be read: too many values, or too deep".to_owned()
         }
-        serde_saphyr::Error::Message { msg, .. } if msg.contains(NOT_A_NUMBER) => NOT_A_NUMBER.to_owned(),
+        serde_saphyr::Error::NonFiniteFloat { .. } => NOT_A_NUMBER.to_owned(),
         _ => "this is no YAML; look at the indentation and the quotes here and on the line before".to_owned(),
     };
     (place, problem)

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::document::Document;
 use super::*;
 
 /// Reads files with these texts.
@@ -30,8 +31,7 @@ routes:
     upstream_id: 1
   - id: named
     uri: /named
-    plugins:
-        key-auth: {}
+    plugins: {}
     service_id: "2"
 services:
     - id: 2
@@ -44,19 +44,12 @@ upstreams:
         type: roundrobin
 consumers:
   - username: jack
-    plugins:
-        key-auth:
-            key: ${{KEY}}
-    credentials:
-      - id: second
-        plugins: {key-auth: {key: another}}
-  - id: jack/credentials/third
-    plugins: {key-auth: {key: one more}}
+    desc: ${{KEY}}
 global_rules:
     - id: 1
       plugins: {}
 plugins:
-  - name: key-auth
+  - name: aws-lambda
 plugin_configs:
 ssls: []
 #END
@@ -67,14 +60,11 @@ ssls: []
         (Kind::Routes, "named"),
         (Kind::Services, "2"),
         (Kind::Upstreams, "1"),
-        (Kind::Credentials, "jack/second"),
         (Kind::Consumers, "jack"),
-        (Kind::Credentials, "jack/third"),
         (Kind::GlobalRules, "1"),
     ];
     assert_eq!(ids(&declared), expected);
-    let consumer = json!({"username": "jack", "plugins": {"key-auth": {"key": "canary"}}});
-    assert_eq!(declared.resources[5].2, consumer);
+    assert_eq!(declared.resources[4].2, json!({"username": "jack", "desc": "canary"}));
     assert_eq!(declared.vaults, None);
 }
 
@@ -124,7 +114,6 @@ key: ${{NONE}}
     let errors = read(&[text]).err().unwrap();
     let places: Vec<&str> = errors.iter().map(|error| &error[..error.find(": ").unwrap()]).collect();
     let expected = [
-        "0.yaml:16:6",
         "0.yaml:4:5",
         "0.yaml:5:1",
         "0.yaml:6:1",
@@ -135,6 +124,7 @@ key: ${{NONE}}
         "0.yaml:14:5",
         "0.yaml:15:1",
         "0.yaml:16:1",
+        "0.yaml:16:6",
     ];
     assert_eq!(places, expected, "{errors:#?}");
 }
@@ -146,7 +136,62 @@ fn an_id_that_stands_twice_is_refused_across_files_too() {
         "upstreams: []\nroutes:\n- {id: 2, uri: /a, plugins: {}}\n- {id: '1', uri: /b, plugins: {}}\n#END";
     let errors = read(&[one, two]).err().unwrap();
     assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].starts_with("1.yaml:4:3: there is another route \"1\" in line 2 of "), "{errors:?}");
+    assert!(
+        errors[0].starts_with("1.yaml:4:3: route \"1\": there is another one with this id, in line 2 of "),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn credentials_stand_in_their_consumer_or_beside_it() {
+    let text = "consumers:\n- username: jack\n  credentials:\n  - id: a\n    plugins: {}\n  - {plugins: {}}\n\
+                - id: jack/credentials/b\n  plugins: {}\n#END";
+    let document =
+        Document::read(text, false, &BTreeMap::new()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    let ids: Vec<(Kind, &str)> =
+        document.drafts.iter().map(|draft| (draft.kind, draft.id.as_str())).collect();
+    let credentials = ["jack/a", "jack/arr_000002"].map(|id| (Kind::Credentials, id));
+    assert_eq!(ids, [&credentials[..], &[(Kind::Consumers, "jack"), (Kind::Credentials, "jack/b")]].concat());
+    assert_eq!(document.drafts[2].node.to_json(), json!({"username": "jack"}));
+}
+
+#[test]
+fn every_wrong_field_is_told_with_its_own_line() {
+    let text = r#"routes:
+  - id: 1
+    uri: /a
+    upstream_id: none
+  - id: 2
+    uri: /b
+    upstream:
+      type: roundrobin
+      nodes:
+        - {host: a, port: 80, weight: 1}
+        - host: a
+          port: 80
+          weight: canary
+  - id: 3
+    uri: /c
+    plugins:
+      aws-lambda:
+        function_uri: https://a
+        timeout: canary
+  - id: 4
+    uri: /d
+    plugins: {}
+    upstreem: canary
+  - id: 5
+    uri: /e
+    plugins:
+      aws-lamda: {}
+#END
+"#;
+    let errors = read(&[text]).err().unwrap();
+    let places: Vec<&str> = errors.iter().map(|error| &error[..error.find(": ").unwrap()]).collect();
+    let expected = ["0.yaml:4:5", "0.yaml:13:11", "0.yaml:19:9", "0.yaml:23:5", "0.yaml:27:7"];
+    assert_eq!(places, expected, "{errors:#?}");
+    assert!(errors[0].contains("route \"1\"") && errors[0].contains("\"none\" does not exist"), "{errors:?}");
+    assert!(errors.iter().all(|error| !error.contains("canary")), "{errors:?}");
 }
 
 #[test]

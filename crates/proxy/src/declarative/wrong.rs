@@ -18,7 +18,7 @@ pub struct Wrong {
 
 /// Why the files were not taken: all that is wrong in them, at least one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub(super) Vec<Wrong>);
+pub struct Refused(Vec<Wrong>);
 
 impl Wrong {
     pub(super) fn at(file: &Path, (place, problem): (Place, String)) -> Self {
@@ -27,6 +27,12 @@ impl Wrong {
 }
 
 impl Refused {
+    /// In the order in which somebody who mends the files comes by.
+    pub(super) fn sorted(mut wrong: Vec<Wrong>) -> Self {
+        wrong.sort_by(|one, other| (&one.file, one.place).cmp(&(&other.file, other.place)));
+        Self(wrong)
+    }
+
     /// All that is wrong.
     pub fn errors(&self) -> &[Wrong] {
         &self.0

@@ -109,13 +109,15 @@ fn a_whole_configuration_is_taken_if_its_parts_go_together() {
     let route = json!({"uri": "/a", "upstream_id": "u"});
     let route = Resource { kind: Kind::Routes, id: "1", json: &route };
     let upstream = Resource { kind: Kind::Upstreams, id: "u", json: &upstream };
-    assert_eq!(check_all(&[route, upstream]), Ok(()));
-    let (at, fault) =
-        check_all(&[upstream, Resource { kind: Kind::Upstreams, id: "v", ..upstream }, route, route])
-            .unwrap_err();
-    assert_eq!((at, fault.to_string().contains("another route")), (3, true));
-    let (at, fault) = check_all(&[route]).unwrap_err();
-    assert_eq!(at, 0);
+    assert_eq!(check_all(&[route, upstream]), []);
+    let faults =
+        check_all(&[upstream, Resource { kind: Kind::Upstreams, id: "v", ..upstream }, route, route]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert_eq!((faults[0].0, faults[0].1.to_string().contains("another route")), (3, true));
+    let other = Resource { id: "2", ..route };
+    let mut faults = check_all(&[route, other]);
+    assert_eq!(faults.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1], "each is told");
+    let (_, fault) = faults.remove(0);
     assert_eq!(
         fault.into_invalid().to_string(),
         "property \"upstream_id\": upstream \"u\" does not exist; create it, or drop upstream_id"
