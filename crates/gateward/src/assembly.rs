@@ -63,7 +63,8 @@ impl Assembly {
         };
         let is_new = store.revision().await? == Revision::default();
 
-        let connector = Arc::new(Connector::new(ConnectorSettings { forbidden, extra_ca: None })?);
+        let connector =
+            Arc::new(Connector::new(ConnectorSettings { forbidden, ..ConnectorSettings::default() })?);
         let client = Client::new(Arc::clone(&connector));
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::clone(&clock),

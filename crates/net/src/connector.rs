@@ -1,16 +1,19 @@
 //! The one way out: a name to addresses, addresses past the filter, a connection, TLS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use gateward_model::apisix::Scheme;
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::address::AddressFilter;
+use crate::dns::{Dns, Name};
 use crate::tls::TlsSettings;
 use crate::{FetchError, Peer, PeerTls, Protocol, Stream, TrustError};
 
@@ -22,6 +25,9 @@ pub struct ConnectorSettings {
     pub forbidden: Vec<SocketAddr>,
     /// Certificates (PEM) to trust besides the compiled-in roots.
     pub extra_ca: Option<Vec<u8>>,
+    /// Who is asked for names (DNS over UDP, and TCP where an answer is long), in place of those that
+    /// `/etc/resolv.conf` names, its search list included. `/etc/hosts` comes before either.
+    pub dns_servers: Vec<SocketAddr>,
 }
 
 /// Opens connections. Shared by every thread; knows nothing of HTTP.
@@ -29,13 +35,18 @@ pub struct ConnectorSettings {
 pub struct Connector {
     filter: AddressFilter,
     tls: TlsSettings,
+    dns: Dns,
 }
 
 impl Connector {
     /// A connector with `settings`.
     pub fn new(settings: ConnectorSettings) -> Result<Self, TrustError> {
-        let ConnectorSettings { forbidden, extra_ca } = settings;
-        Ok(Self { filter: AddressFilter::new(&forbidden), tls: TlsSettings::new(extra_ca.as_deref())? })
+        let ConnectorSettings { forbidden, extra_ca, dns_servers } = settings;
+        Ok(Self {
+            filter: AddressFilter::new(&forbidden),
+            tls: TlsSettings::new(extra_ca.as_deref())?,
+            dns: Dns::new(dns_servers),
+        })
     }
 
     /// Connects to `peer`. Takes as long as it takes: the caller holds the clock.
@@ -45,7 +56,8 @@ impl Connector {
 
     /// Connects to `peer`, to speak `protocol` there.
     pub(crate) async fn connect_for(&self, peer: &Peer, protocol: Protocol) -> Result<Stream, FetchError> {
-        let addresses = resolve(peer).await?;
+        let addresses = self.dns.addresses(peer.host()).await?;
+        let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, peer.port())).collect();
         // One bad address condemns the name: whoever answers with a metadata address means no good with the others.
         if addresses.iter().any(|address| self.filter.forbids(*address)) {
             return Err(FetchError::Forbidden);
@@ -59,12 +71,22 @@ impl Connector {
         // Requests are written whole; to wait for more would only delay them.
         tcp.set_nodelay(true).map_err(FetchError::Connect)?;
         match peer.scheme() {
-            Scheme::Http => Ok(Stream::plain(tcp)),
-            Scheme::Https => self.encrypt(peer, protocol, tcp).await,
+            Scheme::Http => Ok(Stream::plain(tcp, remote)),
+            Scheme::Https => Ok(Stream::tls(self.encrypt(peer, protocol, tcp).await?, remote)),
         }
     }
 
-    async fn encrypt(&self, peer: &Peer, protocol: Protocol, tcp: TcpStream) -> Result<Stream, FetchError> {
+    /// What DNS says of `peer`, if it has a name of which DNS may say something new.
+    pub(crate) fn name(&self, peer: &Peer) -> Option<Arc<Name>> {
+        self.dns.name(peer.host())
+    }
+
+    async fn encrypt(
+        &self,
+        peer: &Peer,
+        protocol: Protocol,
+        tcp: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, FetchError> {
         let name = match peer.tls().and_then(PeerTls::server_name) {
             Some(name) => name.clone(),
             // The dot at the end of a name means something to DNS only.
@@ -72,21 +94,8 @@ impl Connector {
                 .map_err(|error| FetchError::Tls(std::io::Error::other(error)))?,
         };
         let settings = self.tls.for_peer(peer, protocol);
-        let tls = TlsConnector::from(settings).connect(name, tcp).await;
-        tls.map(Stream::tls).map_err(FetchError::Tls)
+        TlsConnector::from(settings).connect(name, tcp).await.map_err(FetchError::Tls)
     }
-}
-
-async fn resolve(peer: &Peer) -> Result<Vec<SocketAddr>, FetchError> {
-    if let Ok(ip) = peer.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, peer.port())]);
-    }
-    let addresses: Vec<_> =
-        lookup_host((peer.host(), peer.port())).await.map_err(FetchError::Resolve)?.collect();
-    if addresses.is_empty() {
-        return Err(FetchError::Resolve(std::io::Error::other("the name has no address")));
-    }
-    Ok(addresses)
 }
 
 /// Tries the addresses in their order, the next one when the last has failed or has kept us waiting for long, and

@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod conn;
 mod connector;
+mod dns;
 mod fetch_error;
 mod hop_by_hop;
 mod peer;

@@ -136,6 +136,7 @@ impl Pool {
     ) -> Result<Response<Body>, Unreached> {
         to_http1(&mut request);
         let now = Instant::now();
+        home.keep_up(now);
         if let Some(connection) = home.idle.take(now) {
             match connection.exchange(request, timeouts, now).await {
                 Ok(response) => return Ok(response),
@@ -158,6 +159,7 @@ impl Pool {
         mut request: Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<Response<Body>, Unreached> {
+        home.keep_up(Instant::now());
         session::to_http2(&mut request, peer.scheme()).map_err(Unreached::not)?;
         let mut spurned = None;
         for attempt in 1.. {
@@ -217,7 +219,8 @@ impl Pool {
         if let Some(home) = peers.get(peer) {
             return Rc::clone(home);
         }
-        let home = Rc::new(Home::new(peer, self.0.settings));
+        let name = self.0.connector.name(peer);
+        let home = Rc::new(Home::new(peer, self.0.settings, name));
         peers.insert(peer.clone(), Rc::clone(&home));
         home
     }

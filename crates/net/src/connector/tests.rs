@@ -1,5 +1,4 @@
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -22,7 +21,8 @@ async fn fetch(
 }
 
 fn connector(forbidden: &[SocketAddr]) -> Connector {
-    Connector::new(ConnectorSettings { forbidden: forbidden.to_vec(), extra_ca: None }).unwrap()
+    Connector::new(ConnectorSettings { forbidden: forbidden.to_vec(), ..ConnectorSettings::default() })
+        .unwrap()
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -108,7 +108,8 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_unless_told_otherwise(
         assert_eq!(fetch(connector(&[]), &peer(false), &PATIENT).await.unwrap(), 204);
 
         let extra_ca = Some(certified.cert.pem().into_bytes());
-        let trusting = Connector::new(ConnectorSettings { forbidden: Vec::new(), extra_ca }).unwrap();
+        let trusting =
+            Connector::new(ConnectorSettings { extra_ca, ..ConnectorSettings::default() }).unwrap();
         assert_eq!(fetch(trusting, &peer(true), &PATIENT).await.unwrap(), 204);
     })
     .await;
@@ -117,7 +118,7 @@ async fn a_certificate_that_nobody_vouches_for_is_refused_unless_told_otherwise(
 #[test]
 fn extra_certificates_that_cannot_be_used_stop_the_start() {
     for pem in ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
-        let settings = ConnectorSettings { forbidden: Vec::new(), extra_ca: Some(pem.into()) };
+        let settings = ConnectorSettings { extra_ca: Some(pem.into()), ..ConnectorSettings::default() };
         assert!(Connector::new(settings).is_err(), "{pem}");
     }
 }

@@ -1,6 +1,7 @@
 //! One connection, and one exchange on it at a time.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::Poll;
@@ -30,6 +31,9 @@ pub(super) struct Connection {
     task: AbortHandle,
     patience: Patience,
     home: Weak<Home>,
+    /// Where it leads, and when the peer had that address.
+    remote: IpAddr,
+    version: u64,
     /// How many requests it has carried. Only one that has carried some can have died unnoticed.
     requests: u64,
     /// The request under way, should it have to be sent again.
@@ -40,6 +44,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Speaks HTTP/1.1 over `stream`; the connection will come home to `home`.
     pub(super) async fn open(stream: Stream, home: &Rc<Home>) -> Result<Box<Self>, FetchError> {
+        let (remote, version) = (stream.remote(), home.version());
         let tape = Rc::new(Tape::default());
         let taped = Taped { stream, tape: Rc::clone(&tape) };
         let (sender, driver) = handshake(TokioIo::new(taped)).await.map_err(FetchError::unanswered)?;
@@ -48,31 +53,41 @@ impl Connection {
                 tracing::debug!(%error, "a connection to a peer ended");
             }
         });
-        Ok(Self::new(sender, task.abort_handle(), tape, Rc::downgrade(home)))
+        let mut this = Self::new(sender, task.abort_handle(), tape, remote);
+        (this.home, this.version) = (Rc::downgrade(home), version);
+        Ok(this)
     }
 
     /// Speaks HTTP/1.1 over `stream` until the peer switches to something else; the connection has no home to come to.
     pub(super) async fn open_for_upgrade(stream: Stream) -> Result<Box<Self>, FetchError> {
+        let remote = stream.remote();
         let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(FetchError::unanswered)?;
         let task = tokio::task::spawn_local(async move {
             if let Err(error) = driver.with_upgrades().await {
                 tracing::debug!(%error, "a connection to a peer ended");
             }
         });
-        Ok(Self::new(sender, task.abort_handle(), Rc::default(), Weak::new()))
+        Ok(Self::new(sender, task.abort_handle(), Rc::default(), remote))
     }
 
-    fn new(sender: SendRequest<Body>, task: AbortHandle, tape: Rc<Tape>, home: Weak<Home>) -> Box<Self> {
+    fn new(sender: SendRequest<Body>, task: AbortHandle, tape: Rc<Tape>, remote: IpAddr) -> Box<Self> {
         let now = Instant::now();
         Box::new(Self {
             sender,
             task,
             patience: Patience::new(),
-            home,
+            home: Weak::new(),
+            remote,
+            version: 0,
             requests: 0,
             replay: Replay::new(tape),
             idle_since: now,
         })
+    }
+
+    /// The address that it was opened to.
+    pub(super) fn remote(&self) -> IpAddr {
+        self.remote
     }
 
     /// Whether a request can be sent right now: the last exchange has ended and the peer has not hung up.
@@ -159,7 +174,7 @@ impl Connection {
     pub(super) fn give_back(mut self: Box<Self>) {
         let Some(home) = self.home.upgrade() else { return };
         let has_had_enough = home.keepalive.requests != 0 && self.requests >= home.keepalive.requests;
-        if self.is_ready() && !has_had_enough {
+        if self.is_ready() && !has_had_enough && home.still_has(self.remote, self.version) {
             self.idle_since = Instant::now();
             home.idle.put(self);
         }

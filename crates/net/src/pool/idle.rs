@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use tokio::time::Instant;
 
@@ -50,6 +51,11 @@ impl Idle {
         self.connections.borrow_mut().retain(|connection| {
             connection.is_ready() && !is_too_old(connection.idle_since, now, self.keepalive.idle_timeout)
         });
+    }
+
+    /// Closes connections to addresses that are not to be kept.
+    pub(super) fn retain(&self, keep: impl Fn(IpAddr) -> bool) {
+        self.connections.borrow_mut().retain(|connection| keep(connection.remote()));
     }
 
     pub(super) fn is_empty(&self) -> bool {

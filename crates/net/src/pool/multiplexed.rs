@@ -8,6 +8,7 @@
 //! opens one connection and not a hundred.
 
 use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
@@ -82,6 +83,11 @@ impl Multiplexed {
                     .idle_since()
                     .is_some_and(|since| is_too_old(since, now, self.keepalive.idle_timeout))
         });
+    }
+
+    /// Lets go of connections to addresses that are not to be kept; what is under way there may end.
+    pub(super) fn retain(&self, keep: impl Fn(IpAddr) -> bool) {
+        self.sessions.borrow_mut().retain(|session| keep(session.remote()));
     }
 
     /// How many exchanges are under way.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -25,6 +26,7 @@ use crate::{Body, FetchError, Scheme, Stream};
 /// One HTTP/2 connection. It ends when nobody holds it any more and its last exchange has ended.
 pub(super) struct Session {
     sender: SendRequest<Body>,
+    remote: IpAddr,
     load: Rc<Load>,
     streams: Cell<usize>,
     /// How many requests it has carried.
@@ -47,6 +49,7 @@ impl Session {
     /// Nothing is sent before the peer's settings are here. It costs one way through the network for a connection
     /// that lasts, and no request is ever one more than the peer allows.
     pub(super) async fn open(stream: Stream) -> Result<Rc<Self>, FetchError> {
+        let remote = stream.remote();
         let load = Rc::new(Load::default());
         let (sender, driver) = Builder::new(OnThisThread(Rc::clone(&load)))
             .timer(TokioTimer::new())
@@ -85,11 +88,17 @@ impl Session {
         peers_settings.await.map_err(|_ended| FetchError::NotHttp2)?;
         Ok(Rc::new(Self {
             sender,
+            remote,
             load,
             streams: Cell::new(0),
             requests: Cell::new(0),
             idle_since: Cell::new(Instant::now()),
         }))
+    }
+
+    /// The address that it was opened to.
+    pub(super) fn remote(&self) -> IpAddr {
+        self.remote
     }
 
     /// How many exchanges it carries.
