@@ -108,6 +108,13 @@ pub enum PassHost {
     Rewrite(String),
 }
 
+impl PassHost {
+    /// Whether what nodes hear of is a reference, and so not known yet.
+    pub fn holds_reference(&self) -> bool {
+        matches!(self, Self::Rewrite(host) if holds_reference(host))
+    }
+}
+
 /// How many connections are kept to each node, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeepalivePool {

@@ -60,8 +60,8 @@ pub struct ActiveCheck {
     pub http_path: String,
     /// The body of the request.
     pub http_req_body: String,
-    /// Whether the node must show a certificate that we trust.
-    pub https_verify_certificate: bool,
+    /// Whether the node must show a certificate that we trust; as `tls.verify` has it if it is not said.
+    pub https_verify_certificate: Option<bool>,
     /// Headers of the request, by name and value.
     pub req_headers: Vec<(String, String)>,
     /// When a node counts as up.
@@ -99,7 +99,7 @@ pub struct ActiveUnhealthy {
 /// What requests tell about nodes. A count of 0 means that what it counts tells nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassiveCheck {
-    /// Whether bad answers count as such (`http`, `https`) or as broken connections (`tcp`).
+    /// What APISIX has here. Answers count by their status in any case.
     pub r#type: CheckType,
     /// When a node counts as up.
     pub healthy: PassiveHealthy,
@@ -127,6 +127,14 @@ pub struct PassiveUnhealthy {
     pub tcp_failures: u8,
     /// How many requests that took too long.
     pub timeouts: u8,
+}
+
+impl ActiveCheck {
+    /// Whether the host or a header holds a reference, and so is not known yet.
+    pub fn holds_reference(&self) -> bool {
+        let host = self.host.as_deref().is_some_and(holds_reference);
+        host || self.req_headers.iter().any(|(_, value)| holds_reference(value))
+    }
 }
 
 impl Checks {
@@ -235,7 +243,7 @@ impl ActiveFields {
             http_method: self.http_method.unwrap_or(HttpMethod::Get),
             http_path,
             http_req_body: self.http_req_body.unwrap_or_default(),
-            https_verify_certificate: self.https_verify_certificate.unwrap_or(true),
+            https_verify_certificate: self.https_verify_certificate,
             req_headers: headers.collect::<Result<_, _>>()?,
             healthy: ActiveHealthy {
                 interval: interval("healthy", self.healthy.interval)?,

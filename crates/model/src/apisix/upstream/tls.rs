@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::holds_reference;
 use crate::Invalid;
 use crate::apisix::ResourceId;
 
@@ -50,6 +51,17 @@ impl fmt::Debug for ClientCertificate {
 }
 
 impl UpstreamTls {
+    /// Whether any of it is a reference, and so not known yet.
+    pub fn holds_reference(&self) -> bool {
+        let client = match &self.client {
+            Some(ClientCertificate::Own { certificate, key }) => {
+                holds_reference(certificate) || holds_reference(key)
+            }
+            Some(ClientCertificate::Id(_)) | None => false,
+        };
+        client || self.ca.as_deref().is_some_and(holds_reference)
+    }
+
     pub(super) fn check(fields: Fields) -> Result<Self, Invalid> {
         let client = match (fields.client_cert_id, fields.client_cert, fields.client_key) {
             (None, None, None) => None,
