@@ -18,6 +18,9 @@ TEST_VENV_STAMP := $(TEST_VENV)/.installed
 TOOLS := $(CURDIR)/target/tools
 CARGO_DENY_VERSION := 0.20.2
 
+GATEWARD := $(or $(CARGO_TARGET_DIR),target)/release/gateward
+BENCH_TOOLS := nginx haproxy wrk h2load valgrind strace openssl
+
 # Tools that were installed under target/ come last: a machine's own copy is taken first.
 export PATH := $(PATH):$(TOOLS)/bin
 
@@ -26,7 +29,7 @@ help: ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: peers format lint dependencies unit ## Everything that CI checks: format, lints, dependencies, tests
+test: peers format lint dependencies bench-gate unit ## Everything that CI checks: format, lints, dependencies, instructions, tests
 
 .PHONY: peers
 peers: $(TEST_VENV_STAMP) ## Fetches the systems that tests talk to (moto)
@@ -70,6 +73,26 @@ unit: peers ## Every test
 		$(CARGO) test --workspace --locked --lib --bins --tests; \
 	fi
 
+# QUICK=1 measures a part in three minutes, and leaves docs/performance.md alone.
 .PHONY: bench
-bench: ## Counts the instructions of a proxied GET
-	bench/instructions.sh
+bench: release ## Measures Gateward beside nginx and HAProxy, a quarter of an hour: docs/performance.md
+	bench/tools.sh $(BENCH_TOOLS)
+	$(PYTHON) bench/run.py $(GATEWARD) $(if $(QUICK),--quick)
+
+# A machine that cannot have valgrind passes, and says that nothing was held.
+.PHONY: bench-gate
+bench-gate: ## Holds the instructions of a request to bench/baseline.txt
+	@if bench/tools.sh valgrind h2load || command -v valgrind >/dev/null; then \
+		$(MAKE) --no-print-directory release && $(PYTHON) bench/gate.py $(GATEWARD); \
+	else \
+		echo "!! NOT COUNTED: the instructions of a request were not held to bench/baseline.txt: there is no valgrind" >&2; \
+	fi
+
+.PHONY: bench-save
+bench-save: release ## Makes what bench-gate counts the baseline
+	bench/tools.sh valgrind h2load
+	$(PYTHON) bench/gate.py $(GATEWARD) --save
+
+.PHONY: release
+release:
+	$(CARGO) build --quiet --locked --release --package gateward

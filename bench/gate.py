@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Holds the instructions of a request to the committed baseline: `make bench-gate`.
+
+    bench/gate.py GATEWARD [--save]
+
+Fails if a count is more than 3 % above its line in bench/baseline.txt; --save makes the counts the baseline. The profiles
+stay in target/bench, for callgrind_annotate. It builds nothing: the profile `release` is what the baseline is of, since
+the whole-program optimisation of `dist` takes minutes and saves another few per cent.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import instructions
+
+HERE = Path(__file__).parent
+BASELINE = HERE / "baseline.txt"
+TOLERANCE = 0.03
+
+
+def main():
+    match sys.argv[1:]:
+        case [binary]:
+            save = False
+        case [binary, "--save"]:
+            save = True
+        case _:
+            sys.exit(__doc__)
+    counts = measure(Path(binary))
+    if save:
+        lines = read_baseline() | counts  # what cannot be counted keeps its line
+        BASELINE.write_text(HEADING + "".join(f"{name} {count}\n" for name, count in lines.items()))
+        return
+    worse = compare(counts, read_baseline())
+    if worse:
+        sys.exit(f"more instructions a request than the baseline allows: {', '.join(worse)} (bench/gate.py says more)")
+
+
+def measure(binary):
+    results = binary.parent.parent / "bench"
+    results.mkdir(parents=True, exist_ok=True)
+    counts = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        upstream = instructions.UpstreamInPython(scratch)
+        try:
+            prepared = instructions.PreparedGateward(scratch, binary, upstream.port)
+            for name, (title, request) in instructions.GATED.items():
+                why = prepared.refused.get(name) or missing_tool(request)
+                if why:
+                    print(f"!! NOT COUNTED: {title}: {why}", flush=True)
+                    continue
+                counts[name] = instructions.count(request, prepared.copy, results, name)
+                print(f"{title}: {counts[name]} user instructions", flush=True)
+        finally:
+            upstream.stop()
+    return counts
+
+
+def missing_tool(request):
+    if request.protocol == "http2" and not shutil.which("h2load"):
+        return "h2load is not installed (Debian's nghttp2-client)"
+    return None
+
+
+def read_baseline():
+    lines = (line.split("#")[0].split() for line in BASELINE.read_text().splitlines())
+    return {name: int(count) for name, count in filter(None, lines)}
+
+
+def compare(counts, baseline):
+    """The names of the counts that are too high; says how each compares."""
+    worse = []
+    for name, count in counts.items():
+        if name not in baseline:
+            print(f"   {name}: no baseline yet; bench/gate.py --save makes one")
+            continue
+        change = count / baseline[name] - 1
+        print(f"   {name}: {change:+.1%} against the baseline, {baseline[name]}")
+        if change > TOLERANCE:
+            worse.append(name)
+    return worse
+
+
+HEADING = """\
+# User instructions a request, counted by callgrind over a release build. `make bench-gate` fails when one is more than
+# 3 % above; `make bench-save` makes what it counts the baseline. What each is: bench/instructions.py.
+"""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+"""Writes the figures of a run as a page with tables of ratios, and the plot.
+
+    bench/report.py target/bench/results.json     writes the page of a run that was measured before
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import bars
+import idle
+import instructions
+import plot
+import scenarios
+from measure import CONTROL_OFF, DISTURBED, ratio, typical
+
+ROOT = Path(__file__).resolve().parent.parent
+WHO = {"nginx": "nginx", "haproxy": "HAProxy", "gateward": "Gateward"}
+LANES = WHO | {"gateward2": "Gateward, two threads"}
+
+
+def write(results, target):
+    """The pages that were written: the documents after a whole run, something to look at after a quick one."""
+    folder = target if results["quick"] else ROOT / "docs"
+    picture, text = folder / "performance.svg", folder / "performance.md"
+    picture.write_text(plot.draw(results))
+    text.write_text("\n\n".join(part.strip() for part in page(results) if part) + "\n")
+    return [text, picture]
+
+
+def page(results):
+    yield introduction(results)
+    yield "## The bars\n\n" + bars.table(results)
+    yield cpu_section(results)
+    yield instructions_section(results)
+    yield syscalls_section(results)
+    yield times_section(results)
+    yield memory_section(results)
+    yield profile_section(results)
+    yield examples_section(results)
+    yield method_section(results)
+
+
+def introduction(results):
+    machine = results["machine"]
+    command = "make bench QUICK=1" if results["quick"] else "make bench"
+    return f"""
+# Performance
+
+What a proxied request costs in Gateward, beside nginx and HAProxy, measured in one run on one machine. `{command}` writes this
+page and its plot; nothing in it is written by hand. A ratio of 0.90 is a tenth less than nginx, or than what the table names.
+
+![CPU time a request against nginx, for each scenario](performance.svg)
+
+{machine["date"]}, commit `{machine["gateward"]}`, {results["minutes"]} minutes, on {machine["cores"]} cores ({machine["processor"]}),
+{machine["memory_gib"]} GiB, {machine["system"]}; nginx {machine["versions"]["nginx"]}, HAProxy {machine["versions"]["haproxy"]}.
+"""
+
+
+def cpu_section(results):
+    """One table for what is compared with nginx; what Gateward does against itself is among the bars."""
+    measured = {name: of for name, of in results["scenarios"].items() if of["base"] == "nginx"}
+    lanes = [lane for lane in LANES if any(typical(of, lane, "cpu_us") for of in measured.values())]
+    others = [lane for lane in lanes if lane != "nginx"]
+    rows = []
+    for name, of in measured.items():
+        row = [scenarios.TITLES[name], microseconds(typical(of, "nginx", "cpu_us"))]
+        row += [times(ratio(of, lane)) for lane in others]
+        row += [rate(typical(of, lane, "rate")) for lane in ("control", "nginx", "gateward")]
+        rows.append(row)
+    head = ["scenario", "nginx, µs", *(f"{LANES[lane]} ÷ nginx" for lane in others)]
+    head += ["requests/s: no proxy", "nginx", "Gateward"]
+    return f"""
+## CPU time a request
+
+User and system time of all threads of the process, so two threads may each use a core and still cost 1.00. The rates are of one
+saturated core, with load and upstream on the other; they swing with the machine, and are there to show its speed.
+
+{markdown(head, rows)}
+"""
+
+
+def instructions_section(results):
+    counts = results["instructions"]
+    if not counts:
+        return ""
+    rows = []
+    titles = {**instructions.GATED, **instructions.REPORTED}
+    for name, (title, _request) in titles.items():
+        if name not in counts:
+            continue
+        row = [title, thousands(counts[name])]
+        for other in ("nginx", "haproxy"):
+            theirs = counts.get(f"{other}-{name}")
+            row += [thousands(theirs), times(counts[name] / theirs if theirs else None)]
+        rows.append(row)
+    head = ["user instructions a request", "Gateward", "nginx", "÷ nginx", "HAProxy", "÷ HAProxy"]
+    return f"""
+## Instructions a request
+
+Counted by callgrind, in user space, with 500 routes: they repeat to half a per cent, so CI holds the first three to
+`bench/baseline.txt` (`make bench-gate`). nginx and HAProxy do less for them: no request id, no `X-Forwarded-…` headers. A signature looks
+dearer here than it is: the processor that callgrind plays has no instructions for SHA-256.
+
+{markdown(head, rows)}
+"""
+
+
+def syscalls_section(results):
+    calls = results["syscalls"]
+    if not calls:
+        return ""
+    rows = [
+        [scenarios.PROTOCOLS[protocol], *(number(calls.get(f"{protocol}-{name}")) for name in WHO)]
+        for protocol in ("http1", "http2")
+    ]
+    return f"""
+## System calls a request
+
+Counted by {calls["tool"]} under full load, 1 KiB.
+
+{markdown(["", *WHO.values()], rows)}
+"""
+
+
+def times_section(results):
+    found = results["times"]
+    rows = []
+    for protocol in ("http1", "http2"):
+        for lane, label in {"control": "no proxy", **WHO}.items():
+            rounds = found.get(f"{protocol}-{lane}")
+            if rounds:
+                middle = [sorted(values)[len(values) // 2] for values in zip(*rounds)]
+                rows.append([scenarios.PROTOCOLS[protocol], label, *(f"{value / 1000:.2f}" for value in middle)])
+    return f"""
+## Times of answers
+
+{found["rate"]:,} requests a second, whatever the contestant answers, so that a queue is seen by those that wait in it; 64 connections,
+1 KiB. The line without a proxy is what the load and the upstream, which share a core, bring along.
+
+{markdown(["", "", "p50, ms", "p99, ms", "p99.9, ms"], rows)}
+""".replace(f"{found['rate']:,}", thousands(found["rate"]))
+
+
+def memory_section(results):
+    first = next(iter(results["scenarios"].values()))
+    after_load = ", ".join(
+        f"{label} {mib(typical(first, lane, 'resident'))}" for lane, label in LANES.items() if typical(first, lane, "resident")
+    )
+    text = f"## Resident memory\n\nAfter load over 64 connections, in MiB: {after_load}."
+    found = results.get("idle")
+    if not found:
+        return text
+    rows = [
+        [WHO[name], mib(figures["before"]), mib(figures["open"]), mib(figures["after"])] for name, figures in found.items()
+    ]
+    head = ["MiB", "before", f"{thousands(idle.CONNECTIONS)} idle connections", f"{idle.SETTLE_SECONDS} s after they have gone"]
+    return f"{text}\n\nAnd with idle connections, each of which has been answered once:\n\n{markdown(head, rows)}"
+
+
+def profile_section(results):
+    libraries = results.get("libraries")
+    if not libraries:
+        return ""
+    total = sum(cost for _name, cost in libraries)
+    shares = [[name, thousands(cost), f"{cost / total:.0%}"] for name, cost in libraries if cost > total / 200]
+    functions = [[f"`{name}`", thousands(cost)] for name, cost in results["functions"]]
+    return f"""
+## Where the instructions go
+
+The plain GET of above ({thousands(total)}), by the library in whose source they were written; what was inlined counts where
+it was written.
+
+{markdown(["library", "instructions", "share"], shares)}
+
+The functions that take most by themselves:
+
+{markdown(["function", "instructions"], functions)}
+"""
+
+
+def examples_section(results):
+    if not results["examples"]:
+        return ""
+    blocks = []
+    for name, printed in results["examples"].items():
+        crate, _, example = name.partition("/")
+        blocks.append(f"`cargo run --release -p gateward-{crate} --example {example}`:\n\n```text\n{printed}\n```")
+    return "## In process\n\n" + "\n\n".join(blocks)
+
+
+def method_section(results):
+    sets = [of for of in results["scenarios"].values()]
+    dropped, loud = sum(of["dropped"] for of in sets), sum(of["loud"] for of in sets)
+    rounds = len(sets[0]["sets"])
+    machine = results["machine"]
+    lines = f"""
+## How it is measured
+
+- One core has the proxy, the other the load and the upstream (nginx that answers by itself). Everything is on loopback.
+- nginx: one worker, kept connections to the upstream, buffers for a whole body, no access log. HAProxy: one thread, `http-reuse always`,
+  buffers for a whole body. Gateward: one data thread; its other threads count too. It is built as `release`, without whole-program optimisation.
+- Contestants take turns of a second or two; {rounds} sets; a ratio is the median of the ratios within the sets. With two plugins, it is Gateward
+  with them against nginx and HAProxy without.
+- A set is dropped and repeated if others took more than {DISTURBED:.0%} of the machine, or if the CPU time of the lane without a proxy was
+  {CONTROL_OFF:.0%} away from its median: {dropped} were, and {loud} were kept though they were not quiet, since too many had been dropped.
+- wrk for HTTP/1.1 (64 connections; 32 for 64 KiB), h2load {machine["versions"]["h2load"]} for HTTP/2 (16 connections of 8 streams; 2 for 64 KiB). HTTP/2 comes with prior
+  knowledge, and goes to the upstream as HTTP/1.1.
+- What the machine's other tenants do moves a ratio by some hundredths. Compare within a run, never between runs.
+"""
+    if results["skipped"]:
+        lines += "\nNot measured in this run:\n\n" + "\n".join(f"- {sentence}" for sentence in results["skipped"])
+    return lines
+
+
+def markdown(head, rows):
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def times(value):
+    return "–" if value is None else f"{value:.2f}"
+
+
+def number(value):
+    return "–" if value is None else f"{value:.2f}"
+
+
+def microseconds(value):
+    return "–" if value is None else f"{value:.1f}"
+
+
+def rate(value):
+    return "–" if value is None else thousands(round(value, -2))
+
+
+def mib(value):
+    return "–" if value is None else f"{value / 1024 / 1024:.1f}"
+
+
+def thousands(value):
+    """With thin spaces that do not break, as the rest of the documentation writes numbers."""
+    return "–" if value is None else re.sub(",", "\u00a0", f"{round(value):,}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    file = Path(sys.argv[1])
+    for written in write(json.loads(file.read_text()), file.parent):
+        print(written)
