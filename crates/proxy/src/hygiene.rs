@@ -13,7 +13,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 
-use crate::path::{PathError, RoutePath};
+use gateward_vars::{PathError, RoutePath};
 
 /// What routes are found by. A request that has one is in order.
 #[derive(Debug)]

@@ -17,16 +17,15 @@ pub mod declarative;
 mod gateway;
 pub mod host;
 pub mod hygiene;
-mod path;
 pub mod router;
 mod snapshot;
 pub mod splice;
 pub mod validation;
 
 pub use configuration::{Configuration, ConfigurationParts};
+pub use gateward_vars::{PathError, RoutePath};
 pub use gateway::{Current, Gateway};
 pub use host::Door;
-pub use path::{PathError, RoutePath};
 pub use snapshot::Snapshot;
 
 /// What routing resources are sealed for in the store: a route may hold somebody's access key.

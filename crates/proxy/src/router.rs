@@ -12,7 +12,7 @@ use std::fmt;
 use gateward_model::apisix::{HttpMethod, ResourceId, Route};
 use http::Method;
 
-use crate::path::{PathError, RoutePath, normal_prefix};
+use gateward_vars::{PathError, RoutePath, normal_prefix};
 use tree::{Pattern, Tree};
 
 /// Routes compiled for matching. Built once per configuration change, shared by every data thread.

@@ -3,6 +3,7 @@
 mod address_range;
 mod consumer;
 mod description;
+mod expression;
 mod id;
 mod kind;
 mod plugin_set;
@@ -11,10 +12,12 @@ mod service;
 mod shared_plugins;
 mod ssl;
 mod upstream;
+mod uri_pattern;
 
 pub use address_range::AddressRange;
 pub use consumer::{Consumer, Credential};
 pub use description::Description;
+pub use expression::{Expression, Pattern, Relation, Scalar, lua_number};
 pub use id::ResourceId;
 pub use kind::Kind;
 pub use plugin_set::{Meta, PluginEntry, PluginSet};
@@ -27,6 +30,7 @@ pub use upstream::{
     KeepalivePool, Node, PassHost, PassiveCheck, PassiveHealthy, PassiveUnhealthy, Scheme, Upstream,
     UpstreamScheme, UpstreamTls,
 };
+pub use uri_pattern::{UriPattern, UriPiece, UriTail};
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,18 @@ impl<'r> RoutePath<'r> {
         &self.normal
     }
 
+    /// The normal form as text; bytes that are none become replacement characters.
+    pub fn into_text(self) -> Cow<'r, str> {
+        match self.normal {
+            // What is normal as it was written is a part of it.
+            Cow::Borrowed(_) => Cow::Borrowed(self.raw),
+            Cow::Owned(normal) => match String::from_utf8(normal) {
+                Ok(text) => Cow::Owned(text),
+                Err(error) => Cow::Owned(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            },
+        }
+    }
+
     /// Where, in the path as it was written, that begins which comes after the first `taken` bytes of the normal form.
     ///
     /// Slashes that were merged into the last of these bytes count as taken.
@@ -68,7 +80,7 @@ impl<'r> RoutePath<'r> {
 }
 
 /// The normal form of what a route's `uri` says before its `*`.
-pub(crate) fn normal_prefix(prefix: &str) -> Result<Cow<'_, [u8]>, PathError> {
+pub fn normal_prefix(prefix: &str) -> Result<Cow<'_, [u8]>, PathError> {
     normalise(prefix, Last::Beginning)
 }
 

@@ -1,0 +1,168 @@
+//! Texts with variables in them: `$remote_addr ${http_x}`.
+//!
+//! `$name` and `${name}` stand for the value of a variable, or for nothing if it has none. A dollar sign after a
+//! backslash means itself, and so does one that no name follows.
+
+use std::borrow::Cow;
+
+use crate::{Facts, Variable};
+
+/// A text with variables in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(Box<[Piece]>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Literal(Box<str>),
+    Variable(Variable),
+}
+
+impl Template {
+    /// Takes `text` apart.
+    pub fn parse(text: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(dollar) = rest.find('$') {
+            let (before, from_dollar) = rest.split_at(dollar);
+            literal.push_str(before);
+            let name = match before.ends_with('\\') {
+                true => None,
+                false => name(&from_dollar[1..]),
+            };
+            let Some((name, length)) = name else {
+                literal.push('$');
+                rest = &from_dollar[1..];
+                continue;
+            };
+            if !literal.is_empty() {
+                pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+            }
+            pieces.push(Piece::Variable(Variable::parse(name)));
+            rest = &from_dollar[1 + length..];
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(literal.into()));
+        }
+        Self(pieces.into())
+    }
+
+    /// The text for the request that `facts` are about.
+    pub fn render<'a>(&'a self, facts: &Facts<'a>) -> Cow<'a, str> {
+        self.render_escaped(facts, |value| value)
+    }
+
+    /// The same, with `escape` made of each value: for a place where a value could mean more than itself.
+    pub fn render_escaped<'a>(
+        &'a self,
+        facts: &Facts<'a>,
+        escape: impl Fn(Cow<'a, str>) -> Cow<'a, str>,
+    ) -> Cow<'a, str> {
+        let piece = |piece: &'a Piece| match piece {
+            Piece::Literal(text) => Cow::Borrowed(&**text),
+            Piece::Variable(variable) => facts.get(variable).map_or(Cow::Borrowed(""), &escape),
+        };
+        match &*self.0 {
+            [] => Cow::Borrowed(""),
+            // Most templates are one text or one variable, and need no copy.
+            [only] => piece(only),
+            pieces => Cow::Owned(pieces.iter().map(piece).collect()),
+        }
+    }
+
+    /// The same, if it has variables and at least one of them has a value.
+    pub fn render_if_any<'a>(&'a self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
+        self.variables().any(|variable| facts.get(variable).is_some()).then(|| self.render(facts))
+    }
+
+    /// The variables in it.
+    pub fn variables(&self) -> impl Iterator<Item = &Variable> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Variable(variable) => Some(variable),
+            Piece::Literal(_) => None,
+        })
+    }
+
+    /// Whether something in the request's body is wanted.
+    pub fn needs_body(&self) -> bool {
+        self.variables().any(Variable::needs_body)
+    }
+}
+
+/// The name of a variable at the beginning of `text`, and how much of it that takes.
+fn name(text: &str) -> Option<(&str, usize)> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let (name, length) = match text.strip_prefix('{') {
+        Some(braced) => {
+            let name = &braced[..braced.find('}')?];
+            // Paths into bodies have dots and brackets; only braces can tell where such a name ends.
+            let fits = name.bytes().all(|byte| word(byte) || b".-[]*".contains(&byte));
+            (fits.then_some(name)?, name.len() + 2)
+        }
+        None => {
+            let end = text.bytes().position(|byte| !word(byte)).unwrap_or(text.len());
+            (&text[..end], end)
+        }
+    };
+    (!name.is_empty()).then_some((name, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Request;
+
+    fn render(template: &str) -> String {
+        let request = Request::get("/a?x=1&y=2").header("x-y", "v");
+        Template::parse(template).render(&request.facts()).into_owned()
+    }
+
+    #[test]
+    fn variables_are_replaced_by_their_values() {
+        for (template, text) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("$arg_x", "1"),
+            ("${arg_x}", "1"),
+            ("a$arg_x-${arg_y}z", "a1-2z"),
+            ("$arg_x$arg_y", "12"),
+            ("${arg_x}0", "10"),
+            ("$arg_none|$nonsense|$http_x_y", "||v"),
+        ] {
+            assert_eq!(render(template), text, "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_variable_stays() {
+        for text in ["$", "$$", "a$ b", "${", "${}", "${arg_x", "${a b}", r"\$arg_x", "100 $"] {
+            assert_eq!(render(text), text);
+        }
+        assert_eq!(render("$$arg_x"), "$1");
+    }
+
+    #[test]
+    fn values_can_be_escaped_and_literals_stay() {
+        let request = Request::get("/a?x=1%2F2");
+        let template = Template::parse("/p/$arg_x");
+        let escape = |value: Cow<'_, str>| Cow::Owned(value.replace('/', "%2F"));
+        assert_eq!(template.render_escaped(&request.facts(), escape), "/p/1%2F2");
+    }
+
+    #[test]
+    fn without_any_value_there_may_be_no_text() {
+        let request = Request::get("/a?x=1");
+        let render =
+            |template: &str| Template::parse(template).render_if_any(&request.facts()).map(Cow::into_owned);
+        assert_eq!(render("$arg_x$arg_y").as_deref(), Some("1"));
+        assert_eq!(render("a$arg_y"), None);
+        assert_eq!(render("plain"), None);
+    }
+
+    #[test]
+    fn it_tells_whether_it_needs_the_body() {
+        assert!(Template::parse("a ${post_arg.model.name}").needs_body());
+        assert!(!Template::parse("$arg_x").needs_body());
+    }
+}
