@@ -224,3 +224,6 @@ fn watched(
     });
     watched.map(Arc::new).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ fn absolute(plan: &Plan, target: &Target) -> Uri {
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
     Uri::from_parts(parts).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
