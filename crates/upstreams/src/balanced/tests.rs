@@ -15,7 +15,7 @@ fn compiled(registry: &Registry, json: &Value) -> Balanced {
     Balanced::compile("upstreams/1", &upstream(json), None, registry).unwrap()
 }
 
-fn two_nodes(more: Value) -> Value {
+fn two_nodes(more: &Value) -> Value {
     let mut json = json!({"nodes": [
         {"host": "a", "port": 80, "weight": 1}, {"host": "b", "port": 81, "weight": 1},
     ]});
@@ -30,21 +30,21 @@ fn pick(balanced: &Balanced) -> Option<usize> {
 #[test]
 fn the_round_goes_on_when_the_snapshot_is_replaced() {
     let registry = registry();
-    let before = compiled(&registry, &two_nodes(json!({})));
+    let before = compiled(&registry, &two_nodes(&json!({})));
     assert_eq!(pick(&before), Some(0));
-    let after = compiled(&registry, &two_nodes(json!({"retries": 0})));
+    let after = compiled(&registry, &two_nodes(&json!({"retries": 0})));
     drop(before);
     registry.sweep();
     assert_eq!(pick(&after), Some(1));
     drop(after);
     registry.sweep();
-    assert_eq!(pick(&compiled(&registry, &two_nodes(json!({})))), Some(0));
+    assert_eq!(pick(&compiled(&registry, &two_nodes(&json!({})))), Some(0));
 }
 
 #[test]
 fn calls_are_counted_while_turns_last_whichever_snapshot_they_are_of() {
     let registry = registry();
-    let json = two_nodes(json!({"type": "least_conn"}));
+    let json = two_nodes(&json!({"type": "least_conn"}));
     let before = compiled(&registry, &json);
     let first = before.pick(Key::default(), &Tried::default()).unwrap();
     let after = compiled(&registry, &json);
@@ -60,7 +60,7 @@ fn calls_are_counted_while_turns_last_whichever_snapshot_they_are_of() {
 
 #[test]
 fn a_node_is_tried_once_and_then_there_is_nobody() {
-    let balanced = compiled(&registry(), &two_nodes(json!({})));
+    let balanced = compiled(&registry(), &two_nodes(&json!({})));
     let mut tried = Tried::default();
     for _ in 0..2 {
         let turn = balanced.pick(Key::default(), &tried).unwrap();
@@ -73,9 +73,9 @@ fn a_node_is_tried_once_and_then_there_is_nobody() {
 #[test]
 fn retries_are_all_other_nodes_unless_it_is_said() {
     let registry = registry();
-    assert_eq!(compiled(&registry, &two_nodes(json!({}))).retries(), 1);
-    assert_eq!(compiled(&registry, &two_nodes(json!({"retries": 0}))).retries(), 0);
-    assert_eq!(compiled(&registry, &two_nodes(json!({"retries": 5}))).retries(), 5);
+    assert_eq!(compiled(&registry, &two_nodes(&json!({}))).retries(), 1);
+    assert_eq!(compiled(&registry, &two_nodes(&json!({"retries": 0}))).retries(), 0);
+    assert_eq!(compiled(&registry, &two_nodes(&json!({"retries": 5}))).retries(), 5);
     let empty = compiled(&registry, &json!({"nodes": []}));
     assert_eq!((empty.retries(), pick(&empty), empty.is_empty()), (0, None, true));
 }
@@ -83,7 +83,7 @@ fn retries_are_all_other_nodes_unless_it_is_said() {
 #[test]
 fn what_requests_meet_takes_nodes_out_and_brings_them_back() {
     let checks = json!({"checks": {"active": {}, "passive": {}}});
-    let balanced = compiled(&registry(), &two_nodes(checks));
+    let balanced = compiled(&registry(), &two_nodes(&checks));
     let turns: Vec<Turn> =
         (0..2).map(|_| balanced.pick(Key::default(), &Tried::default()).unwrap()).collect();
     let fail = |turn: &Turn, failed, count| (0..count).for_each(|_| turn.failed(failed));
@@ -109,14 +109,14 @@ fn what_requests_meet_takes_nodes_out_and_brings_them_back() {
 #[test]
 fn health_outlives_the_snapshot_and_ends_with_the_checks() {
     let registry = registry();
-    let checked = two_nodes(json!({"checks": {"active": {}, "passive": {}}}));
+    let checked = two_nodes(&json!({"checks": {"active": {}, "passive": {}}}));
     let before = compiled(&registry, &checked);
     let turn = before.pick(Key::default(), &Tried::default()).unwrap();
     (0..2).for_each(|_| turn.failed(Failed::Connection));
     let after = compiled(&registry, &checked);
     drop(before);
     assert!((0..10).all(|_| pick(&after) != Some(turn.node())));
-    let unchecked = compiled(&registry, &two_nodes(json!({})));
+    let unchecked = compiled(&registry, &two_nodes(&json!({})));
     assert!((0..10).any(|_| pick(&unchecked) == Some(turn.node())));
     let checked_again = compiled(&registry, &checked);
     assert!((0..10).any(|_| pick(&checked_again) == Some(turn.node())));
@@ -135,7 +135,7 @@ fn nodes_without_weight_keep_nobody_up() {
 fn the_slower_node_is_asked_less() {
     let clock = ManualClock::at(Timestamp::from_secs(1));
     let registry = Registry::new(Arc::new(clock.clone()));
-    let balanced = compiled(&registry, &two_nodes(json!({"type": "ewma"})));
+    let balanced = compiled(&registry, &two_nodes(&json!({"type": "ewma"})));
     let mut counts = [0; 2];
     for _ in 0..1_000 {
         let turn = balanced.pick(Key::default(), &Tried::default()).unwrap();
@@ -159,26 +159,26 @@ fn the_slower_node_is_asked_less() {
 #[test]
 fn nodes_hear_of_the_host_that_they_are_to_hear_of() {
     let registry = registry();
-    let hosts = |more: Value| {
+    let hosts = |more: &Value| {
         let balanced = compiled(&registry, &two_nodes(more));
         [0, 1].map(|node| balanced.host(node).map(|host| host.to_str().unwrap().to_owned()))
     };
-    assert_eq!(hosts(json!({})), [None, None]);
-    let node = hosts(json!({"pass_host": "node"}));
+    assert_eq!(hosts(&json!({})), [None, None]);
+    let node = hosts(&json!({"pass_host": "node"}));
     assert_eq!(node, [Some("a".to_owned()), Some("b:81".to_owned())]);
-    let rewrite = hosts(json!({"pass_host": "rewrite", "upstream_host": "c:9"}));
+    let rewrite = hosts(&json!({"pass_host": "rewrite", "upstream_host": "c:9"}));
     assert_eq!(rewrite, [Some("c:9".to_owned()), Some("c:9".to_owned())]);
 }
 
 #[test]
 fn peers_have_all_that_connections_differ_in() {
     let registry = registry();
-    let plain = compiled(&registry, &two_nodes(json!({})));
+    let plain = compiled(&registry, &two_nodes(&json!({})));
     assert_eq!((plain.peer(1).host(), plain.peer(1).port(), plain.peer(1).scheme()), ("b", 81, Scheme::Http));
     assert!(plain.peer(0).tls().is_none() && plain.peer(0).keepalive().is_none());
     let full = compiled(
         &registry,
-        &two_nodes(json!({
+        &two_nodes(&json!({
             "scheme": "grpcs", "keepalive_pool": {"size": 3, "idle_timeout": 0, "requests": 7},
             "pass_host": "rewrite", "upstream_host": "c.example:9",
         })),
@@ -188,7 +188,7 @@ fn peers_have_all_that_connections_differ_in() {
     let keepalive = peer.keepalive().unwrap();
     assert_eq!((keepalive.size, keepalive.idle_timeout, keepalive.requests), (3, Duration::ZERO, 7));
     assert!(peer.tls().is_some());
-    let unverified = compiled(&registry, &two_nodes(json!({"scheme": "https", "tls": {"verify": false}})));
+    let unverified = compiled(&registry, &two_nodes(&json!({"scheme": "https", "tls": {"verify": false}})));
     assert!(!unverified.peer(0).verify());
 }
 
@@ -206,7 +206,7 @@ fn what_cannot_be_compiled_is_named_by_its_field() {
         (json!({"scheme": "https", "pass_host": "rewrite", "upstream_host": "a..b"}), "upstream_host"),
     ];
     for (more, field) in wrong {
-        assert_eq!(check(&upstream(&two_nodes(more.clone()))).unwrap_err().field, field, "{more}");
+        assert_eq!(check(&upstream(&two_nodes(&more))).unwrap_err().field, field, "{more}");
     }
     let right = [
         json!({"tls": {"client_cert": pem, "client_key": key}}),
@@ -216,9 +216,9 @@ fn what_cannot_be_compiled_is_named_by_its_field() {
         json!({"checks": {"active": {"req_headers": ["X: {vault://env/x}"]}}}),
     ];
     for more in right {
-        assert_eq!(check(&upstream(&two_nodes(more.clone()))), Ok(()), "{more}");
+        assert_eq!(check(&upstream(&two_nodes(&more))), Ok(()), "{more}");
     }
-    let by_id = upstream(&two_nodes(json!({"scheme": "https", "tls": {"client_cert_id": "client"}})));
+    let by_id = upstream(&two_nodes(&json!({"scheme": "https", "tls": {"client_cert_id": "client"}})));
     let missing = Balanced::compile("upstreams/1", &by_id, None, &registry()).unwrap_err();
     assert_eq!(missing.field, "tls.client_cert_id");
     let client = ClientCertificate { chain: &pem, key: &key };

@@ -20,14 +20,14 @@ async fn asked(port: u16, others: Value) -> Outcome {
     ask(Arc::new(plan), 0, connector()).await
 }
 
-fn active(active: Value) -> Value {
+fn active(active: &Value) -> Value {
     json!({"checks": {"active": active}})
 }
 
 #[tokio::test]
 async fn the_question_is_the_one_that_was_written_down() {
     let node = Listening::start("HTTP/1.1 204 No Content\r\n\r\n").await;
-    let check = active(json!({
+    let check = active(&json!({
         "http_method": "POST", "http_path": "/status?deep", "http_req_body": "ping", "host": "health.example",
         "req_headers": ["X-Probe: 1", "X-Probe: 2", "Host: other", "User-Agent: mine"],
     }));
@@ -51,8 +51,8 @@ async fn the_question_is_the_one_that_was_written_down() {
 #[tokio::test]
 async fn a_node_hears_its_own_name_or_the_one_that_requests_are_sent_with() {
     let node = Listening::start("HTTP/1.1 200 OK\r\n\r\n").await;
-    asked(node.port, active(json!({}))).await;
-    let mut rewrite = active(json!({}));
+    asked(node.port, active(&json!({}))).await;
+    let mut rewrite = active(&json!({}));
     (rewrite["pass_host"], rewrite["upstream_host"]) = (json!("rewrite"), json!("inner.example:81"));
     asked(node.port, rewrite).await;
     let requests = locked(&node.requests);
@@ -64,22 +64,22 @@ async fn a_node_hears_its_own_name_or_the_one_that_requests_are_sent_with() {
 async fn what_goes_wrong_is_told_apart() {
     let hasty = json!({"timeout": 0.05});
     let silent = Listening::start("").await;
-    assert_eq!(asked(silent.port, active(hasty)).await, Outcome::TimedOut);
+    assert_eq!(asked(silent.port, active(&hasty)).await, Outcome::TimedOut);
     let garbled = Listening::start("SSH-2.0-nonsense\r\n\r\n").await;
-    assert_eq!(asked(garbled.port, active(json!({}))).await, Outcome::Garbled);
+    assert_eq!(asked(garbled.port, active(&json!({}))).await, Outcome::Garbled);
     let nobody = deserted().await;
-    assert_eq!(asked(nobody, active(json!({}))).await, Outcome::Broken);
-    assert_eq!(asked(nobody, active(json!({"type": "tcp"}))).await, Outcome::Broken);
+    assert_eq!(asked(nobody, active(&json!({}))).await, Outcome::Broken);
+    assert_eq!(asked(nobody, active(&json!({"type": "tcp"}))).await, Outcome::Broken);
     let failing = Listening::start("HTTP/1.1 503 No\r\n\r\n").await;
-    assert_eq!(asked(failing.port, active(json!({}))).await, Outcome::Answered(503));
+    assert_eq!(asked(failing.port, active(&json!({}))).await, Outcome::Answered(503));
 }
 
 #[tokio::test]
 async fn a_connection_is_all_that_is_wanted_of_tcp() {
     let silent = Listening::start("").await;
-    assert_eq!(asked(silent.port, active(json!({"type": "tcp"}))).await, Outcome::Connected);
+    assert_eq!(asked(silent.port, active(&json!({"type": "tcp"}))).await, Outcome::Connected);
     // The port of a check wins over the node's.
-    let elsewhere = active(json!({"type": "tcp", "port": silent.port}));
+    let elsewhere = active(&json!({"type": "tcp", "port": silent.port}));
     assert_eq!(asked(deserted().await, elsewhere).await, Outcome::Connected);
 }
 
@@ -108,7 +108,7 @@ async fn a_certificate_is_verified_unless_it_need_not_be() {
     let https = |more: Value| {
         let mut check = json!({"type": "https", "host": "node.example"});
         check.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        active(check)
+        active(&check)
     };
     assert_eq!(asked(port, https(json!({}))).await, Outcome::Broken);
     let unverified = https(json!({"https_verify_certificate": false}));
@@ -139,7 +139,7 @@ async fn nodes_that_speak_grpc_are_asked_by_http2() {
         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         server.serve_connection(TokioIo::new(tcp), service).await.unwrap();
     });
-    let mut check = active(json!({"http_path": "/ready"}));
+    let mut check = active(&json!({"http_path": "/ready"}));
     check["scheme"] = json!("grpc");
     assert_eq!(asked(port, check).await, Outcome::Answered(200));
 }
