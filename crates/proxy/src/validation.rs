@@ -166,7 +166,8 @@ pub fn check(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
             plugins::check(&shared.plugins)?;
         }
         Kind::Ssls => {
-            Ssl::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
+            let ssl = Ssl::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
+            crate::certificates::check(&ssl).map_err(Fault::Schema)?;
         }
     }
     texts::check(json).map_err(Fault::Schema)?;

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod authority;
 mod framing;
 mod http2;
 mod lambda;
 mod lifecycle;
+mod limits;
+mod proxy_protocol;
 mod proxying;
 mod support;
+mod tls;
+mod upgrades;

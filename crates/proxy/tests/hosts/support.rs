@@ -7,9 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use gateward_clock::SystemClock;
-use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_proxy::host::server::{Limits, Listener, Server, ServerParts, ServerSettings};
+use gateward_net::{Body, Client, Conn, Connector, ConnectorSettings};
+use gateward_proxy::host::server::{
+    CertificatesSource, Limits, Listener, Server, ServerParts, ServerSettings,
+};
 use gateward_proxy::{Configuration, ConfigurationParts, DOCUMENT_PURPOSE, Door};
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Change, Key, MemoryStore, Precondition, Revision, Store, Write};
@@ -34,6 +38,7 @@ pub struct Plane {
     sealer: Arc<Sealer>,
     pub configuration: Arc<Configuration>,
     pub connector: Arc<Connector>,
+    pub resolver: Arc<Resolver>,
 }
 
 impl Plane {
@@ -53,12 +58,12 @@ impl Plane {
         let parts = ConfigurationParts {
             store: store.clone(),
             sealer: sealer.clone(),
-            resolver,
+            resolver: resolver.clone(),
             shared: gateward_plugins::Shared::new(clock.clone(), Handle::current()),
             clock,
             runtime: Handle::current(),
         };
-        Self { store, sealer, configuration: Configuration::start(parts), connector }
+        Self { store, sealer, configuration: Configuration::start(parts), connector, resolver }
     }
 
     /// Puts a resource, and returns when it is served.
@@ -96,16 +101,26 @@ impl Gate {
     }
 
     pub async fn with(plane: Plane, limits: Limits, door: Option<Arc<dyn Door>>) -> Self {
+        let settings = ServerSettings { limits, ..one_listener(Listener::plain(anywhere())) };
+        Self::serving(plane, settings, Arc::new(Arc::default), door).await
+    }
+
+    /// A gateway without routes that says by [`Mirror`] how requests came in.
+    pub async fn mirror(settings: ServerSettings) -> Self {
+        let door: Arc<dyn Door> = Arc::new(Mirror::new());
+        Self::serving(Plane::start(&[]), settings, Arc::new(Arc::default), Some(door)).await
+    }
+
+    pub async fn serving(
+        plane: Plane,
+        settings: ServerSettings,
+        certificates: CertificatesSource,
+        door: Option<Arc<dyn Door>>,
+    ) -> Self {
         plane.configuration.applied(Revision(0)).await;
-        let settings = ServerSettings {
-            listeners: vec![Listener::plain("127.0.0.1:0".parse().unwrap())],
-            threads: 2,
-            limits,
-            ..ServerSettings::default()
-        };
         let parts = ServerParts {
             current: plane.configuration.current(),
-            certificates: Arc::new(Arc::default),
+            certificates,
             connector: plane.connector.clone(),
             clock: Arc::new(SystemClock),
             door,
@@ -127,6 +142,64 @@ impl Gate {
         let answer =
             self.raw(format!("GET {path} HTTP/1.1\r\nHost: gate.example\r\nConnection: close\r\n\r\n")).await;
         (status(&answer), body(&answer))
+    }
+}
+
+/// Loopback, and a port from the kernel.
+pub fn anywhere() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+pub fn one_listener(listener: Listener) -> ServerSettings {
+    ServerSettings { listeners: vec![listener], threads: 2, ..ServerSettings::default() }
+}
+
+/// Takes every request, and says how it came in. `/wait…` waits for a permit, and `/body` for the end of the body.
+pub struct Mirror {
+    pub permits: Arc<Semaphore>,
+}
+
+impl Mirror {
+    pub fn new() -> Self {
+        Self { permits: Arc::new(Semaphore::new(0)) }
+    }
+}
+
+impl Door for Mirror {
+    fn takes(&self, _path: &str) -> bool {
+        true
+    }
+
+    fn open(&self, request: Request<Body>, conn: Conn) -> LocalBoxFuture<'static, Response<Body>> {
+        let permits = Arc::clone(&self.permits);
+        async move {
+            let path = request.uri().path().to_owned();
+            if path.starts_with("/wait") {
+                permits.acquire().await.unwrap().forget();
+            }
+            let mut length = None;
+            if path.starts_with("/body") {
+                match request.into_body().collect(1 << 30).await {
+                    Ok(bytes) => length = Some(bytes.len()),
+                    Err(_) => {
+                        let mut broken = Response::new(Body::full("the body broke off"));
+                        *broken.status_mut() = http::StatusCode::BAD_GATEWAY;
+                        return broken;
+                    }
+                }
+            }
+            let tls = conn.tls.as_ref();
+            let told = json!({
+                "client": conn.client.to_string(),
+                "local": conn.local.to_string(),
+                "sni": tls.and_then(|tls| tls.sni.as_deref()),
+                "version": tls.map(|tls| tls.version),
+                "vouched": tls.is_some_and(|tls| tls.vouched_by.is_some()),
+                "length": length,
+            });
+            Response::new(Body::full(told.to_string()))
+        }
+        .boxed_local()
     }
 }
 

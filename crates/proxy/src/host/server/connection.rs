@@ -81,6 +81,7 @@ impl Protocols {
         http1
             .keep_alive(true)
             .max_buf_size(limits.head_bytes.max(SMALLEST_HEAD))
+            .max_header_size(limits.head_bytes)
             .header_read_timeout(limits.head);
         if limits.head_fields != USUAL_FIELDS {
             http1.max_headers(limits.head_fields);

@@ -1,0 +1,50 @@
+//! Who vouches for whom in these tests: authorities, and certificates that they sign.
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+
+/// One that may vouch for others.
+pub struct Authority {
+    pub pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate chain and its key, PEM.
+pub struct Identity {
+    pub chain: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn root(name: &str) -> Self {
+        let (params, key) = authority(name);
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// An authority that this one vouches for.
+    pub fn below(&self, name: &str) -> Self {
+        let (params, key) = authority(name);
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// A certificate for `name`, to be shown by either end; `above` are those between it and the root.
+    pub fn identity(&self, name: &str, above: &[&Self]) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let mut chain = params.signed_by(&key, &self.issuer).unwrap().pem();
+        for authority in above {
+            chain.push_str(&authority.pem);
+        }
+        Identity { chain, key: key.serialize_pem() }
+    }
+}
+
+fn authority(name: &str) -> (CertificateParams, KeyPair) {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params, KeyPair::generate().unwrap())
+}
