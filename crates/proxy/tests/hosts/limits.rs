@@ -144,7 +144,7 @@ async fn a_connection_ends_when_it_is_old_and_when_nobody_uses_it() {
         Limits { connection_age: Some(Duration::from_millis(300)), ..Limits::default() },
         Limits { idle: Duration::from_millis(300), ..Limits::default() },
         // Long enough for it to have been laid aside.
-        Limits { idle: Duration::from_millis(1500), ..Limits::default() },
+        Limits { idle: Duration::from_millis(1500), head: Duration::from_millis(200), ..Limits::default() },
     ] {
         let gate = gate(limits).await;
         let answer = gate.raw(get("/")).await;
@@ -165,13 +165,14 @@ async fn a_connection_ends_when_it_is_old_and_when_nobody_uses_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_was_laid_aside_serves_on_as_if_nothing_had_been() {
-    let gate = gate(Limits::default()).await;
+    // The time for a head is also how often somebody looks.
+    let gate = gate(Limits { head: Duration::from_millis(200), ..Limits::default() }).await;
     let mut stream = TcpStream::connect(gate.address).await.unwrap();
     for _ in 0..3 {
         stream.write_all(get("/").as_bytes()).await.unwrap();
         assert_eq!(status(&first_answer(&mut stream).await), 200);
         // It takes a second of silence; that it then has another shape shows in memory only.
-        tokio::time::sleep(Duration::from_millis(1300)).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
     }
     let (half, rest) = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".split_at(10);
     stream.write_all(half.as_bytes()).await.unwrap();

@@ -367,12 +367,13 @@ impl Open {
         let mut out_of_grace = false;
         let mut winding_up = false;
         poll_fn(|cx| {
+            let mut quiet = false;
             while let Poll::Ready(what) = Pin::new(&mut signal).poll(cx) {
                 match what {
-                    Signal::Alarm(Alarm::Quiet) if self.vigil.is_quiet() => {
-                        return Poll::Ready(Driven::Quiet);
+                    Signal::Alarm(Alarm::Quiet) => {
+                        quiet = true;
+                        quiet_too = false;
                     }
-                    Signal::Alarm(Alarm::Quiet) => quiet_too = false,
                     // HTTP/2 has words for it, which a client should get the time to hear.
                     Signal::Alarm(Alarm::Late) if self.http2.get() && !winding_up => {
                         self.last.set(true);
@@ -394,13 +395,18 @@ impl Open {
                 self.last.set(true);
                 wind_up(http);
             }
-            Pin::new(&mut *http).poll(cx).map(|ended| {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a client's connection ended");
-                    self.rude.set(self.rude.get() || error.is_parse());
+            match Pin::new(&mut *http).poll(cx) {
+                // Only now it is sure that nothing came meanwhile.
+                Poll::Pending if quiet && self.vigil.is_quiet() => Poll::Ready(Driven::Quiet),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(ended) => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a client's connection ended");
+                        self.rude.set(self.rude.get() || error.is_parse());
+                    }
+                    Poll::Ready(Driven::Ended)
                 }
-                Driven::Ended
-            })
+            }
         })
         .await
     }

@@ -108,7 +108,7 @@ impl Vigil {
     pub(super) async fn alarm(&self, quiet_too: bool) -> Alarm {
         loop {
             let now = Instant::now();
-            let mut look_again = now + self.head;
+            let mut look_again = now + self.head.min(self.idle_time);
             let until = match self.until.load(Ordering::Relaxed) {
                 0 => None,
                 until => Some(self.begun + Duration::from_millis(until)),
