@@ -6,11 +6,14 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use gateward_seal::SecretValue;
+use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+
+use crate::Exchange;
 
 /// Somebody who calls.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,20 +40,94 @@ pub struct Credential {
 #[derive(Default)]
 pub struct Consumers {
     hasher: RandomState,
-    by_plugin: HashMap<&'static str, HashMap<u64, Vec<Known>>>,
+    /// Few plugins authenticate, so a list is searched faster than a map.
+    by_plugin: Vec<(&'static str, ByHash)>,
+    by_name: HashMap<Box<str>, Caller>,
 }
 
+/// What consumers show, by its hash.
+type ByHash = HashMap<u64, Vec<Known>, BuildHasherDefault<Hashed>>;
+
 struct Known {
-    consumer: Arc<Consumer>,
+    caller: Caller,
     credential: Credential,
+}
+
+/// A consumer as a plugin that authenticates finds it, with what upstreams hear of it.
+pub struct Caller {
+    consumer: Arc<Consumer>,
+    username: Option<HeaderValue>,
+    credential: Option<HeaderValue>,
+    custom_id: Option<HeaderValue>,
 }
 
 impl Consumers {
     /// The consumer that shows `key` to `plugin`, and what else the plugin has written down about it.
-    pub fn find<T: Any>(&self, plugin: &str, key: &str) -> Option<(&Arc<Consumer>, &T)> {
-        let known = self.by_plugin.get(plugin)?.get(&self.hasher.hash_one(key))?;
+    pub fn find<T: Any>(&self, plugin: &str, key: &str) -> Option<(&Caller, &T)> {
+        let (_, known) = self.by_plugin.iter().find(|(name, _)| *name == plugin)?;
+        let known = known.get(&self.hasher.hash_one(key))?;
         let known = known.iter().find(|known| known.credential.key.matches(key))?;
-        Some((&known.consumer, known.credential.details.downcast_ref()?))
+        Some((&known.caller, known.credential.details.downcast_ref()?))
+    }
+
+    /// The consumer of that name, who need not show anything: in whose name a plugin lets strangers pass.
+    pub fn named(&self, name: &str) -> Option<&Caller> {
+        self.by_name.get(name)
+    }
+}
+
+impl Caller {
+    fn new(consumer: Arc<Consumer>) -> Self {
+        let value = |text: &str| HeaderValue::from_bytes(text.as_bytes()).ok();
+        Self {
+            username: value(&consumer.username),
+            credential: consumer.credential.as_deref().and_then(value),
+            custom_id: consumer.labels.get("custom_id").and_then(Value::as_str).and_then(value),
+            consumer,
+        }
+    }
+
+    /// Who it is.
+    pub fn consumer(&self) -> &Arc<Consumer> {
+        &self.consumer
+    }
+
+    /// Has the request of `exchange` count as this consumer's, and tells the upstream so. What the client itself wrote
+    /// into the fields that tell it goes: an upstream believes them.
+    pub fn enter(&self, exchange: &mut Exchange<'_>) {
+        exchange.consumer = Some(Arc::clone(&self.consumer));
+        let headers = exchange.request.headers_mut();
+        let fields = [
+            (&X_CONSUMER_USERNAME, &self.username),
+            (&X_CREDENTIAL_IDENTIFIER, &self.credential),
+            (&X_CONSUMER_CUSTOM_ID, &self.custom_id),
+        ];
+        for (name, value) in fields {
+            match value {
+                Some(value) => drop(headers.insert(name, value.clone())),
+                None => drop(headers.remove(name)),
+            }
+        }
+    }
+}
+
+/// Takes what is a hash already for its own hash.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -77,17 +154,37 @@ impl ConsumersBuilder {
         credential: Credential,
     ) -> Result<(), Taken> {
         let hash = self.0.hasher.hash_one(credential.key.expose());
-        let known = self.0.by_plugin.entry(plugin).or_default().entry(hash).or_default();
+        let by_plugin = &mut self.0.by_plugin;
+        let place = by_plugin.iter().position(|(name, _)| *name == plugin).unwrap_or_else(|| {
+            by_plugin.push((plugin, ByHash::default()));
+            by_plugin.len() - 1
+        });
+        let known = by_plugin[place].1.entry(hash).or_default();
         if let Some(other) = known.iter().find(|other| other.credential.key == credential.key) {
-            return Err(Taken { plugin, by: other.consumer.username.clone() });
+            return Err(Taken { plugin, by: other.caller.consumer.username.clone() });
         }
-        known.push(Known { consumer, credential });
+        known.push(Known { caller: Caller::new(consumer), credential });
         Ok(())
+    }
+
+    /// Lets `consumer` be found by its name, whether or not it shows anything.
+    pub fn name(&mut self, consumer: Arc<Consumer>) {
+        self.0.by_name.insert(consumer.username.clone(), Caller::new(consumer));
     }
 
     /// All that were added.
     pub fn build(self) -> Consumers {
         self.0
+    }
+}
+
+static X_CONSUMER_USERNAME: HeaderName = HeaderName::from_static("x-consumer-username");
+static X_CREDENTIAL_IDENTIFIER: HeaderName = HeaderName::from_static("x-credential-identifier");
+static X_CONSUMER_CUSTOM_ID: HeaderName = HeaderName::from_static("x-consumer-custom-id");
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Caller({})", self.consumer.username)
     }
 }
 
@@ -99,7 +196,7 @@ impl fmt::Debug for Credential {
 
 impl fmt::Debug for Consumers {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.by_plugin.keys()).finish()
+        formatter.debug_set().entries(self.by_plugin.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -122,7 +219,7 @@ mod tests {
         builder.add("key-auth", consumer("bob"), shows("bb")).unwrap();
         let consumers = builder.build();
         let (bob, length) = consumers.find::<usize>("key-auth", "bb").unwrap();
-        assert_eq!((&*bob.username, *length), ("bob", 2));
+        assert_eq!((&*bob.consumer().username, *length), ("bob", 2));
         assert!(consumers.find::<usize>("key-auth", "b").is_none());
         assert!(consumers.find::<usize>("jwt-auth", "bb").is_none());
     }
@@ -133,6 +230,14 @@ mod tests {
         builder.add("key-auth", consumer("ann"), shows("a")).unwrap();
         let taken = builder.add("key-auth", consumer("bob"), shows("a")).unwrap_err();
         assert_eq!(&*taken.by, "ann");
-        assert!(!format!("{:?}", builder.build()).contains('a') || !taken.to_string().contains("***"));
+    }
+
+    #[test]
+    fn a_consumer_that_shows_nothing_is_found_by_its_name() {
+        let mut builder = ConsumersBuilder::default();
+        builder.name(consumer("anybody"));
+        let consumers = builder.build();
+        assert_eq!(&*consumers.named("anybody").unwrap().consumer().username, "anybody");
+        assert!(consumers.named("nobody").is_none());
     }
 }

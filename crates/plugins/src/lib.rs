@@ -8,9 +8,15 @@
 //! [`access`](Plugin::access); the upstream's answer through [`respond`](Plugin::respond); and when the answer's body
 //! has ended, [`log`](Plugin::log).
 
+mod answer;
+mod authentication;
 mod aws_lambda;
 mod consumers;
+mod cors;
 mod exchange;
+mod ip_restriction;
+mod key_auth;
+mod query;
 mod record;
 mod shared;
 #[cfg(test)]
@@ -24,7 +30,7 @@ use gateward_net::Body;
 use http::Response;
 use serde_json::Value;
 
-pub use consumers::{Consumer, Consumers, ConsumersBuilder, Credential, Taken};
+pub use consumers::{Caller, Consumer, Consumers, ConsumersBuilder, Credential, Taken};
 pub use exchange::{Exchange, Notes, RouteFacts};
 pub use record::{Answerer, Record};
 pub use shared::Shared;
@@ -172,9 +178,12 @@ pub fn kinds() -> &'static [Kind] {
     KINDS
 }
 
-const KINDS: &[Kind] = &[aws_lambda::KIND];
+const KINDS: &[Kind] = &[aws_lambda::KIND, cors::KIND, ip_restriction::KIND, key_auth::KIND];
 
 /// Whether `text` is not yet what the plugin will get, because it holds a reference to a vault.
 fn holds_reference(text: &str) -> bool {
     text.contains("{vault://")
 }
+
+#[cfg(test)]
+mod tests;

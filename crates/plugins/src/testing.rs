@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateward_clock::{ManualClock, Timestamp};
 use gateward_model::Failure;
 use gateward_net::{Body, Conn, Connector, ConnectorSettings, Pool, PoolSettings, Scheme};
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use serde_json::Value;
 
 use crate::exchange::Notes;
@@ -103,4 +103,10 @@ async fn over(step: Step<'_>) -> Flow {
         Step::Now(flow) => flow,
         Step::Later(flow) => flow.await,
     }
+}
+
+/// The body of `response`, as text.
+pub(crate) async fn text(response: Response<Body>) -> String {
+    let bytes = response.into_body().collect(1 << 20).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
 }

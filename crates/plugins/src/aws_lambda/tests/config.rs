@@ -149,5 +149,4 @@ fn nothing_secret_is_printed() {
 fn a_kind_is_found_by_its_name() {
     assert_eq!(crate::kind("aws-lambda").map(|kind| kind.priority), Some(-1899));
     assert!(crate::kind("aws_lambda").is_none());
-    assert_eq!(crate::kinds().len(), 1);
 }
