@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gateward_clock::Clock;
 use gateward_net::{Body, Conn, Pool};
+use gateward_vars::{Facts, Params, RouteFacts};
 use http::{HeaderValue, Request, Uri};
 
 use crate::{Consumer, Consumers};
@@ -29,6 +30,8 @@ pub struct Exchange<'e> {
     /// What the `*` segment at the end of the route's `uri` stands for in this request's path, as the client wrote
     /// it: still encoded, without a slash in front, free of dot segments.
     pub rest: Option<&'e str>,
+    /// What the parameters in the route's `uri` stand for.
+    pub params: Option<&'e Params>,
     /// What is sent as Host to the upstream, instead of what the upstream's `pass_host` says.
     pub upstream_host: Option<HeaderValue>,
     /// Who calls, once a plugin knows.
@@ -43,17 +46,26 @@ pub struct Exchange<'e> {
     pub notes: Notes,
 }
 
-/// What is known of a route besides what it does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteFacts {
-    /// Its id.
-    pub id: Box<str>,
-    /// What people call it.
-    pub name: Option<Box<str>>,
-    /// The service that it belongs to.
-    pub service_id: Option<Box<str>>,
-    /// What people call that.
-    pub service_name: Option<Box<str>>,
+impl Exchange<'_> {
+    /// What is known of the request now, for conditions and templates.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            method: self.request.method(),
+            target: self.target,
+            version: self.request.version(),
+            host: self.host,
+            headers: self.request.headers(),
+            body: None,
+            conn: self.conn,
+            client: self.client,
+            request_id: self.request_id.to_str().unwrap_or_default(),
+            params: self.params,
+            route: self.route.map(|route| &**route),
+            consumer: self.consumer.as_ref().map(|consumer| &*consumer.username),
+            consumer_group: self.consumer.as_ref().and_then(|consumer| consumer.group.as_deref()),
+            upstream: None,
+        }
+    }
 }
 
 /// What plugins have written down, each for itself.

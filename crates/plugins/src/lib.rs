@@ -31,7 +31,8 @@ use http::Response;
 use serde_json::Value;
 
 pub use consumers::{Caller, Consumer, Consumers, ConsumersBuilder, Credential, Taken};
-pub use exchange::{Exchange, Notes, RouteFacts};
+pub use exchange::{Exchange, Notes};
+pub use gateward_vars::RouteFacts;
 pub use record::{Answerer, Record};
 pub use shared::Shared;
 

@@ -69,6 +69,7 @@ impl Bench {
             request_id: HeaderValue::from_static("test"),
             route: Some(&self.route),
             rest: self.rest,
+            params: None,
             upstream_host: None,
             consumer: None,
             consumers: &self.consumers,

@@ -2,8 +2,10 @@ use serde_json::{Map, json};
 
 use super::*;
 
+type Check = fn(&Value) -> Result<(), Invalid>;
+
 /// What can be checked, of every kind: its name, its schema and the check.
-fn checkable() -> Vec<(String, Value, fn(&Value) -> Result<(), Invalid>)> {
+fn checkable() -> Vec<(String, Value, Check)> {
     let mut all = Vec::new();
     for kind in kinds() {
         all.push((kind.name.to_owned(), (kind.schema)(), kind.check));

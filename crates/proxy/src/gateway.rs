@@ -101,6 +101,7 @@ impl Gateway {
                 request_id: id.clone().into(),
                 route: None,
                 rest: rest.and_then(|at| routed.path().get(at..)),
+                params: None,
                 upstream_host: None,
                 consumer: None,
                 consumers: &Consumers::default(),
