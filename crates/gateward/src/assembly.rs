@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use gateward_access::{Authenticator, Tokens};
@@ -63,8 +64,9 @@ impl Assembly {
         };
         let is_new = store.revision().await? == Revision::default();
 
-        let connector =
-            Arc::new(Connector::new(ConnectorSettings { forbidden, ..ConnectorSettings::default() })?);
+        let extra_ca = settings.tls_ca.as_deref().map(read_ca).transpose()?;
+        let dns_servers = settings.dns_servers.clone();
+        let connector = Arc::new(Connector::new(ConnectorSettings { forbidden, extra_ca, dns_servers })?);
         let client = Client::new(Arc::clone(&connector));
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::clone(&clock),
@@ -122,4 +124,8 @@ impl Assembly {
             local.close();
         }
     }
+}
+
+fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("tls_ca: {} cannot be read: {error}", path.display()))
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::assembly::Assembly;
-use crate::settings::{Listen, Mode, Settings};
+use crate::settings::{Entrance, Listen, Mode, Settings};
 use crate::surroundings::Surroundings;
 use crate::terminal::Terminal;
 use crate::welcome;
@@ -133,37 +133,46 @@ fn traffic(
         clock: Arc::clone(&assembly.clock),
         door,
     };
-    let mut addresses = available(&settings.proxy);
-    if dev && !settings.proxy.chosen {
+    let mut entrances = settings.traffic.entrances.clone();
+    entrances.retain(|entrance| settings.traffic.chosen || entrance.tls || is_ours(entrance.address));
+    if dev && !settings.traffic.chosen {
         // The second port is there for the documents' sake only.
-        let first = addresses.first().map(SocketAddr::port);
-        addresses.retain(|address| {
-            let free = Some(address.port()) == first || std::net::TcpListener::bind(address).is_ok();
+        let first = entrances.first().map(|entrance| entrance.address.port());
+        entrances.retain(|Entrance { address, tls, .. }| {
+            let free = *tls || Some(address.port()) == first || std::net::TcpListener::bind(address).is_ok();
             if !free {
                 terminal.warning(&format!("{address} is taken; going on without it"));
             }
             free
         });
     }
+    let listeners = entrances.iter().map(|entrance| Listener {
+        tls: entrance.tls,
+        proxy_protocol: entrance.proxy_protocol,
+        ..Listener::plain(entrance.address)
+    });
     let server = ServerSettings {
-        listeners: addresses.iter().copied().map(Listener::plain).collect(),
+        listeners: listeners.collect(),
         threads: settings.data_threads,
         exclusive: dev,
+        limits: settings.limits,
+        fallback_sni: settings.fallback_sni.clone(),
         ..ServerSettings::default()
     };
     Server::bind(server, &parts).map_err(|error| {
-        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<String> = entrances.iter().map(|entrance| entrance.address.to_string()).collect();
         format!("traffic cannot be served on {}: {error}", addresses.join(", ")).into()
     })
 }
 
 /// The addresses to listen on: of the usual ones, those that this machine has.
 fn available(listen: &Listen) -> Vec<SocketAddr> {
-    let has = |address: &&SocketAddr| {
-        let any_port = SocketAddr::new(address.ip(), 0);
-        listen.chosen || address.is_ipv4() || std::net::TcpListener::bind(any_port).is_ok()
-    };
-    listen.addresses.iter().filter(has).copied().collect()
+    listen.addresses.iter().filter(|address| listen.chosen || is_ours(**address)).copied().collect()
+}
+
+/// Whether this machine has the address.
+fn is_ours(address: SocketAddr) -> bool {
+    address.is_ipv4() || std::net::TcpListener::bind(SocketAddr::new(address.ip(), 0)).is_ok()
 }
 
 fn loopback(port: u16) -> Listen {

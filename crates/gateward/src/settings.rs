@@ -6,6 +6,7 @@
 mod admin_file;
 mod error;
 mod given;
+mod limits;
 mod sources;
 mod values;
 
@@ -14,16 +15,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateward_access::AdminIdentity;
+use gateward_proxy::host::server::Limits;
 use gateward_seal::{RootKey, RootKeyError, SecretValue};
 
 pub use admin_file::{AdminFile, AdminFileError, Kept};
 pub use error::SettingsError;
 pub use given::Given;
-pub use values::StoreKind;
+pub use values::{AccessLog, StoreKind};
 
 use crate::arguments::ProcessArguments;
 use crate::surroundings::Surroundings;
-use values::Addresses;
+use values::{Addresses, TrafficAddresses};
 
 /// How the process runs, all of it decided.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ pub struct Settings {
     /// What kind of process it is.
     pub mode: Mode,
     /// Where traffic comes in.
-    pub proxy: Listen,
+    pub traffic: Traffic,
     /// Where the control plane listens.
     pub control: Listen,
     /// Where the systems listen that Gateward takes the place of; under `dev` only.
@@ -40,6 +42,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What keeps the resources.
     pub store: StoreKind,
+    /// The files that hold the routing resources; none if the store does.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the part that it is for is not wired yet"))]
+    pub resources: Vec<PathBuf>,
     /// Where the root key comes from.
     pub root_key: RootKeySource,
     /// Who administers the gateway.
@@ -48,10 +53,24 @@ pub struct Settings {
     pub admin_is_new: bool,
     /// What APISIX clients say to administer routes; without it they need a token.
     pub apisix_admin_key: Option<SecretValue>,
+    /// What APISIX clients say to look at resources, and no more.
+    #[expect(dead_code, reason = "the part that it is for is not wired yet")]
+    pub apisix_viewer_key: Option<SecretValue>,
+    /// A file with certificates to trust besides the usual ones.
+    pub tls_ca: Option<PathBuf>,
+    /// The host whose certificate clients get that name none.
+    pub fallback_sni: Option<String>,
+    /// Who is asked for names, in place of those in `/etc/resolv.conf`.
+    pub dns_servers: Vec<SocketAddr>,
+    /// How much a client may take.
+    pub limits: Limits,
     /// How many threads carry traffic.
     pub data_threads: usize,
     /// What is logged, in the words of tracing's filters.
     pub log: String,
+    /// Where a line for each request goes.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the part that it is for is not wired yet"))]
+    pub access_log: AccessLog,
     /// How long requests may take to end once the process is to stop.
     pub drain: Duration,
 }
@@ -65,6 +84,27 @@ pub enum Mode {
     Serve,
     /// In a Lambda function, where nothing listens.
     Lambda,
+}
+
+/// Where traffic comes in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// The addresses, plain ones first.
+    pub entrances: Vec<Entrance>,
+    /// Whether somebody asked for the plain ones. Of the usual ones, an IPv6 address on a machine without IPv6 is no
+    /// failure.
+    pub chosen: bool,
+}
+
+/// An address of traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entrance {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether connections begin with a handshake of TLS.
+    pub tls: bool,
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// Where to listen.
@@ -122,24 +162,31 @@ impl Settings {
                 RootKeySource::File(file.unwrap_or_else(|| data_dir.join("root.key")))
             }
         };
-        let (proxy, control) = listen(mode, &given)?;
+        let (traffic, control) = listen(mode, &given)?;
         let compatibility = (mode == Mode::Dev && !control.chosen).then_some(COMPATIBILITY_PORTS);
         let administration = administration(mode, &given, &data_dir)?;
         Ok(Self {
             mode,
-            proxy,
+            traffic,
             control,
             compatibility,
             store: given.store.unwrap_or_default(),
+            resources: given.resources.map(|paths| paths.0).unwrap_or_default(),
             root_key,
             admin: administration.admin,
             admin_is_new: administration.is_new,
             apisix_admin_key: administration.apisix_admin_key,
+            apisix_viewer_key: administration.apisix_viewer_key,
+            tls_ca: given.tls_ca,
+            fallback_sni: given.tls_fallback_sni,
+            dns_servers: given.dns_servers.map(|servers| servers.0).unwrap_or_default(),
+            limits: given.limits.map_or_else(Limits::default, |limits| limits.0),
             data_threads: given.data_threads.map_or_else(
                 || surroundings.cores.clamp(1, USUAL_MOST_THREADS),
                 |threads| usize::from(threads.0),
             ),
             log: given.log.map_or_else(|| "info".to_owned(), |filter| filter.0),
+            access_log: given.access_log.unwrap_or_default(),
             drain: given
                 .drain_seconds
                 .map_or(USUAL_DRAIN, |seconds| Duration::from_secs(u64::from(seconds.0))),
@@ -158,29 +205,43 @@ impl RootKeySource {
     }
 }
 
-fn listen(mode: Mode, given: &Given) -> Result<(Listen, Listen), SettingsError> {
-    let or_usual = |addresses: &Option<Addresses>, usual: Vec<SocketAddr>| match addresses {
-        _ if mode == Mode::Lambda => Listen { addresses: Vec::new(), chosen: false },
-        Some(Addresses(addresses)) => Listen { addresses: addresses.clone(), chosen: true },
-        None => Listen { addresses: usual, chosen: false },
-    };
-    let usual_proxy = match mode {
+fn listen(mode: Mode, given: &Given) -> Result<(Traffic, Listen), SettingsError> {
+    if mode == Mode::Lambda {
+        let traffic = Traffic { entrances: Vec::new(), chosen: false };
+        return Ok((traffic, Listen { addresses: Vec::new(), chosen: false }));
+    }
+    let usual = match mode {
         Mode::Dev => [loopback(PROXY_PORT), loopback(PROXY_PORT_OF_DOCUMENTS)].concat(),
         Mode::Serve | Mode::Lambda => {
             vec![(Ipv4Addr::UNSPECIFIED, PROXY_PORT).into(), (Ipv6Addr::UNSPECIFIED, PROXY_PORT).into()]
         }
     };
-    let proxy = or_usual(&given.proxy_listen, usual_proxy);
-    let control = or_usual(&given.control_listen, loopback(CONTROL_PORT));
+    let usual = TrafficAddresses(usual.into_iter().map(|address| (address, false)).collect());
+    let entrances = |TrafficAddresses(addresses): &TrafficAddresses, tls: bool| {
+        let entrance = |&(address, proxy_protocol)| Entrance { address, tls, proxy_protocol };
+        addresses.iter().map(entrance).collect::<Vec<_>>()
+    };
+    let plain = entrances(given.proxy_listen.as_ref().unwrap_or(&usual), false);
+    let over_tls = given.tls_listen.as_ref().map(|addresses| entrances(addresses, true)).unwrap_or_default();
+    let control = match &given.control_listen {
+        Some(Addresses(addresses)) => Listen { addresses: addresses.clone(), chosen: true },
+        None => Listen { addresses: loopback(CONTROL_PORT), chosen: false },
+    };
     if mode == Mode::Dev {
-        for (key, listen) in [("proxy_listen", &proxy), ("control_listen", &control)] {
-            let elsewhere = listen.addresses.iter().find(|address| !address.ip().is_loopback());
-            if let Some(address) = elsewhere {
-                return Err(SettingsError::DevBeyondLoopback { key, address: *address });
+        let addresses = |entrances: &[Entrance]| entrances.iter().map(|entrance| entrance.address).collect();
+        let all: [(_, Vec<SocketAddr>); 3] = [
+            ("proxy_listen", addresses(&plain)),
+            ("tls_listen", addresses(&over_tls)),
+            ("control_listen", control.addresses.clone()),
+        ];
+        for (key, addresses) in all {
+            if let Some(address) = addresses.into_iter().find(|address| !address.ip().is_loopback()) {
+                return Err(SettingsError::DevBeyondLoopback { key, address });
             }
         }
     }
-    Ok((proxy, control))
+    let chosen = given.proxy_listen.is_some();
+    Ok((Traffic { entrances: [plain, over_tls].concat(), chosen }, control))
 }
 
 fn loopback(port: u16) -> Vec<SocketAddr> {
@@ -191,6 +252,7 @@ struct Administration {
     admin: AdminIdentity,
     is_new: bool,
     apisix_admin_key: Option<SecretValue>,
+    apisix_viewer_key: Option<SecretValue>,
 }
 
 fn administration(
@@ -206,20 +268,29 @@ fn administration(
         (Some(_), None) => return Err(SettingsError::HalfAdmin("admin_access_key")),
         (None, Some(_)) => return Err(SettingsError::HalfAdmin("admin_access_id")),
     };
-    let apisix_admin_key = given.apisix_admin_key.clone();
-    if apisix_admin_key.as_ref().is_some_and(|key| key.expose().trim().is_empty()) {
-        return Err(SettingsError::EmptyApisixKey);
+    let (apisix_admin_key, apisix_viewer_key) =
+        (given.apisix_admin_key.clone(), given.apisix_viewer_key.clone());
+    for (name, key) in [("apisix_admin_key", &apisix_admin_key), ("apisix_viewer_key", &apisix_viewer_key)] {
+        if key.as_ref().is_some_and(|key| key.expose().trim().is_empty()) {
+            return Err(SettingsError::EmptyApisixKey(name));
+        }
+    }
+    if apisix_viewer_key.is_some() && apisix_viewer_key == apisix_admin_key {
+        return Err(SettingsError::SameApisixKeys);
     }
     match (mode, chosen) {
         (Mode::Serve | Mode::Lambda, Some(admin)) => match apisix_admin_key {
             Some(key) if key.matches(APISIX_KEY_OF_DOCUMENTS) => Err(SettingsError::KnownApisixKey),
-            apisix_admin_key => Ok(Administration { admin, is_new: false, apisix_admin_key }),
+            apisix_admin_key => {
+                Ok(Administration { admin, is_new: false, apisix_admin_key, apisix_viewer_key })
+            }
         },
         (Mode::Serve | Mode::Lambda, None) => Err(SettingsError::NoAdmin),
         (Mode::Dev, Some(admin)) => Ok(Administration {
             admin,
             is_new: false,
             apisix_admin_key: Some(apisix_admin_key.unwrap_or_else(|| APISIX_KEY_OF_DOCUMENTS.into())),
+            apisix_viewer_key,
         }),
         (Mode::Dev, None) => {
             let file = AdminFile::within(data_dir);
@@ -235,6 +306,7 @@ fn administration(
                 admin: AdminIdentity::new(kept.access_id, kept.access_key)?,
                 is_new,
                 apisix_admin_key: Some(apisix_admin_key.unwrap_or(kept.apisix_admin_key)),
+                apisix_viewer_key,
             })
         }
     }

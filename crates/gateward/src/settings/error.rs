@@ -81,8 +81,11 @@ pub enum SettingsError {
     )]
     KnownApisixKey,
     /// An empty key would let everybody in.
-    #[error("apisix_admin_key: is empty; give a long random text, or leave it out and use a token")]
-    EmptyApisixKey,
+    #[error("{0}: is empty; give a long random text, or leave it out and use a token")]
+    EmptyApisixKey(&'static str),
+    /// Whoever may look could change everything.
+    #[error("apisix_viewer_key and apisix_admin_key are the same; give each a text of its own")]
+    SameApisixKeys,
     /// Others could reach what only this machine should.
     #[error(
         "{key}: `gateward dev` listens on loopback only, because its keys are no secrets, and {address} is not \

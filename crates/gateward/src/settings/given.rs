@@ -7,15 +7,21 @@ use gateward_access::AccessId;
 use gateward_seal::SecretValue;
 use serde::Deserialize;
 
-use super::values::{AccessIdType, Addresses, DrainSeconds, LogFilter, StoreKind, Threads};
+use super::values::{
+    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, LimitChanges, LogFilter, Paths, StoreKind,
+    Threads, TrafficAddresses,
+};
 
 /// Settings that were given in one place; each may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Given {
-    /// Where traffic comes in: addresses with commas between them
+    /// Where traffic comes in: addresses with commas between them; proxy+ADDRESS where a balancer says who the client is
     #[arg(long, value_name = "ADDRESSES")]
-    pub(super) proxy_listen: Option<Addresses>,
+    pub(super) proxy_listen: Option<TrafficAddresses>,
+    /// Where traffic comes in over TLS, by convention on port 9443 [default: nowhere]
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(super) tls_listen: Option<TrafficAddresses>,
     /// Where the control plane listens [default: 127.0.0.1:8000,[::1]:8000]
     #[arg(long, value_name = "ADDRESSES")]
     pub(super) control_listen: Option<Addresses>,
@@ -25,6 +31,9 @@ pub struct Given {
     /// What keeps the resources: local (files) or memory (until it stops) [default: local]
     #[arg(long, value_name = "KIND")]
     pub(super) store: Option<StoreKind>,
+    /// Files that hold the routing resources, with commas between them; then the store's are not served
+    #[arg(long, value_name = "FILES")]
+    pub(super) resources: Option<Paths>,
     /// The key that seals all secrets: 32 bytes in base64 or hexadecimal
     #[arg(long, value_name = "KEY")]
     pub(super) root_key: Option<SecretValue>,
@@ -43,31 +52,57 @@ pub struct Given {
     /// The key with which APISIX clients administer routes
     #[arg(long, value_name = "KEY")]
     pub(super) apisix_admin_key: Option<SecretValue>,
+    /// The key with which APISIX clients may look and not change
+    #[arg(long, value_name = "KEY")]
+    pub(super) apisix_viewer_key: Option<SecretValue>,
+    /// A file with certificates (PEM) to trust besides the usual ones
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_ca: Option<PathBuf>,
+    /// The host whose certificate clients get that name none
+    #[arg(long, value_name = "HOST")]
+    pub(super) tls_fallback_sni: Option<String>,
+    /// Who is asked for names, in place of those in /etc/resolv.conf: addresses with commas between them
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(super) dns_servers: Option<DnsServers>,
+    /// How much a client may take: NAME=VALUE with commas between them
+    #[arg(long, value_name = "LIMITS")]
+    pub(super) limits: Option<LimitChanges>,
     /// How many threads carry traffic [default: one a core, 8 at most]
     #[arg(long, value_name = "NUMBER")]
     pub(super) data_threads: Option<Threads>,
     /// What is logged: error, warn, info, debug, trace, or a filter [default: info]
     #[arg(long, value_name = "FILTER")]
     pub(super) log: Option<LogFilter>,
+    /// Where a line for each request goes: off, stdout, stderr or a file [default: off]
+    #[arg(long, value_name = "WHERE")]
+    pub(super) access_log: Option<AccessLog>,
     /// Seconds that requests may take to end once it is to stop [default: 30]
     #[arg(long, value_name = "SECONDS")]
     pub(super) drain_seconds: Option<DrainSeconds>,
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 21] = [
     "proxy_listen",
+    "tls_listen",
     "control_listen",
     "data_dir",
     "store",
+    "resources",
     "root_key",
     "root_key_file",
     "admin_access_id",
     "admin_access_key",
     "admin_access_id_type",
     "apisix_admin_key",
+    "apisix_viewer_key",
+    "tls_ca",
+    "tls_fallback_sni",
+    "dns_servers",
+    "limits",
     "data_threads",
     "log",
+    "access_log",
     "drain_seconds",
 ];
 
@@ -76,17 +111,25 @@ impl Given {
     pub(super) fn or(self, there: Self) -> Self {
         Self {
             proxy_listen: self.proxy_listen.or(there.proxy_listen),
+            tls_listen: self.tls_listen.or(there.tls_listen),
             control_listen: self.control_listen.or(there.control_listen),
             data_dir: self.data_dir.or(there.data_dir),
             store: self.store.or(there.store),
+            resources: self.resources.or(there.resources),
             root_key: self.root_key.or(there.root_key),
             root_key_file: self.root_key_file.or(there.root_key_file),
             admin_access_id: self.admin_access_id.or(there.admin_access_id),
             admin_access_key: self.admin_access_key.or(there.admin_access_key),
             admin_access_id_type: self.admin_access_id_type.or(there.admin_access_id_type),
             apisix_admin_key: self.apisix_admin_key.or(there.apisix_admin_key),
+            apisix_viewer_key: self.apisix_viewer_key.or(there.apisix_viewer_key),
+            tls_ca: self.tls_ca.or(there.tls_ca),
+            tls_fallback_sni: self.tls_fallback_sni.or(there.tls_fallback_sni),
+            dns_servers: self.dns_servers.or(there.dns_servers),
+            limits: self.limits.or(there.limits),
             data_threads: self.data_threads.or(there.data_threads),
             log: self.log.or(there.log),
+            access_log: self.access_log.or(there.access_log),
             drain_seconds: self.drain_seconds.or(there.drain_seconds),
         }
     }

@@ -45,19 +45,37 @@ pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<
         }
         Err(source) => return Err(SettingsError::File { path, source }),
     };
+    // As YAML 1.2 has it: `off` is a word.
+    let options = serde_saphyr::options! { strict_booleans: true };
     // The parser's own words quote the file, which may hold secrets.
-    let fields: Option<Map<String, Value>> = match serde_saphyr::from_str(&text) {
+    let fields: Option<Map<String, Value>> = match serde_saphyr::from_str_with_options(&text, options) {
         Ok(fields) => fields,
         Err(error) => {
             let line = error.location().map_or(1, |location| location.line());
             return Err(SettingsError::Yaml { path, line });
         }
     };
-    let fields = fields.unwrap_or_default();
+    let fields = flat(fields.unwrap_or_default());
     if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(SettingsError::UnknownKey { key: key.clone(), path, known: KEYS.join(", ") });
     }
     read(fields, |key| format!("the settings file {}: {key}", path.display()))
+}
+
+/// What the table `tls` holds, as the settings that it stands for: `tls: {ca: …}` is `tls_ca`.
+fn flat(fields: Map<String, Value>) -> Map<String, Value> {
+    let mut all = Map::new();
+    for (key, value) in fields {
+        match value {
+            Value::Object(table) if key == "tls" => {
+                all.extend(table.into_iter().map(|(name, value)| (format!("tls_{name}"), value)));
+            }
+            value => {
+                all.insert(key, value);
+            }
+        }
+    }
+    all
 }
 
 /// Reads `fields`; `place` says where a field stands.

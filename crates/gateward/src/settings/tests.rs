@@ -67,6 +67,16 @@ fn arguments(flags: &[&str]) -> ProcessArguments {
     ProcessArguments::from_arg_matches(&matches).unwrap()
 }
 
+/// The addresses of traffic, as `proxy+` and `tls+` and the address.
+fn traffic(settings: &Settings) -> Vec<String> {
+    let text = |entrance: &Entrance| {
+        let (tls, proxy) =
+            (if entrance.tls { "tls+" } else { "" }, if entrance.proxy_protocol { "proxy+" } else { "" });
+        format!("{tls}{proxy}{}", entrance.address)
+    };
+    settings.traffic.entrances.iter().map(text).collect()
+}
+
 fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
@@ -74,9 +84,9 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
 #[test]
 fn serve_has_the_usual_settings_when_only_the_administrator_is_set() {
     let settings = place().with_admin().decide(Mode::Serve, &[]).unwrap();
-    assert_eq!(settings.proxy.addresses, addresses(&["0.0.0.0:9080", "[::]:9080"]));
+    assert_eq!(traffic(&settings), ["0.0.0.0:9080", "[::]:9080"]);
     assert_eq!(settings.control.addresses, addresses(&["127.0.0.1:8000", "[::1]:8000"]));
-    assert!(!settings.proxy.chosen && !settings.control.chosen);
+    assert!(!settings.traffic.chosen && !settings.control.chosen);
     assert_eq!(settings.compatibility, None);
     assert_eq!(settings.data_dir, Path::new("/var/lib/gateward"));
     assert_eq!(settings.store, StoreKind::Local);
@@ -104,17 +114,25 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
 fn every_setting_can_be_given_in_each_of_the_three_places() {
     let values = [
         "127.0.0.1:1,[::1]:1",
+        "127.0.0.1:3,proxy+127.0.0.1:4",
         "127.0.0.1:2",
         "/d",
         "memory",
+        "/r.yaml,/s.yaml",
         "canary-root-key",
         "/k",
         "p-other",
         "canary-access-key",
         "access_key",
         "canary-apisix",
+        "canary-viewer",
+        "/ca.pem",
+        "example.com",
+        "10.0.0.2,[::1]:5353",
+        "body_bytes=1,connections_per_address=1,connection_age=1",
         "7",
         "warn",
+        "/a.log",
         "9",
     ];
     let (mut flags, mut variables, mut file) = (Vec::new(), Vec::new(), String::new());
@@ -147,9 +165,34 @@ fn the_flags_are_the_settings_and_no_others() {
 fn the_file_may_say_numbers_and_lists_as_yaml_does() {
     let file = "proxy_listen:\n  - 127.0.0.1:1\n  - '[::1]:1'\ndata_threads: 2\ndrain_seconds: '5'\n";
     let settings = place().with_admin().with_file(file).decide(Mode::Serve, &[]).unwrap();
-    assert_eq!(settings.proxy.addresses, addresses(&["127.0.0.1:1", "[::1]:1"]));
-    assert!(settings.proxy.chosen);
+    assert_eq!(traffic(&settings), ["127.0.0.1:1", "[::1]:1"]);
+    assert!(settings.traffic.chosen);
     assert_eq!((settings.data_threads, settings.drain.as_secs()), (2, 5));
+}
+
+#[test]
+fn the_file_may_have_tables_for_tls_and_for_limits() {
+    let file = "tls: {ca: /ca.pem, listen: ['127.0.0.1:9443', 'proxy+127.0.0.1:9444']}\n\
+                limits:\n  head: 2.5\n  connections: 10\n  body_bytes: none\nresources: [a.yaml, b.yaml]\ndns_servers: 10.0.0.2\naccess_log: off\n";
+    let settings =
+        place().with_admin().with_file(file).decide(Mode::Serve, &["--proxy-listen", "127.0.0.1:1"]).unwrap();
+    assert_eq!(settings.tls_ca.as_deref(), Some(Path::new("/ca.pem")));
+    assert_eq!(traffic(&settings), ["127.0.0.1:1", "tls+127.0.0.1:9443", "tls+proxy+127.0.0.1:9444"]);
+    assert_eq!((settings.limits.connections, settings.limits.head.as_millis()), (10, 2500));
+    assert_eq!(settings.resources, [Path::new("a.yaml"), Path::new("b.yaml")]);
+    assert_eq!(settings.dns_servers, addresses(&["10.0.0.2:53"]));
+    assert_eq!(settings.access_log, AccessLog::Off);
+    let error = place().with_admin().with_file("tls: {cert: canary}\n").refused(Mode::Serve, &[]);
+    assert!(error.contains("there is no setting \"tls_cert\""), "{error}");
+}
+
+#[test]
+fn whoever_may_only_look_has_a_key_of_their_own() {
+    let keys = ["--apisix-admin-key", "canary", "--apisix-viewer-key"];
+    let error = place().with_admin().refused(Mode::Serve, &[&keys[..], &["canary"]].concat());
+    assert!(error.contains("are the same"), "{error}");
+    let error = place().with_admin().refused(Mode::Serve, &[&keys[..], &[" "]].concat());
+    assert!(error.starts_with("apisix_viewer_key: is empty"), "{error}");
 }
 
 #[test]
@@ -165,7 +208,7 @@ fn an_unknown_key_is_named_with_those_that_there_are() {
     let place = place().with_admin().with_file("log: info\nproxy_lisen: canary\n");
     let error = place.refused(Mode::Serve, &[]);
     assert!(error.contains("there is no setting \"proxy_lisen\""), "{error}");
-    assert!(error.contains("proxy_listen, control_listen"), "{error}");
+    assert!(error.contains("proxy_listen, tls_listen"), "{error}");
 }
 
 #[test]
@@ -215,6 +258,11 @@ fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
         ("data_threads", "canary", "from 1 to 1024"),
         ("log", "canary=[", "a filter is"),
         ("drain_seconds", "-1", "from 0 to 3600"),
+        ("tls_listen", "proxy+canary", "an IP address and a port"),
+        ("access_log", "canary", "off, stdout, stderr"),
+        ("resources", "a,,b", "the path of a file"),
+        ("limits", "canary=1", "head, idle"),
+        ("dns_servers", "canary", "IP addresses"),
     ] {
         let place = place().with_file(&format!("{key}: {value:?}\n"));
         let error = place.refused(Mode::Serve, &[]);
@@ -271,7 +319,7 @@ fn lambda_listens_on_nothing_and_makes_no_root_key() {
     assert!(error.contains("GATEWARD_ROOT_KEY"), "{error}");
     let key = [("GATEWARD_ROOT_KEY", "canary"), ("GATEWARD_PROXY_LISTEN", "127.0.0.1:1")];
     let settings = place().with_admin().with(&key).decide(Mode::Lambda, &[]).unwrap();
-    assert!(settings.proxy.addresses.is_empty() && settings.control.addresses.is_empty());
+    assert!(settings.traffic.entrances.is_empty() && settings.control.addresses.is_empty());
     assert_eq!(settings.data_dir, Path::new("/tmp/gateward"));
     assert_eq!(settings.root_key, RootKeySource::Text("canary".into()));
 }
@@ -285,10 +333,7 @@ fn dev_makes_its_administrator_once_and_keeps_it() {
     assert_eq!(first.admin, again.admin);
     assert_eq!(again.apisix_admin_key, Some(APISIX_KEY_OF_DOCUMENTS.into()));
     assert_eq!(again.data_dir, place.directory.path().join(".gateward"));
-    assert_eq!(
-        again.proxy.addresses,
-        addresses(&["127.0.0.1:9080", "[::1]:9080", "127.0.0.1:9081", "[::1]:9081"])
-    );
+    assert_eq!(traffic(&again), ["127.0.0.1:9080", "[::1]:9080", "127.0.0.1:9081", "[::1]:9081"]);
     assert_eq!(again.compatibility, Some(COMPATIBILITY_PORTS));
 }
 
@@ -310,7 +355,7 @@ fn dev_with_control_addresses_of_its_own_leaves_the_ports_of_others_alone() {
 
 #[test]
 fn dev_stays_on_loopback() {
-    for flag in ["--proxy-listen", "--control-listen"] {
+    for flag in ["--proxy-listen", "--tls-listen", "--control-listen"] {
         let error = place().with_admin().refused(Mode::Dev, &[flag, "127.0.0.1:1,0.0.0.0:1"]);
         assert!(error.contains("0.0.0.0:1 is not loopback"), "{error}");
     }

@@ -3,20 +3,49 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tracing_subscriber::EnvFilter;
+
+pub use super::limits::LimitChanges;
 
 /// A value is not what its setting takes. Says what that is, and never what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Wrong(&'static str);
+pub struct Wrong(pub(super) &'static str);
 
 /// Addresses to listen on; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses(pub(super) Vec<SocketAddr>);
+
+/// Addresses of traffic; at least one. Those that begin with `proxy+` are for balancers that speak the PROXY protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrafficAddresses(pub(super) Vec<(SocketAddr, bool)>);
+
+/// Servers that are asked for names; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsServers(pub(super) Vec<SocketAddr>);
+
+/// Files; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths(pub(super) Vec<PathBuf>);
+
+/// Where a line for each request goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To standard error.
+    Stderr,
+    /// To the end of a file.
+    File(PathBuf),
+}
 
 /// What keeps the resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +80,66 @@ impl FromStr for Addresses {
         let wrong = Wrong("addresses are an IP address and a port each, such as 127.0.0.1:9080,[::1]:9080");
         let addresses = text.split(',').map(|address| address.trim().parse());
         addresses.collect::<Result<_, _>>().map(Self).map_err(|_| wrong)
+    }
+}
+
+impl FromStr for TrafficAddresses {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let wrong = Wrong(
+            "addresses are an IP address and a port each, such as 127.0.0.1:9080,[::1]:9080, or proxy+10.0.0.1:9082 \
+             for a balancer that speaks the PROXY protocol",
+        );
+        let addresses = text.split(',').map(|address| {
+            let (address, proxy_protocol) = match address.trim().strip_prefix("proxy+") {
+                Some(address) => (address, true),
+                None => (address.trim(), false),
+            };
+            address.parse().map(|address| (address, proxy_protocol))
+        });
+        addresses.collect::<Result<_, _>>().map(Self).map_err(|_| wrong)
+    }
+}
+
+impl FromStr for DnsServers {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let server = |text: &str| {
+            let text = text.trim();
+            text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| (address, DNS_PORT).into()))
+        };
+        let servers = text.split(',').map(server).collect::<Option<_>>();
+        servers
+            .map(Self)
+            .ok_or(Wrong("servers are IP addresses, each with a port or without, such as 10.0.0.2"))
+    }
+}
+
+impl FromStr for Paths {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let paths: Vec<PathBuf> = text.split(',').map(|path| PathBuf::from(path.trim())).collect();
+        if paths.iter().any(|path| path.as_os_str().is_empty()) {
+            return Err(Wrong("it is the path of a file, or several with commas between them"));
+        }
+        Ok(Self(paths))
+    }
+}
+
+impl FromStr for AccessLog {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "off" => Ok(Self::Off),
+            "stdout" => Ok(Self::Stdout),
+            "stderr" => Ok(Self::Stderr),
+            path if path.contains(['/', '.']) => Ok(Self::File(path.into())),
+            _ => Err(Wrong("it is off, stdout, stderr or the path of a file")),
+        }
     }
 }
 
@@ -108,6 +197,24 @@ impl FromStr for LogFilter {
     }
 }
 
+/// A value that can be read from text.
+trait Setting: FromStr<Err = Wrong> {
+    /// Whether the file may have a table for it, which is as good as a list of `name=value`.
+    const IS_TABLE: bool = false;
+}
+
+impl Setting for LimitChanges {
+    const IS_TABLE: bool = true;
+}
+
+macro_rules! settings {
+    ($($value:ty)*) => {$(
+        impl Setting for $value {}
+    )*};
+}
+
+settings!(Addresses TrafficAddresses DnsServers Paths AccessLog StoreKind AccessIdType Threads DrainSeconds LogFilter);
+
 macro_rules! read_from_the_file {
     ($($value:ty)*) => {$(
         impl<'de> Deserialize<'de> for $value {
@@ -118,12 +225,14 @@ macro_rules! read_from_the_file {
     )*};
 }
 
-read_from_the_file!(Addresses StoreKind AccessIdType Threads DrainSeconds LogFilter);
+read_from_the_file!(
+    Addresses TrafficAddresses DnsServers Paths AccessLog LimitChanges StoreKind AccessIdType Threads DrainSeconds LogFilter
+);
 
 /// A value as the file has it: text, a whole number, or a list of texts, which is as good as one with commas.
 struct Written<T>(PhantomData<T>);
 
-impl<'de, T: FromStr<Err = Wrong>> Visitor<'de> for Written<T> {
+impl<'de, T: Setting> Visitor<'de> for Written<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,6 +247,17 @@ impl<'de, T: FromStr<Err = Wrong>> Visitor<'de> for Written<T> {
         self.visit_str(&number.to_string())
     }
 
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
+        if !T::IS_TABLE {
+            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+        }
+        let mut texts = Vec::<String>::new();
+        while let Some((name, value)) = map.next_entry::<String, Scalar>()? {
+            texts.push(format!("{name}={}", value.0));
+        }
+        self.visit_str(&texts.join(","))
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
         let mut texts = Vec::<String>::new();
         while let Some(text) = list.next_element()? {
@@ -146,3 +266,19 @@ impl<'de, T: FromStr<Err = Wrong>> Visitor<'de> for Written<T> {
         self.visit_str(&texts.join(","))
     }
 }
+
+/// A value of a table.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => Ok(Self(text)),
+            serde_json::Value::Number(number) => Ok(Self(number.to_string())),
+            serde_json::Value::Null => Ok(Self("none".to_owned())),
+            _ => Err(de::Error::custom("a value in this table is a number, or none")),
+        }
+    }
+}
+
+const DNS_PORT: u16 = 53;
