@@ -9,7 +9,7 @@ from collections import Counter
 CRATE = re.compile(r"/registry/src/[^/]+/(?P<library>[^/]+)-\d+\.\d[^/]*/|(?<!/stdarch)/crates/(?P<ours>[^/]+)/src/")
 # The first crate in a function's name that is not the standard library.
 OWNER = re.compile(r"(?<![\w:])(?!(?:core|alloc|std|hashbrown|__rustc)::)(?P<crate>[a-z_0-9]{2,})::")
-KEPT_FUNCTIONS = 25
+KEPT_FUNCTIONS = 20
 
 
 def per_request(few, many, difference):

@@ -32,13 +32,15 @@ def measure(scenario, who, rounds, load_core, told):
 
 
 def sample(lane, contestant, seconds, load_core):
-    before = contestant.program.cpu_seconds()
+    program = contestant.program
+    before, user_before = program.cpu_seconds(), program.user_seconds()
     answered = saturate(lane.request, contestant.ports[lane.request.protocol], seconds, load_core)
-    used = contestant.program.cpu_seconds() - before
+    used, user = program.cpu_seconds() - before, program.user_seconds() - user_before
     return {
         "cpu_us": used / answered.requests * 1e6,
+        "user_us": user / answered.requests * 1e6,
         "rate": answered.requests / answered.seconds,
-        "resident": contestant.program.resident_bytes(),
+        "resident": program.resident_bytes(),
     }
 
 
@@ -63,5 +65,6 @@ def typical(measured, lane, figure):
 def ratio(measured, lane, figure="cpu_us"):
     """The median over the sets of a lane's figure against the base's."""
     base = measured["base"]
-    values = [figures[lane][figure] / figures[base][figure] for figures in measured["sets"] if lane in figures and base in figures]
+    sets = [figures for figures in measured["sets"] if lane in figures and base in figures]
+    values = [figures[lane][figure] / figures[base][figure] for figures in sets]
     return median(values) if values else None

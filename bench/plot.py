@@ -6,7 +6,7 @@ import bars
 import scenarios
 from measure import ratio
 
-WIDTH, ROW, TOP, LEFT, RIGHT = 820, 30, 92, 270, 60
+WIDTH, ROW, TOP, LEFT, RIGHT = 820, 30, 100, 250, 84
 STYLE = """
 .page { fill: #ffffff } .text { fill: #1f2328 } .soft { fill: #59636e } .grid { stroke: #d8dee4 } .nginx { stroke: #59636e }
 .bar { stroke: #1a7f37 } .haproxy { fill: #ffffff; stroke: #bc4c00 } .gateward { fill: #0969da } .span { stroke: #b6c8de }
@@ -38,8 +38,9 @@ def draw(results):
         f'<rect class="page" width="{WIDTH}" height="{height}" rx="6"/>',
         text(20, 30, "CPU time a request, against tuned nginx", "text title"),
         text(20, 50, "one core; less is better", "soft small"),
-        *legend(WIDTH - RIGHT, 46),
+        *legend(WIDTH - 32, 46),
     ]
+    parts.append(text(WIDTH - 20, TOP - 14, "Gateward", "soft small", "end"))
     bottom = TOP + ROW * len(rows)
     tick = 0.0
     while tick <= most:
@@ -59,8 +60,7 @@ def draw(results):
             parts.append(f'<circle class="haproxy" stroke-width="2" cx="{x(haproxy):.1f}" cy="{y}" r="5"/>')
         if gateward:
             parts.append(f'<circle class="gateward" cx="{x(gateward):.1f}" cy="{y}" r="6"/>')
-            furthest = max(value for value in (gateward, bar, haproxy) if value and value < gateward + 0.12)
-            parts.append(text(x(furthest) + 11, y + 4, f"{gateward:.2f}", "text value"))
+            parts.append(text(WIDTH - 20, y + 4, f"{gateward:.2f}", "text value", "end"))
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -5,7 +5,6 @@
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import instructions
 import plot
 import scenarios
 from measure import CONTROL_OFF, DISTURBED, ratio, typical
+from tables import markdown, mib, times, thousands
 
 ROOT = Path(__file__).resolve().parent.parent
 WHO = {"nginx": "nginx", "haproxy": "HAProxy", "gateward": "Gateward"}
@@ -45,40 +45,45 @@ def page(results):
 
 def introduction(results):
     machine = results["machine"]
+    versions = machine["versions"]
     command = "make bench QUICK=1" if results["quick"] else "make bench"
     return f"""
 # Performance
 
-What a proxied request costs in Gateward, beside nginx and HAProxy, measured in one run on one machine. `{command}` writes this
-page and its plot; nothing in it is written by hand. A ratio of 0.90 is a tenth less than nginx, or than what the table names.
+What a proxied request costs in Gateward, beside nginx and HAProxy, measured in one run on one machine. `{command}` writes
+this page and its plot; nothing in it is written by hand. A ratio of 0.90 is a tenth less than nginx, or than what the table names.
 
 ![CPU time a request against nginx, for each scenario](performance.svg)
 
-{machine["date"]}, commit `{machine["gateward"]}`, {results["minutes"]} minutes, on {machine["cores"]} cores ({machine["processor"]}),
-{machine["memory_gib"]} GiB, {machine["system"]}; nginx {machine["versions"]["nginx"]}, HAProxy {machine["versions"]["haproxy"]}.
+{machine["date"]}, commit `{machine["gateward"]}`, {results["minutes"]} minutes; {machine["cores"]} cores ({machine["processor"]}),
+{machine["memory_gib"]} GiB, {machine["system"]}; nginx {versions["nginx"]}, HAProxy {versions["haproxy"]}.
 """
 
 
 def cpu_section(results):
     """One table for what is compared with nginx; what Gateward does against itself is among the bars."""
     measured = {name: of for name, of in results["scenarios"].items() if of["base"] == "nginx"}
-    lanes = [lane for lane in LANES if any(typical(of, lane, "cpu_us") for of in measured.values())]
-    others = [lane for lane in lanes if lane != "nginx"]
-    rows = []
+    costs = []
     for name, of in measured.items():
-        row = [scenarios.TITLES[name], microseconds(typical(of, "nginx", "cpu_us"))]
-        row += [times(ratio(of, lane)) for lane in others]
-        row += [rate(typical(of, lane, "rate")) for lane in ("control", "nginx", "gateward")]
-        rows.append(row)
-    head = ["scenario", "nginx, µs", *(f"{LANES[lane]} ÷ nginx" for lane in others)]
-    head += ["requests/s: no proxy", "nginx", "Gateward"]
+        absolute = [microseconds(of, lane) for lane in ("nginx", "gateward")]
+        relative = [times(ratio(of, lane)) for lane in ("haproxy", "gateward", "gateward2")]
+        costs.append([scenarios.TITLES[name], *absolute, *relative])
+    rates = []
+    for name, of in measured.items():
+        rates.append([scenarios.TITLES[name], *(rate(typical(of, lane, "rate")) for lane in ("control", *LANES))])
+    head = ["scenario", "nginx, µs", "Gateward, µs", *(f"{LANES[lane]} ÷ nginx" for lane in LANES if lane != "nginx")]
     return f"""
 ## CPU time a request
 
-User and system time of all threads of the process, so two threads may each use a core and still cost 1.00. The rates are of one
-saturated core, with load and upstream on the other; they swing with the machine, and are there to show its speed.
+All threads of the process, so two threads may each use a core and still cost 1.00. In brackets the user time, which is what a
+program can do something about; the rest is the kernel's, for its system calls.
 
-{markdown(head, rows)}
+{markdown(head, costs)}
+
+And the requests a second that this was measured at: the proxy saturates its core (or, being faster, the core of the load and
+the upstream is saturated). They swing with the machine, and say more about it than about the programs.
+
+{markdown(["requests a second", "no proxy", *LANES.values()], rates)}
 """
 
 
@@ -101,8 +106,8 @@ def instructions_section(results):
 ## Instructions a request
 
 Counted by callgrind, in user space, with 500 routes: they repeat to half a per cent, so CI holds the first three to
-`bench/baseline.txt` (`make bench-gate`). nginx and HAProxy do less for them: no request id, no `X-Forwarded-…` headers. A signature looks
-dearer here than it is: the processor that callgrind plays has no instructions for SHA-256.
+`bench/baseline.txt` (`make bench-gate`). nginx and HAProxy do less for them: no request id, no `X-Forwarded-…` headers. A signature
+looks dearer here than it is: the processor that callgrind plays has no instructions for SHA-256.
 
 {markdown(head, rows)}
 """
@@ -113,7 +118,7 @@ def syscalls_section(results):
     if not calls:
         return ""
     rows = [
-        [scenarios.PROTOCOLS[protocol], *(number(calls.get(f"{protocol}-{name}")) for name in WHO)]
+        [scenarios.PROTOCOLS[protocol], *(times(calls.get(f"{protocol}-{name}")) for name in WHO)]
         for protocol in ("http1", "http2")
     ]
     return f"""
@@ -137,48 +142,54 @@ def times_section(results):
     return f"""
 ## Times of answers
 
-{found["rate"]:,} requests a second, whatever the contestant answers, so that a queue is seen by those that wait in it; 64 connections,
-1 KiB. The line without a proxy is what the load and the upstream, which share a core, bring along.
+{thousands(found["rate"])} requests a second, whatever the contestant answers, so that a queue is seen by those that wait in it;
+64 connections, 1 KiB. The line without a proxy is what the load and the upstream, which share a core, bring along.
 
 {markdown(["", "", "p50, ms", "p99, ms", "p99.9, ms"], rows)}
-""".replace(f"{found['rate']:,}", thousands(found["rate"]))
+"""
 
 
 def memory_section(results):
     first = next(iter(results["scenarios"].values()))
-    after_load = ", ".join(
-        f"{label} {mib(typical(first, lane, 'resident'))}" for lane, label in LANES.items() if typical(first, lane, "resident")
-    )
+    after_load = ", ".join(f"{label} {mib(typical(first, lane, 'resident'))}" for lane, label in WHO.items())
     text = f"## Resident memory\n\nAfter load over 64 connections, in MiB: {after_load}."
     found = results.get("idle")
     if not found:
         return text
     rows = [
-        [WHO[name], mib(figures["before"]), mib(figures["open"]), mib(figures["after"])] for name, figures in found.items()
+        [WHO[name], *(mib(figures[when]) for when in ("before", "open", "after"))] for name, figures in found.items()
     ]
     head = ["MiB", "before", f"{thousands(idle.CONNECTIONS)} idle connections", f"{idle.SETTLE_SECONDS} s after they have gone"]
     return f"{text}\n\nAnd with idle connections, each of which has been answered once:\n\n{markdown(head, rows)}"
 
 
 def profile_section(results):
-    libraries = results.get("libraries")
-    if not libraries:
+    profiles = results.get("profiles")
+    if not profiles:
         return ""
-    total = sum(cost for _name, cost in libraries)
-    shares = [[name, thousands(cost), f"{cost / total:.0%}"] for name, cost in libraries if cost > total / 200]
-    functions = [[f"`{name}`", thousands(cost)] for name, cost in results["functions"]]
-    return f"""
+    totals = {name: sum(cost for _library, cost in of["libraries"]) for name, of in profiles.items()}
+    costs = {name: dict(of["libraries"]) for name, of in profiles.items()}
+    first = next(iter(profiles))
+    libraries = [library for library, cost in profiles[first]["libraries"] if cost > totals[first] / 200]
+    libraries += [library for of in costs.values() for library, cost in of.items() if cost > 500]
+    rows = [[library, *(thousands(of.get(library)) for of in costs.values())] for library in dict.fromkeys(libraries)]
+    rows.append(["all", *(thousands(total) for total in totals.values())])
+    parts = [
+        f"""
 ## Where the instructions go
 
-The plain GET of above ({thousands(total)}), by the library in whose source they were written; what was inlined counts where
-it was written.
+The requests of above, by the library in whose source the instructions were written; what was inlined counts where it was written.
 
-{markdown(["library", "instructions", "share"], shares)}
-
-The functions that take most by themselves:
-
-{markdown(["function", "instructions"], functions)}
+{markdown(["library", *(instructions.GATED[name][0] for name in profiles)], rows)}
 """
+    ]
+    for name, of in profiles.items():
+        if name == "plugins":
+            continue
+        functions = [[f"`{function}`", thousands(cost)] for function, cost in of["functions"]]
+        parts.append(f"The functions that take most by themselves, {instructions.GATED[name][0]}:")
+        parts.append(markdown(["function", "instructions"], functions))
+    return "\n\n".join(part.strip() for part in parts)
 
 
 def examples_section(results):
@@ -186,7 +197,7 @@ def examples_section(results):
         return ""
     blocks = []
     for name, printed in results["examples"].items():
-        crate, _, example = name.partition("/")
+        crate, example = name.split("/")
         blocks.append(f"`cargo run --release -p gateward-{crate} --example {example}`:\n\n```text\n{printed}\n```")
     return "## In process\n\n" + "\n\n".join(blocks)
 
@@ -200,14 +211,15 @@ def method_section(results):
 ## How it is measured
 
 - One core has the proxy, the other the load and the upstream (nginx that answers by itself). Everything is on loopback.
-- nginx: one worker, kept connections to the upstream, buffers for a whole body, no access log. HAProxy: one thread, `http-reuse always`,
-  buffers for a whole body. Gateward: one data thread; its other threads count too. It is built as `release`, without whole-program optimisation.
-- Contestants take turns of a second or two; {rounds} sets; a ratio is the median of the ratios within the sets. With two plugins, it is Gateward
-  with them against nginx and HAProxy without.
-- A set is dropped and repeated if others took more than {DISTURBED:.0%} of the machine, or if the CPU time of the lane without a proxy was
-  {CONTROL_OFF:.0%} away from its median: {dropped} were, and {loud} were kept though they were not quiet, since too many had been dropped.
-- wrk for HTTP/1.1 (64 connections; 32 for 64 KiB), h2load {machine["versions"]["h2load"]} for HTTP/2 (16 connections of 8 streams; 2 for 64 KiB). HTTP/2 comes with prior
-  knowledge, and goes to the upstream as HTTP/1.1.
+- nginx: one worker, kept connections to the upstream, buffers for a whole body, no access log. HAProxy: one thread,
+  `http-reuse always`, buffers for a whole body. Gateward: one data thread; its other threads count too. It is built as `release`,
+  without whole-program optimisation.
+- Contestants take turns of a second or two; {rounds} sets; a ratio is the median of the ratios within the sets. With two plugins,
+  it is Gateward with them against nginx and HAProxy without.
+- A set is dropped and repeated if others took more than {DISTURBED:.0%} of the machine, or if the CPU time of the lane without a
+  proxy was {CONTROL_OFF:.0%} away from its median: {dropped} were; {loud} were kept though they were not quiet, as too many had been dropped.
+- wrk for HTTP/1.1 (64 connections; 32 for 64 KiB), h2load {machine["versions"]["h2load"]} for HTTP/2 (16 connections of 8 streams; 2 for 64 KiB).
+  HTTP/2 comes with prior knowledge, and goes to the upstream as HTTP/1.1.
 - What the machine's other tenants do moves a ratio by some hundredths. Compare within a run, never between runs.
 """
     if results["skipped"]:
@@ -215,34 +227,13 @@ def method_section(results):
     return lines
 
 
-def markdown(head, rows):
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def times(value):
-    return "–" if value is None else f"{value:.2f}"
-
-
-def number(value):
-    return "–" if value is None else f"{value:.2f}"
-
-
-def microseconds(value):
-    return "–" if value is None else f"{value:.1f}"
+def microseconds(measured, lane):
+    used, user = typical(measured, lane, "cpu_us"), typical(measured, lane, "user_us")
+    return "–" if used is None else f"{used:.1f} ({user:.1f})"
 
 
 def rate(value):
     return "–" if value is None else thousands(round(value, -2))
-
-
-def mib(value):
-    return "–" if value is None else f"{value / 1024 / 1024:.1f}"
-
-
-def thousands(value):
-    """With thin spaces that do not break, as the rest of the documentation writes numbers."""
-    return "–" if value is None else re.sub(",", "\u00a0", f"{round(value):,}")
 
 
 if __name__ == "__main__":

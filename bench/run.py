@@ -87,7 +87,7 @@ class Bench:
         """Seconds: the sets, and what was seen for the rest."""
         chosen = [scenario for world in scenarios.WORLDS for scenario in self.chosen(world)]
         sets = sum((scenario.seconds + 0.2) * len(scenario.lanes) for scenario in chosen) * self.rounds
-        return sets + (70 if self.quick else 240)
+        return sets + (90 if self.quick else 240)
 
     def chosen(self, world):
         return [scenario for scenario in world.scenarios if scenario.quick or not self.quick]
@@ -230,11 +230,13 @@ class Bench:
                     self.told(f"   {label}: {counts[label]}")
         finally:
             upstream.stop()
-        if "plain" in counts:
-            few, many = (instructions.profiles(self.target, "plain", n) for n in (instructions.FEW, instructions.MANY))
-            difference = instructions.MANY - instructions.FEW
-            self.results["libraries"], self.results["functions"] = hotspots.per_request(few, many, difference)
+        self.results["profiles"] = {name: self.profile(name) for name in instructions.GATED if name in counts}
         return counts
+
+    def profile(self, name):
+        few, many = (instructions.profiles(self.target, name, count) for count in (instructions.FEW, instructions.MANY))
+        libraries, functions = hotspots.per_request(few, many, instructions.MANY - instructions.FEW)
+        return {"libraries": libraries, "functions": functions}
 
 
 if __name__ == "__main__":

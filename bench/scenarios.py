@@ -97,8 +97,22 @@ def references(api, upstream_port):
 
 POST = Request("http1", "", body_bytes=1024)
 GET = Request("http1", "")
-FUNCTION = against("function", "a signed function call, body of 1 KiB, against a plain proxied one", "plain", "function", POST, ("/plain/items/100", "/function/items/100"))
-REFERENCES = against("references", "ten references in a route, against ten literals", "literals", "references", GET, ("/literals/items/100", "/references/items/100"))
+FUNCTION = against(
+    "function",
+    "a signed function call, body of 1 KiB, against a plain proxied one",
+    "plain",
+    "function",
+    POST,
+    ("/plain/items/100", "/function/items/100"),
+)
+REFERENCES = against(
+    "references",
+    "ten references in a route, against ten literals",
+    "literals",
+    "references",
+    GET,
+    ("/literals/items/100", "/references/items/100"),
+)
 
 WORLDS = (
     World(
