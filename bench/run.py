@@ -70,6 +70,8 @@ class Bench:
         self.results["scenarios"] = {}
         for world in scenarios.WORLDS:
             self.in_world(world)
+        if not self.results["scenarios"]:
+            sys.exit("there is no result: Gateward could not be measured in any world")
         self.results["instructions"] = self.count_instructions()
         self.results["examples"] = examples.run(self.told)
         self.results["minutes"] = round((time.monotonic() - self.started) / 60)
