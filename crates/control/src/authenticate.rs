@@ -4,6 +4,7 @@
 //! `X-API-KEY`, and `token` in a JSON body. Never in a cookie, so no page can act in its visitor's name.
 
 use gateward_access::Identity;
+use gateward_seal::SecretValue;
 use http::{HeaderMap, HeaderName, header};
 
 use crate::ControlParts;
@@ -29,20 +30,32 @@ pub(crate) fn identity(
     parts.authenticator.verify(token).map_err(|_| Refusal::Wrong)
 }
 
-/// Lets in whoever has the APISIX admin key, or a token.
+/// What somebody may do with the resources of the APISIX Admin API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything.
+    Admin,
+    /// Look at them.
+    Viewer,
+}
+
+/// The role of whoever has one of the APISIX keys, or a token. A key in the query counts before one in the header.
 pub(crate) fn apisix(
     parts: &ControlParts,
     headers: &HeaderMap,
     in_query: Option<&str>,
-) -> Result<(), Refusal> {
+) -> Result<Role, Refusal> {
     let in_query = in_query.filter(|key| !key.is_empty());
-    let key = in_query.or_else(|| text(headers, &API_KEY));
-    if let (Some(key), Some(ours)) = (key, &parts.apisix_admin_key)
-        && ours.matches(key)
-    {
-        return Ok(());
+    if let Some(key) = in_query.or_else(|| text(headers, &API_KEY)) {
+        let is = |ours: &Option<SecretValue>| ours.as_ref().is_some_and(|ours| ours.matches(key));
+        if is(&parts.apisix_admin_key) {
+            return Ok(Role::Admin);
+        }
+        if is(&parts.apisix_viewer_key) {
+            return Ok(Role::Viewer);
+        }
     }
-    identity(parts, headers, in_query).map(|_| ())
+    identity(parts, headers, in_query).map(|_| Role::Admin)
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {

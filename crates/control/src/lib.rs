@@ -35,6 +35,7 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use tower::ServiceExt as _;
 
 pub use door::ControlDoor;
+pub use resources::Declared;
 
 /// What the control plane is made of.
 pub struct ControlParts {
@@ -48,6 +49,10 @@ pub struct ControlParts {
     pub authenticator: Authenticator,
     /// The key of the APISIX Admin API, where there is one.
     pub apisix_admin_key: Option<SecretValue>,
+    /// The key for those who may look at APISIX resources and change nothing, where there is one.
+    pub apisix_viewer_key: Option<SecretValue>,
+    /// The declarative file, where there is one.
+    pub declared: Option<Arc<dyn Declared>>,
     /// What is served; a write is answered when it is in there.
     pub configuration: Arc<Configuration>,
     /// The dynamic secrets.
@@ -126,6 +131,12 @@ impl Control {
             Ok(request) => self.answer(Surface::All, request).await.status(),
             Err(_) => StatusCode::BAD_REQUEST,
         }
+    }
+
+    /// Deletes each resource that was written for a time when that is over, until the store is closed. Let it run as
+    /// long as the control plane does.
+    pub async fn expire(self) {
+        apisix::expire(&self.parts).await;
     }
 
     /// Answers one request. Every answer has a request id.

@@ -1,4 +1,6 @@
 //! Resources as JSON documents in the store, sealed: a document may hold somebody's access key.
+//!
+//! Or in a declarative file: then the file's are the ones that there are, and the store's sleep.
 
 use std::ops::Bound;
 
@@ -8,12 +10,28 @@ use serde_json::Value;
 
 use crate::ControlParts;
 
+/// Resources that stand in a declarative file. They are read here like any others, and cannot be written.
+pub trait Declared: Send + Sync + 'static {
+    /// Whether the resources of `kind` (`routes`, `vaults`, …) are the file's.
+    fn owns(&self, kind: &str) -> bool;
+
+    /// The resources of `kind`, each with its id.
+    fn list(&self, kind: &str) -> Vec<(String, Value)>;
+}
+
 /// A document as it stands.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) id: String,
     pub(crate) json: Value,
     pub(crate) version: u64,
+}
+
+/// What stands in a place, whether or not it can be opened.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) version: u64,
+    pub(crate) json: Result<Value, ResourceError>,
 }
 
 /// Why a document was not read or written.
@@ -23,30 +41,96 @@ pub(crate) enum ResourceError {
     #[error("value changed before overwritten")]
     Changed,
     /// It does not open, or is no JSON.
-    #[error("what is stored as {kind} {id} cannot be opened: {why}")]
+    #[error("what is stored as {kind} {id} cannot be opened: {why}; put it anew, or delete it")]
     Sealed { kind: String, id: String, why: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+impl Standing {
+    /// What it says, if it can be opened.
+    pub(crate) fn json(&self) -> Option<&Value> {
+        self.json.as_ref().ok()
+    }
+}
+
 impl ControlParts {
+    /// Whether resources of `kind` stand in the declarative file, and cannot be written.
+    pub(crate) fn is_declared(&self, kind: &str) -> bool {
+        self.declared.as_ref().is_some_and(|declared| declared.owns(kind))
+    }
+
+    /// What stands as `id` of `kind`.
+    pub(crate) async fn standing(&self, kind: &str, id: &str) -> Result<Option<Standing>, ResourceError> {
+        if self.is_declared(kind) {
+            let found = self.declared(kind).into_iter().find(|(own, _)| own == id);
+            return Ok(found.map(|(_, json)| Standing { version: 1, json: Ok(json) }));
+        }
+        let entry = self.store.get(&key(kind, id)).await?;
+        Ok(entry.map(|entry| Standing {
+            version: entry.version,
+            json: self.open(&entry).map(|document| document.json),
+        }))
+    }
+
     /// The document `id` of `kind`.
     pub(crate) async fn document(&self, kind: &str, id: &str) -> Result<Option<Document>, ResourceError> {
-        self.store.get(&key(kind, id)).await?.map(|entry| self.open(&entry)).transpose()
+        let Some(Standing { version, json }) = self.standing(kind, id).await? else { return Ok(None) };
+        Ok(Some(Document { id: id.to_owned(), json: json?, version }))
     }
 
     /// Every document of `kind` that can be opened; the others are reported.
     pub(crate) async fn documents(&self, kind: &str) -> Result<Vec<Document>, ResourceError> {
+        let mut documents = Vec::new();
         let everything = (Bound::Unbounded, Bound::Unbounded);
-        let entries = self.store.list(kind, everything, usize::MAX).await?;
-        let open = |entry: &Entry| match self.open(entry) {
-            Ok(document) => Some(document),
-            Err(error) => {
-                tracing::error!(%error, "document in quarantine");
-                None
+        self.each(kind, everything, |document| {
+            documents.push(document);
+            true
+        })
+        .await?;
+        Ok(documents)
+    }
+
+    /// Shows `visit` the documents of `kind` in `range` that can be opened, until it has seen enough and says false.
+    /// Never more than a page of them is held.
+    pub(crate) async fn each(
+        &self,
+        kind: &str,
+        range: (Bound<String>, Bound<String>),
+        mut visit: impl FnMut(Document) -> bool,
+    ) -> Result<(), ResourceError> {
+        use std::ops::RangeBounds as _;
+        if self.is_declared(kind) {
+            for (id, json) in self.declared(kind) {
+                if range.contains(&id) && !visit(Document { id, json, version: 1 }) {
+                    break;
+                }
             }
-        };
-        Ok(entries.iter().filter_map(open).collect())
+            return Ok(());
+        }
+        let (mut from, to) = range;
+        loop {
+            let page = self.store.list(kind, (from, to.clone()), PAGE).await?;
+            let Some(last) = page.last().filter(|_| page.len() == PAGE).map(|last| last.key.sort.clone())
+            else {
+                self.show(&page, &mut visit);
+                return Ok(());
+            };
+            if !self.show(&page, &mut visit) {
+                return Ok(());
+            }
+            from = Bound::Excluded(last);
+        }
+    }
+
+    fn show(&self, page: &[Entry], visit: &mut impl FnMut(Document) -> bool) -> bool {
+        page.iter().all(|entry| match self.open(entry) {
+            Ok(document) => visit(document),
+            Err(error) => {
+                tracing::error!(%error, "a document is left out");
+                true
+            }
+        })
     }
 
     /// Writes a document in the place of `before`, and returns when it is in force.
@@ -57,10 +141,7 @@ impl ControlParts {
         json: &Value,
         before: Option<u64>,
     ) -> Result<(), ResourceError> {
-        let key = key(kind, id);
-        let sealed =
-            self.sealer.seal_at(DOCUMENT_PURPOSE, &key, before.unwrap_or(0) + 1, json.to_string().as_bytes());
-        self.change(key, before, Change::Put(sealed)).await
+        self.commit(vec![self.put(kind, id, json, before)]).await
     }
 
     /// Deletes a document, and returns when that is in force.
@@ -70,18 +151,31 @@ impl ControlParts {
         id: &str,
         before: u64,
     ) -> Result<(), ResourceError> {
-        self.change(key(kind, id), Some(before), Change::Delete).await
+        self.commit(vec![deletion(key(kind, id), before)]).await
     }
 
-    async fn change(&self, key: Key, before: Option<u64>, change: Change) -> Result<(), ResourceError> {
+    /// What puts a document in the place of `before`.
+    pub(crate) fn put(&self, kind: &str, id: &str, json: &Value, before: Option<u64>) -> Write {
+        let key = key(kind, id);
+        let text = zeroize::Zeroizing::new(json.to_string());
+        let sealed = self.sealer.seal_at(DOCUMENT_PURPOSE, &key, before.unwrap_or(0) + 1, text.as_bytes());
         let precondition = before.map_or(Precondition::Absent, Precondition::Version);
-        let revision: Revision = match self.store.commit(vec![Write { key, precondition, change }]).await {
+        Write { key, precondition, change: Change::Put(sealed) }
+    }
+
+    /// Does all of `writes` or none, and returns when they are in force.
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), ResourceError> {
+        let revision: Revision = match self.store.commit(writes).await {
             Ok(revision) => revision,
             Err(CommitError::Conflict { .. }) => return Err(ResourceError::Changed),
             Err(CommitError::Store(error)) => return Err(error.into()),
         };
         self.configuration.applied(revision).await;
         Ok(())
+    }
+
+    fn declared(&self, kind: &str) -> Vec<(String, Value)> {
+        self.declared.as_ref().map(|declared| declared.list(kind)).unwrap_or_default()
     }
 
     fn open(&self, entry: &Entry) -> Result<Document, ResourceError> {
@@ -97,6 +191,15 @@ impl ControlParts {
     }
 }
 
-fn key(kind: &str, id: &str) -> Key {
+/// What deletes the value that stands at `key` with this version.
+pub(crate) fn deletion(key: Key, version: u64) -> Write {
+    Write { key, precondition: Precondition::Version(version), change: Change::Delete }
+}
+
+/// Where the document `id` of `kind` stands.
+pub(crate) fn key(kind: &str, id: &str) -> Key {
     Key { partition: kind.to_owned(), sort: id.to_owned() }
 }
+
+/// How many documents are read at once.
+const PAGE: usize = 1000;

@@ -108,6 +108,8 @@ impl Assembly {
             clock: Arc::clone(&clock),
             authenticator: Authenticator::new(settings.admin.clone(), tokens),
             apisix_admin_key: settings.apisix_admin_key.clone(),
+            apisix_viewer_key: None,
+            declared: None,
             configuration: Arc::clone(&configuration),
             catalog,
             engine: engine.clone(),

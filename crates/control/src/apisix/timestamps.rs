@@ -3,7 +3,7 @@
 use gateward_clock::Timestamp;
 use serde_json::Value;
 
-use super::Problem;
+use super::problem::Problem;
 
 /// Refuses a resource that brings them.
 pub(super) fn refuse(json: &Value) -> Result<(), Problem> {

@@ -1,4 +1,4 @@
-//! Envelope, codes and refusals of the APISIX Admin API.
+//! The APISIX Admin API's envelope, who gets in, and what nobody gets to see.
 
 use std::ops::Bound;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use serde_json::json;
 use crate::{Answer, Plane};
 
 const KEY: (&str, &str) = ("x-api-key", "canary-admin");
+const VIEWER: (&str, &str) = ("x-api-key", "canary-viewer");
 
-async fn ask(plane: &Plane, method: &str, path: &str, body: &str) -> Answer {
+pub(crate) async fn ask(plane: &Plane, method: &str, path: &str, body: &str) -> Answer {
     plane.ask(Surface::Apisix, method, &format!("/apisix/admin{path}"), &[KEY], body).await
 }
 
@@ -49,57 +50,6 @@ async fn a_route_is_created_replaced_read_listed_and_deleted() {
             (StatusCode::NOT_FOUND, json!({"message": "Key not found"}))
         );
     }
-}
-
-#[tokio::test]
-async fn an_upstream_must_stand_while_a_route_uses_it() {
-    let plane = Plane::new().await;
-    let route = r#"{"uri": "/a", "upstream_id": "u"}"#;
-    let dangling = ask(&plane, "PUT", "/routes/1", route).await;
-    assert_eq!(dangling.status, StatusCode::BAD_REQUEST);
-    ask(&plane, "PUT", "/upstreams/u", r#"{"nodes": {"127.0.0.1:1980": 1}}"#).await;
-    assert_eq!(ask(&plane, "PUT", "/routes/1", route).await.status, StatusCode::CREATED);
-    let refused = ask(&plane, "DELETE", "/upstreams/u", "").await;
-    assert_eq!(refused.json["error_msg"], "can not delete this upstream, route [1] is still using it now");
-    assert_eq!(ask(&plane, "DELETE", "/upstreams/u?force=true", "").await.status, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn what_is_wrong_is_answered_with_the_field_and_changes_nothing() {
-    let plane = Plane::new().await;
-    ask(&plane, "PUT", "/routes/1", r#"{"uri": "/before", "plugins": {}}"#).await;
-    let lambda = |fields: &str| format!(r#"{{"uri": "/a", "plugins": {{"aws-lambda": {{{fields}}}}}}}"#);
-    let cases = [
-        (String::new(), "missing configurations"),
-        (r#"{"uri" "canary"}"#.to_owned(), "it is not JSON at line 1"),
-        ("[]".to_owned(), "must be a JSON object"),
-        (r#"{"uri": "/a", "plugins": {"nope": {}}}"#.to_owned(), "unknown plugin [nope]"),
-        (r#"{"uri": "/a", "canary_key": 1}"#.replace("canary_key", "nope"), "unknown field `nope`"),
-        (r#"{"id": "2", "uri": "/a", "plugins": {}}"#.to_owned(), "wrong route id"),
-        (
-            r#"{"uri": "/a", "plugins": {}, "create_time": 1}"#.to_owned(),
-            "the property is forbidden:  create_time",
-        ),
-        (lambda(r#""timeout": 3000"#), "aws-lambda err: missing field `function_uri`"),
-        (
-            lambda(r#""function_uri": "http://x/", "authorization": {"apikey": "{vault://}"}"#),
-            "authorization.apikey",
-        ),
-        (lambda(r#""function_uri": "canary""#), "function_uri"),
-        (lambda(r#""function_uri": "http://x/", "authorization": {"apikey": "***"}"#), "*** hides a secret"),
-    ];
-    for (body, expected) in cases {
-        let answer = ask(&plane, "PUT", "/routes/1", &body).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
-        let message = answer.json["error_msg"].as_str().unwrap();
-        assert!(message.contains(expected), "{body}: {message}");
-    }
-    assert_eq!(ask(&plane, "GET", "/routes/1", "").await.json["value"]["uri"], "/before");
-    assert_eq!(ask(&plane, "PATCH", "/routes/1", "{}").await.status, StatusCode::METHOD_NOT_ALLOWED);
-    assert_eq!(ask(&plane, "GET", "/ssl", "").await.json["error_msg"], "Unsupported resource type: ssl");
-    let too_large = ask(&plane, "PUT", "/routes/1", &"x".repeat(1_572_865)).await;
-    assert_eq!(too_large.status, StatusCode::BAD_REQUEST);
-    assert!(too_large.json["error_msg"].as_str().unwrap().contains("maximum size 1572864"));
 }
 
 #[tokio::test]
@@ -142,4 +92,56 @@ async fn a_literal_secret_is_sealed_in_the_store_and_hidden_in_answers() {
     let stored = plane.store.list("routes", (Bound::Unbounded, Bound::Unbounded), 10).await.unwrap();
     assert_eq!(stored.len(), 1);
     assert!(!String::from_utf8_lossy(&stored[0].value).contains("canary"));
+}
+
+#[tokio::test]
+async fn a_viewer_looks_and_changes_nothing() {
+    let plane = Plane::new().await;
+    let as_viewer = async |method: &str, path: &str, body: &str| {
+        plane.ask(Surface::Apisix, method, &format!("/apisix/admin{path}"), &[VIEWER], body).await
+    };
+    let route = r#"{"uri": "/a", "plugins": {"aws-lambda": {"function_uri": "http://x/", "authorization": {"apikey": "canary"}}}}"#;
+    for (method, path) in
+        [("PUT", "/routes/1"), ("POST", "/routes"), ("DELETE", "/routes/1"), ("PATCH", "/routes/1")]
+    {
+        let refused = as_viewer(method, path, route).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{method}");
+        let expected =
+            json!({"error_msg": "failed to check token", "description": "invalid method for role viewer"});
+        assert_eq!(refused.json, expected);
+    }
+    ask(&plane, "PUT", "/routes/1", route).await;
+    let read = as_viewer("GET", "/routes/1", "").await;
+    assert_eq!(read.status, StatusCode::OK);
+    assert_eq!(read.json["value"]["plugins"]["aws-lambda"]["authorization"]["apikey"], "***");
+    let in_query = "/apisix/admin/routes?api_key=canary-viewer";
+    assert_eq!(plane.ask(Surface::Apisix, "GET", in_query, &[KEY], "").await.status, StatusCode::OK);
+    let first = plane
+        .ask(Surface::Apisix, "DELETE", "/apisix/admin/routes/1?api_key=canary-viewer", &[KEY], "")
+        .await;
+    assert_eq!(first.status, StatusCode::UNAUTHORIZED, "the key in the query counts first");
+}
+
+#[tokio::test]
+async fn whether_the_api_is_there_may_be_asked_without_a_key() {
+    let plane = Plane::new().await;
+    for (method, path) in
+        [("HEAD", "/apisix/admin"), ("HEAD", "/apisix/admin/"), ("OPTIONS", "/apisix/admin/routes/1")]
+    {
+        let answer = plane.ask(Surface::Apisix, method, path, &[], "").await;
+        assert_eq!((answer.status, &answer.json), (StatusCode::OK, &json!(null)), "{method} {path}");
+        assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    }
+    let refused = plane.ask(Surface::Apisix, "HEAD", "/apisix/admin/routes", &[], "").await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn every_answer_says_which_version_of_the_api_it_is() {
+    let plane = Plane::new().await;
+    for path in ["/routes", "/routes/1", "/nope"] {
+        let answer = ask(&plane, "GET", path, "").await;
+        assert_eq!(answer.headers["x-api-version"], "v3", "{path}");
+        assert_eq!(answer.headers["content-type"], "application/json", "{path}");
+    }
 }

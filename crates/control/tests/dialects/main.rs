@@ -3,6 +3,10 @@
 
 mod akeyless;
 mod apisix;
+mod apisix_lists;
+mod apisix_refusals;
+mod apisix_resources;
+mod apisix_schemas;
 mod kong;
 
 use std::collections::BTreeMap;
@@ -12,16 +16,16 @@ use std::time::Duration;
 use axum::body::Body;
 use gateward_access::{AdminIdentity, Authenticator, Tokens};
 use gateward_clock::{Clock, ManualClock, Timestamp};
-use gateward_control::{Control, ControlParts, Surface};
+use gateward_control::{Control, ControlParts, Declared, Surface};
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine, EngineParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::{RootKey, Sealer, SecretValue};
-use gateward_store::{MemoryStore, Store};
+use gateward_store::{Key, MemoryStore, Store};
 use gateward_vaults::{Resolver, ResolverParts};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -37,11 +41,18 @@ pub(crate) struct Plane {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// The body; a text, if it is no JSON.
     pub(crate) json: Value,
 }
 
 impl Plane {
     pub(crate) async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// One that has resources in a declarative file.
+    pub(crate) async fn with(declared: Option<Arc<dyn Declared>>) -> Self {
         let runtime = Handle::current();
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -82,6 +93,8 @@ impl Plane {
             clock: Arc::clone(&shared),
             authenticator: Authenticator::new(admin, Tokens::new(&sealer, shared, Duration::from_secs(60))),
             apisix_admin_key: Some(SecretValue::from("canary-admin")),
+            apisix_viewer_key: Some(SecretValue::from("canary-viewer")),
+            declared,
             configuration,
             catalog,
             engine: Some(engine),
@@ -89,6 +102,7 @@ impl Plane {
             producer_tokens: Arc::clone(&tokens),
             local_only: true,
         });
+        Handle::current().spawn(control.clone().expire());
         Self { control, store, clock, tokens }
     }
 
@@ -107,12 +121,31 @@ impl Plane {
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.control.answer(surface, request).await;
         assert!(response.headers().contains_key("x-request-id"), "{method} {path}");
-        let status = response.status();
+        let (status, headers) = (response.status(), response.headers().clone());
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         assert!(!text.contains("canary"), "{method} {path} answered {text}");
-        let json = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
-        Answer { status, json }
+        assert!(text.is_empty() || text.ends_with('\n'), "{method} {path} ends without a line feed");
+        let json = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.trim_end())),
+        };
+        Answer { status, headers, json }
+    }
+
+    /// Waits until the resource `id` of `kind` is gone from the store.
+    pub(crate) async fn gone(&self, kind: &str, id: &str) {
+        let key = Key { partition: kind.to_owned(), sort: id.to_owned() };
+        let gone = async {
+            loop {
+                let seen = self.store.revision().await.unwrap();
+                if self.store.get(&key).await.unwrap().is_none() {
+                    return;
+                }
+                self.store.changes(seen).await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
     }
 
     /// A token of the administrator.
