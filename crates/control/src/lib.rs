@@ -29,13 +29,14 @@ use gateward_leases::producer::Producers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine};
 use gateward_proxy::Configuration;
+use gateward_proxy::declarative::Declared;
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::Store;
 use http::{HeaderValue, Method, Request, StatusCode};
+use tokio::sync::watch;
 use tower::ServiceExt as _;
 
 pub use door::ControlDoor;
-pub use resources::Declared;
 
 /// What the control plane is made of.
 pub struct ControlParts {
@@ -51,8 +52,8 @@ pub struct ControlParts {
     pub apisix_admin_key: Option<SecretValue>,
     /// The key for those who may look at APISIX resources and change nothing, where there is one.
     pub apisix_viewer_key: Option<SecretValue>,
-    /// The declarative file, where there is one.
-    pub declared: Option<Arc<dyn Declared>>,
+    /// What stands in the declarative files, where there are any: it can be read here, and not written.
+    pub declared: Option<watch::Receiver<Arc<Declared>>>,
     /// What is served; a write is answered when it is in there.
     pub configuration: Arc<Configuration>,
     /// The dynamic secrets.

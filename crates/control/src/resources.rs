@@ -10,15 +10,6 @@ use serde_json::Value;
 
 use crate::ControlParts;
 
-/// Resources that stand in a declarative file. They are read here like any others, and cannot be written.
-pub trait Declared: Send + Sync + 'static {
-    /// Whether the resources of `kind` (`routes`, `vaults`, …) are the file's.
-    fn owns(&self, kind: &str) -> bool;
-
-    /// The resources of `kind`, each with its id.
-    fn list(&self, kind: &str) -> Vec<(String, Value)>;
-}
-
 /// A document as it stands.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -57,7 +48,11 @@ impl Standing {
 impl ControlParts {
     /// Whether resources of `kind` stand in the declarative file, and cannot be written.
     pub(crate) fn is_declared(&self, kind: &str) -> bool {
-        self.declared.as_ref().is_some_and(|declared| declared.owns(kind))
+        let Some(declared) = &self.declared else { return false };
+        match kind {
+            VAULTS => declared.borrow().vaults.is_some(),
+            _ => true,
+        }
     }
 
     /// What stands as `id` of `kind`.
@@ -174,8 +169,18 @@ impl ControlParts {
         Ok(())
     }
 
+    /// The resources of `kind` that stand in the declarative file, each with its id.
     fn declared(&self, kind: &str) -> Vec<(String, Value)> {
-        self.declared.as_ref().map(|declared| declared.list(kind)).unwrap_or_default()
+        let Some(declared) = &self.declared else { return Vec::new() };
+        let declared = declared.borrow().clone();
+        if kind == VAULTS {
+            let vaults = declared.vaults.iter().flatten();
+            return vaults
+                .filter_map(|vault| Some((vault.prefix.clone(), serde_json::to_value(vault).ok()?)))
+                .collect();
+        }
+        let of_kind = declared.resources.iter().filter(|(own, _, _)| own.plural() == kind);
+        of_kind.map(|(_, id, json)| (id.clone(), json.clone())).collect()
     }
 
     fn open(&self, entry: &Entry) -> Result<Document, ResourceError> {
@@ -200,6 +205,9 @@ pub(crate) fn deletion(key: Key, version: u64) -> Write {
 pub(crate) fn key(kind: &str, id: &str) -> Key {
     Key { partition: kind.to_owned(), sort: id.to_owned() }
 }
+
+/// What vaults are called in the store; routing resources are called by their kind.
+pub(crate) const VAULTS: &str = "vaults";
 
 /// How many documents are read at once.
 const PAGE: usize = 1000;

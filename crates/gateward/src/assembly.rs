@@ -108,7 +108,7 @@ impl Assembly {
             clock: Arc::clone(&clock),
             authenticator: Authenticator::new(settings.admin.clone(), tokens),
             apisix_admin_key: settings.apisix_admin_key.clone(),
-            apisix_viewer_key: None,
+            apisix_viewer_key: settings.apisix_viewer_key.clone(),
             declared: None,
             configuration: Arc::clone(&configuration),
             catalog,

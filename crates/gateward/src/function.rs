@@ -46,6 +46,8 @@ async fn start(
     let address = runtime_api.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let forbidden = address.parse().into_iter().collect();
     let assembly = Assembly::new(&settings, surroundings, forbidden).await?;
+    // Between two events nothing runs: what has expired then goes with the next one.
+    Handle::current().spawn(assembly.control.clone().expire());
     let door = ControlDoor::everything(assembly.control.clone(), Handle::current());
     let parts = LambdaParts {
         runtime_api: runtime_api.to_owned(),

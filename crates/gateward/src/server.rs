@@ -56,6 +56,14 @@ async fn serve(
         };
         control.spawn(assembly.control.clone().serve(surface, listener, Handle::current(), stop));
     }
+    let mut expiring = stopped.clone();
+    let expire = assembly.control.clone().expire();
+    control.spawn(async move {
+        tokio::select! {
+            () = expire => {}
+            _ = expiring.wait_for(|stopped| *stopped) => {}
+        }
+    });
     // What stood in the store is served from the first request on: a restart never answers 404 for a route that is there.
     assembly.configuration.catch_up(STARTING).await;
     let server = traffic(settings, &assembly, terminal)?;

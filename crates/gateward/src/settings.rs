@@ -54,7 +54,6 @@ pub struct Settings {
     /// What APISIX clients say to administer routes; without it they need a token.
     pub apisix_admin_key: Option<SecretValue>,
     /// What APISIX clients say to look at resources, and no more.
-    #[expect(dead_code, reason = "the part that it is for is not wired yet")]
     pub apisix_viewer_key: Option<SecretValue>,
     /// A file with certificates to trust besides the usual ones.
     pub tls_ca: Option<PathBuf>,

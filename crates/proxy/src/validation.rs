@@ -17,6 +17,8 @@ use gateward_model::apisix::{
 use gateward_seal::SecretValue;
 use serde_json::Value;
 
+use crate::certificates;
+
 /// What is wrong with a resource. It never holds a field's value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -167,7 +169,9 @@ pub fn check(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
         }
         Kind::Ssls => {
             let ssl = Ssl::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
-            crate::certificates::check(&ssl).map_err(Fault::Schema)?;
+            // References first: what only looks like one is no certificate either, but the reason is another.
+            texts::check(json).map_err(Fault::Schema)?;
+            certificates::check(&ssl).map_err(Fault::Schema)?;
         }
     }
     texts::check(json).map_err(Fault::Schema)?;

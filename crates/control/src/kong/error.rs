@@ -24,6 +24,8 @@ pub(super) enum KongError {
     NotFound,
     /// Not with this method.
     MethodNotAllowed,
+    /// Vaults stand in a declarative file.
+    Declared,
     /// No token, or a wrong one.
     Refused(Refusal),
     /// The store failed, or somebody else was faster.
@@ -55,6 +57,10 @@ impl KongError {
             Self::NotFound => message(StatusCode::NOT_FOUND, "Not found".to_owned()),
             Self::MethodNotAllowed => {
                 message(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".to_owned())
+            }
+            Self::Declared => {
+                let text = "vaults stand in the declarative file, and can only be read here; change the file";
+                message(StatusCode::METHOD_NOT_ALLOWED, text.to_owned())
             }
             Self::Refused(refusal) => message(StatusCode::UNAUTHORIZED, refusal.to_string()),
             Self::Resource(error @ ResourceError::Changed) => {

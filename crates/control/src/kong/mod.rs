@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use self::error::KongError;
 use crate::request::json_answer;
-use crate::resources::Document;
+use crate::resources::{Document, VAULTS};
 use crate::{ControlParts, authenticate, request};
 
 /// Who may use it.
@@ -85,6 +85,7 @@ async fn read(parts: &ControlParts, access: Access, headers: &HeaderMap, name: &
 
 async fn put(parts: &ControlParts, access: Access, name: &str, request: Request<Body>) -> Answer {
     admit(parts, access, request.headers())?;
+    check_writable(parts)?;
     let mut fields = body(request).await?;
     let before = find(parts, name).await?;
     // The prefix is what the URL says, be it by the prefix itself or by the id of one that stands.
@@ -109,6 +110,7 @@ async fn put(parts: &ControlParts, access: Access, name: &str, request: Request<
 
 async fn delete(parts: &ControlParts, access: Access, headers: &HeaderMap, name: &str) -> Answer {
     admit(parts, access, headers)?;
+    check_writable(parts)?;
     if let Some(document) = find(parts, name).await? {
         parts.delete_document(VAULTS, &document.id, document.version).await?;
     }
@@ -133,6 +135,11 @@ fn admit(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Result<()
             authenticate::identity(parts, headers, None).map(|_| ()).map_err(KongError::Refused)
         }
     }
+}
+
+/// Refuses to write what a declarative file holds.
+fn check_writable(parts: &ControlParts) -> Result<(), KongError> {
+    if parts.is_declared(VAULTS) { Err(KongError::Declared) } else { Ok(()) }
 }
 
 /// The vault with this prefix, or else with this id.
@@ -161,6 +168,3 @@ async fn body(request: Request<Body>) -> Result<Map<String, Value>, KongError> {
         _ => Err(KongError::MediaType),
     }
 }
-
-/// In the store.
-const VAULTS: &str = "vaults";

@@ -16,7 +16,10 @@ async fn what_is_wrong_is_answered_with_the_field_and_changes_nothing() {
         (r#"{"uri" "canary"}"#.to_owned(), "invalid request body: it is not JSON at line 1"),
         ("[]".to_owned(), "must be a JSON object"),
         (r#"{"uri": "/a", "plugins": {"nope": {}}}"#.to_owned(), "unknown plugin [nope]"),
-        (r#"{"uri": "/a", "nope": 1}"#.to_owned(), "invalid configuration: property \"nope\": unknown field `nope`"),
+        (
+            r#"{"uri": "/a", "nope": 1}"#.to_owned(),
+            "invalid configuration: property \"nope\": unknown field `nope`",
+        ),
         (r#"{"id": "2", "uri": "/a", "plugins": {}}"#.to_owned(), "wrong route id"),
         (r#"{"id": 0, "uri": "/a", "plugins": {}}"#.to_owned(), "property \"id\""),
         (r#"{"id": true, "uri": "/a", "plugins": {}}"#.to_owned(), "property \"id\""),

@@ -1,15 +1,20 @@
 //! What becomes of resources: each kind with its methods, what goes with it, and what stands in its way.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gateward_control::Surface;
+use gateward_model::apisix::Kind;
+use gateward_proxy::declarative::Declared;
 use gateward_store::{Change, Key, Precondition, Write};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
+use tokio::sync::watch;
 
 use crate::apisix::ask;
-use crate::{Answer, Plane};
+use crate::{Answer, JSON, Plane};
 
 /// Each kind of resource: where one is written, what it says, and which of POST and PATCH there are.
 const KINDS: &[(&str, &str, &str, bool, bool)] = &[
@@ -370,17 +375,10 @@ async fn a_consumer_has_no_id_but_its_name() {
 
 #[tokio::test]
 async fn what_stands_in_a_declarative_file_is_read_and_not_written() {
-    struct File;
-    impl gateward_control::Declared for File {
-        fn owns(&self, kind: &str) -> bool {
-            kind == "routes"
-        }
-
-        fn list(&self, _: &str) -> Vec<(String, Value)> {
-            vec![("1".to_owned(), json!({"id": "1", "uri": "/file", "plugins": {}}))]
-        }
-    }
-    let plane = Plane::with(Some(std::sync::Arc::new(File))).await;
+    let route = json!({"id": "1", "uri": "/file", "plugins": {}});
+    let declared = Declared { resources: vec![(Kind::Routes, "1".to_owned(), route)], vaults: None };
+    let (file, declared) = watch::channel(Arc::new(declared));
+    let plane = Plane::with(Some(declared)).await;
     assert_eq!(ask(&plane, "GET", "/routes", "").await.json["total"], 1);
     assert_eq!(ask(&plane, "GET", "/routes/1", "").await.json["value"]["uri"], "/file");
     for (method, path) in
@@ -390,5 +388,14 @@ async fn what_stands_in_a_declarative_file_is_read_and_not_written() {
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
         assert!(message(&refused).contains("declarative file"), "{refused:?}");
     }
-    assert_eq!(status(&plane, "PUT", "/upstreams/1", r#"{"nodes": {"a:1": 1}}"#).await, StatusCode::CREATED);
+    // Vaults are not the file's while it says nothing of them.
+    let vault = plane.ask(Surface::KongOpen, "PUT", "/vaults/demo", &[JSON], r#"{"name": "env"}"#).await;
+    assert_eq!(vault.status, StatusCode::OK);
+    file.send_replace(Arc::new(Declared { resources: Vec::new(), vaults: Some(Vec::new()) }));
+    assert_eq!(ask(&plane, "GET", "/routes", "").await.json["total"], 0);
+    let vault = plane.ask(Surface::KongOpen, "PUT", "/vaults/demo", &[JSON], r#"{"name": "env"}"#).await;
+    assert_eq!(vault.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(vault.json["message"].as_str().unwrap().contains("declarative file"), "{vault:?}");
+    let vaults = plane.ask(Surface::KongOpen, "GET", "/vaults", &[], "").await;
+    assert_eq!(vaults.json["data"], json!([]));
 }

@@ -16,11 +16,12 @@ use std::time::Duration;
 use axum::body::Body;
 use gateward_access::{AdminIdentity, Authenticator, Tokens};
 use gateward_clock::{Clock, ManualClock, Timestamp};
-use gateward_control::{Control, ControlParts, Declared, Surface};
+use gateward_control::{Control, ControlParts, Surface};
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine, EngineParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
+use gateward_proxy::declarative::Declared;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{Key, MemoryStore, Store};
@@ -28,6 +29,7 @@ use gateward_vaults::{Resolver, ResolverParts};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 /// A control plane with nothing behind it but memory.
 pub(crate) struct Plane {
@@ -52,7 +54,7 @@ impl Plane {
     }
 
     /// One that has resources in a declarative file.
-    pub(crate) async fn with(declared: Option<Arc<dyn Declared>>) -> Self {
+    pub(crate) async fn with(declared: Option<watch::Receiver<Arc<Declared>>>) -> Self {
         let runtime = Handle::current();
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
