@@ -117,14 +117,14 @@ def syscalls_section(results):
     calls = results["syscalls"]
     if not calls:
         return ""
-    rows = [
-        [scenarios.PROTOCOLS[protocol], *(times(calls.get(f"{protocol}-{name}")) for name in WHO)]
-        for protocol in ("http1", "http2")
-    ]
+    rows = []
+    for protocol in ("http1", "http2"):
+        counts = [calls.get(f"{protocol}-{name}") for name in WHO]
+        rows.append([scenarios.PROTOCOLS[protocol], *beside_first(counts, times)])
     return f"""
 ## System calls a request
 
-Counted by {calls["tool"]} under full load, 1 KiB.
+Counted by {calls["tool"]} under full load, 1 KiB. In brackets, here and below: against nginx.
 
 {markdown(["", *WHO.values()], rows)}
 """
@@ -151,7 +151,8 @@ def times_section(results):
 
 def memory_section(results):
     first = next(iter(results["scenarios"].values()))
-    after_load = ", ".join(f"{label} {mib(typical(first, lane, 'resident'))}" for lane, label in WHO.items())
+    sizes = beside_first([typical(first, lane, "resident") for lane in WHO], mib)
+    after_load = ", ".join(f"{label} {size}" for label, size in zip(WHO.values(), sizes))
     text = f"## Resident memory\n\nAfter load over 64 connections, in MiB: {after_load}."
     found = results.get("idle")
     if not found:
@@ -230,6 +231,13 @@ def method_section(results):
 def microseconds(measured, lane):
     used, user = typical(measured, lane, "cpu_us"), typical(measured, lane, "user_us")
     return "–" if used is None else f"{used:.1f} ({user:.1f})"
+
+
+def beside_first(values, written):
+    """The first value, and each other with its ratio to the first."""
+    first, *others = values
+    ratios = [f" ({other / first:.2f})" if first and other else "" for other in others]
+    return [written(first), *(written(other) + ratio_of for other, ratio_of in zip(others, ratios))]
 
 
 def rate(value):
