@@ -9,7 +9,7 @@
 //! HTTP/1.0), more than 100 header fields, heads that are too large or too slow (see `host::server`).
 
 use gateward_model::{ErrorStatus, Failure, Origin};
-use http::header::HOST;
+use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, StatusCode, Version};
 
@@ -42,6 +42,9 @@ pub enum Improper {
     /// A target that is longer than the host takes.
     #[error("the request's target is longer than is taken here")]
     TooLong,
+    /// A body in a transfer coding other than `chunked`, once.
+    #[error("the only transfer coding that is taken is chunked, and only once")]
+    Coding,
     /// A path that cannot be compared with routes.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -64,6 +67,17 @@ pub fn check<B>(request: &Request<B>) -> Result<Target<'_>, Improper> {
     Ok(Target { host, path })
 }
 
+/// Checks the transfer coding of a request that has a body. hyper is content when the last of several is `chunked`;
+/// what the others did to the body would then be nobody's concern any more, and forgotten on the way.
+pub fn check_coding(headers: &HeaderMap) -> Result<(), Improper> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Improper::Coding),
+    }
+}
+
 impl Improper {
     /// What the client hears.
     pub fn failure(self) -> Failure {
@@ -74,6 +88,11 @@ impl Improper {
             Self::TooLong => {
                 let status = ErrorStatus::new(StatusCode::URI_TOO_LONG).unwrap_or(ErrorStatus::BAD_REQUEST);
                 (status, "target_too_long")
+            }
+            Self::Coding => {
+                let status =
+                    ErrorStatus::new(StatusCode::NOT_IMPLEMENTED).unwrap_or(ErrorStatus::BAD_REQUEST);
+                (status, "bad_transfer_coding")
             }
             Self::Connect => (ErrorStatus::METHOD_NOT_ALLOWED, "no_tunnels"),
         };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateward_clock::SystemClock;
-use gateward_proxy::host::server::{Limits, Listener, Server, ServerParts, ServerSettings};
+use gateward_proxy::host::server::{Inherited, Limits, Listener, Server, ServerParts, ServerSettings};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::handshake;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use super::support::{Gate, LONG, Plane, nodes, read_to_end, status, upstream};
+use super::support::{Gate, LONG, Plane, anywhere, nodes, read_to_end, status, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_is_swapped_under_load_without_a_failed_request() {
@@ -145,4 +145,59 @@ async fn a_change_takes_effect_for_the_next_request_of_an_open_connection() {
     assert_eq!(get().await.0, StatusCode::NOT_FOUND);
     gate.plane.put("routes", "1", &json!({"uri": "/x", "upstream": nodes(&[upstream])})).await;
     assert_eq!(get().await, (StatusCode::OK, json!("u")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_that_inherits_the_sockets_loses_no_connection() {
+    let (upstream, _) = upstream("u").await;
+    let plane = Plane::start(&[]);
+    plane.put("routes", "1", &json!({"uri": "/*", "upstream": nodes(&[upstream])})).await;
+    let parts = ServerParts {
+        current: plane.configuration.current(),
+        certificates: Arc::new(Arc::default),
+        connector: plane.connector.clone(),
+        clock: Arc::new(SystemClock),
+        door: None,
+    };
+    let settings = |listener, threads| ServerSettings {
+        listeners: vec![listener],
+        threads,
+        ..ServerSettings::default()
+    };
+    let mut server = Server::bind(settings(Listener::plain(anywhere()), 3), &parts).unwrap();
+    let address = server.addresses()[0];
+    let stop = Arc::new(AtomicBool::new(false));
+    let served = Arc::new(AtomicUsize::new(0));
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let (stop, served) = (stop.clone(), served.clone());
+        clients.push(Handle::current().spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+                assert_eq!(status(&read_to_end(stream).await), 200);
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+        }));
+    }
+    // More threads than sockets, and fewer: some share a queue, or take from several.
+    for threads in [1, 4, 2, 3, 1] {
+        let sockets = server.listeners().unwrap().into_iter().map(|(_, socket)| socket);
+        let mut inherited = Inherited::from_sockets(sockets).unwrap();
+        let listener = Listener { inherited: inherited.of(address), ..Listener::plain(address) };
+        let successor = Server::bind(settings(listener, threads), &parts).unwrap();
+        assert_eq!(successor.addresses(), [address]);
+        let predecessor = std::mem::replace(&mut server, successor);
+        predecessor.shutdown(LONG).await;
+        let enough = served.load(Ordering::Relaxed) + 50;
+        while served.load(Ordering::Relaxed) < enough {
+            tokio::task::yield_now().await;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for client in clients {
+        client.await.unwrap();
+    }
+    server.shutdown(LONG).await;
+    assert!(TcpStream::connect(address).await.is_err(), "nobody holds a socket any more");
 }

@@ -5,6 +5,7 @@
 mod authority;
 mod framing;
 mod http2;
+mod http2_abuse;
 mod lambda;
 mod lifecycle;
 mod limits;

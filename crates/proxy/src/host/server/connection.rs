@@ -41,6 +41,7 @@ use super::transport::{Heard, Transport};
 use super::vigil::{Alarm, HeadTimer, Vigil};
 use super::{CertificatesSource, Limits};
 use crate::host::Entrance;
+use crate::hygiene;
 
 /// How connections are served, whichever listener they came by.
 pub(super) struct Protocols {
@@ -474,6 +475,10 @@ impl Open {
 
     async fn answer_with_body(&self, request: Request<Incoming>) -> Response<Body> {
         let Protocols { entrance, limits, .. } = &*self.protocols;
+        if let Err(improper) = hygiene::check_coding(request.headers()) {
+            self.rude.set(true);
+            return refusal::answer(entrance, request.map(|_| Body::empty()), &improper.failure()).await;
+        }
         let fault = Fault::default();
         let request = request.map(|incoming| client_body::held_to(limits, incoming, Rc::clone(&fault)));
         let response = entrance.answer(request, &self.conn).await;
