@@ -11,8 +11,8 @@ use std::collections::{HashMap, HashSet};
 
 use gateward_model::Invalid;
 use gateward_model::apisix::{
-    ClientCertificate, Consumer, Credential, Kind, ResourceId, Route, RouteUpstream, Service, SharedPlugins,
-    Ssl, Upstream,
+    ClientCertificate, Consumer, Credential, Expression, Kind, ResourceId, Route, RouteUpstream, Service,
+    SharedPlugins, Ssl, Upstream,
 };
 use gateward_seal::SecretValue;
 use serde_json::Value;
@@ -133,6 +133,9 @@ pub fn check(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
         Kind::PluginMetadata => return plugins::check_metadata(id, json).map(|()| sound),
         Kind::Routes => {
             let route = Route::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
+            if let Some(vars) = json.get("vars").filter(|vars| !vars.is_null()) {
+                Expression::parse(vars).map_err(|error| Fault::Schema(error.within("vars")))?;
+            }
             plugins::check(&route.plugins)?;
             sound.links.extend(link("service_id", Kind::Services, route.service.as_ref()));
             sound.links.extend(link("plugin_config_id", Kind::PluginConfigs, route.plugin_config.as_ref()));

@@ -55,14 +55,20 @@ fn secrets(kind: Kind, json: &Value) -> Vec<String> {
         Kind::Routes | Kind::Services => {
             pointers.extend(Upstream::SECRETS.map(|secret| format!("/upstream{secret}")));
         }
-        Kind::PluginMetadata | Kind::Consumers | Kind::Credentials => {}
-        Kind::ConsumerGroups | Kind::GlobalRules | Kind::PluginConfigs => {}
+        Kind::PluginMetadata
+        | Kind::Consumers
+        | Kind::Credentials
+        | Kind::ConsumerGroups
+        | Kind::GlobalRules
+        | Kind::PluginConfigs => {}
     }
+    let is_consumer = matches!(kind, Kind::Consumers | Kind::Credentials);
     for (name, settings) in json.get("plugins").and_then(Value::as_object).into_iter().flatten() {
         let at = format!("/plugins/{}", name.replace('~', "~0").replace('/', "~1"));
         match gateward_plugins::kind(name) {
             Some(plugin) => {
-                let of_consumers = plugin.consumer.as_ref().map_or(&[][..], |consumer| consumer.secrets);
+                let shown = plugin.consumer.as_ref().filter(|_| is_consumer);
+                let of_consumers = shown.map_or(&[][..], |consumer| consumer.secrets);
                 let all = plugin.secrets.iter().chain(of_consumers);
                 pointers.extend(all.map(|secret| format!("{at}{secret}")));
             }

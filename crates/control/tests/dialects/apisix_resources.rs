@@ -399,3 +399,88 @@ async fn what_stands_in_a_declarative_file_is_read_and_not_written() {
     let vaults = plane.ask(Surface::KongOpen, "GET", "/vaults", &[], "").await;
     assert_eq!(vaults.json["data"], json!([]));
 }
+
+fn shows(key: &str) -> String {
+    json!({"plugins": {"key-auth": {"key": key}}}).to_string()
+}
+
+fn ann(key: &str) -> String {
+    json!({"username": "ann", "plugins": {"key-auth": {"key": key}}}).to_string()
+}
+
+#[tokio::test]
+async fn no_two_consumers_show_the_same() {
+    let plane = Plane::new().await;
+    assert_eq!(status(&plane, "PUT", "/consumers", &ann("canary-1")).await, StatusCode::CREATED);
+    ask(&plane, "PUT", "/consumers", r#"{"username": "bob"}"#).await;
+    let bob = |key: &str| ann(key).replace("ann", "bob");
+    for (path, body) in
+        [("/consumers/bob", bob("canary-1")), ("/consumers/bob/credentials/1", shows("canary-1"))]
+    {
+        let refused = ask(&plane, "PUT", path, &body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(message(&refused).starts_with("duplicate key found with consumer: ann"), "{refused:?}");
+    }
+    // Its own may be written again, and what it lets go of is free.
+    assert_eq!(status(&plane, "PUT", "/consumers/ann", &ann("canary-1")).await, StatusCode::OK);
+    assert_eq!(status(&plane, "PUT", "/consumers/ann", &ann("***")).await, StatusCode::OK);
+    assert_eq!(status(&plane, "PUT", "/consumers/bob", &bob("canary-1")).await, StatusCode::BAD_REQUEST);
+    assert_eq!(status(&plane, "PUT", "/consumers/ann", &ann("canary-2")).await, StatusCode::OK);
+    assert_eq!(status(&plane, "PUT", "/consumers/bob", &bob("canary-1")).await, StatusCode::OK);
+    assert_eq!(status(&plane, "DELETE", "/consumers/bob", "").await, StatusCode::OK);
+    assert_eq!(
+        status(&plane, "PUT", "/consumers/ann/credentials/1", &shows("canary-1")).await,
+        StatusCode::CREATED
+    );
+    let own = ask(&plane, "PUT", "/consumers/ann", &ann("canary-1")).await;
+    assert_eq!(own.status, StatusCode::BAD_REQUEST, "not even a consumer and its credential: {own:?}");
+    assert_eq!(status(&plane, "DELETE", "/consumers/ann", "").await, StatusCode::OK);
+    let left = plane.store.list("consumer_keys", (Bound::Unbounded, Bound::Unbounded), 10).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn of_two_consumers_written_at_once_one_gets_the_key() {
+    let plane = Plane::new().await;
+    let bodies: Vec<String> = (0..6).map(|at| ann("canary").replace("ann", &format!("c{at}"))).collect();
+    let answers =
+        futures_util::future::join_all(bodies.iter().map(|body| ask(&plane, "PUT", "/consumers", body)))
+            .await;
+    let created = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    assert_eq!(created, 1, "{answers:?}");
+    assert_eq!(ask(&plane, "GET", "/consumers", "").await.json["total"], 1);
+}
+
+#[tokio::test]
+async fn credentials_are_written_read_masked_and_go_with_their_consumer() {
+    let plane = Plane::new().await;
+    ask(&plane, "PUT", "/consumers", r#"{"username": "ann"}"#).await;
+    // Begins as ann's do, and is somebody else's.
+    ask(&plane, "PUT", "/consumers", r#"{"username": "ann.b"}"#).await;
+    ask(&plane, "PUT", "/consumers/ann.b/credentials/1", &shows("canary-b")).await;
+    let created = ask(&plane, "PUT", "/consumers/ann/credentials/0", &shows("canary-0")).await;
+    assert_eq!(created.status, StatusCode::CREATED);
+    assert_eq!(created.json["key"], "/apisix/consumers/ann/credentials/0");
+    assert_eq!(created.json["value"]["plugins"]["key-auth"]["key"], "***");
+    assert_eq!(status(&plane, "PUT", "/consumers/ann/credentials/0", &shows("***")).await, StatusCode::OK);
+    // More than one commit takes.
+    for at in 1..60 {
+        let path = format!("/consumers/ann/credentials/{at}?ttl=600");
+        assert_eq!(status(&plane, "PUT", &path, &shows(&format!("canary-{at}"))).await, StatusCode::CREATED);
+    }
+    assert_eq!(ask(&plane, "GET", "/consumers/ann/credentials", "").await.json["total"], 60);
+    let one = ask(&plane, "GET", "/consumers/ann/credentials/7", "").await;
+    assert_eq!(one.json["value"]["id"], "7");
+    assert_eq!(
+        ask(&plane, "DELETE", "/consumers/ann/credentials/7", "").await.json["key"],
+        "/apisix/consumers/ann/credentials/7"
+    );
+    assert_eq!(status(&plane, "DELETE", "/consumers/ann", "").await, StatusCode::OK);
+    for (partition, left) in [("credentials", 1), ("consumer_keys", 1), ("expiries", 0)] {
+        let all = plane.store.list(partition, (Bound::Unbounded, Bound::Unbounded), 100).await.unwrap();
+        assert_eq!(all.len(), left, "{partition}");
+    }
+    // Nothing of the one that is gone comes back with a new one of the same name.
+    ask(&plane, "PUT", "/consumers", r#"{"username": "ann"}"#).await;
+    assert_eq!(ask(&plane, "GET", "/consumers/ann/credentials", "").await.json["total"], 0);
+}

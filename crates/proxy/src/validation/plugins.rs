@@ -1,7 +1,7 @@
 //! Whether the plugins of a resource are there, and their settings right.
 
 use gateward_model::Invalid;
-use gateward_model::apisix::{PluginEntry, PluginSet};
+use gateward_model::apisix::{Expression, PluginEntry, PluginSet};
 use serde_json::Value;
 
 use super::{Fault, Shown, texts};
@@ -87,7 +87,10 @@ fn meta(entry: &PluginEntry) -> Result<(), Invalid> {
             return Err(Invalid::new(field, "a reference to a vault cannot stand here"));
         }
     }
-    Ok(())
+    match &meta.filter {
+        Some(filter) => Expression::parse(filter).map(drop).map_err(|error| error.within("filter")),
+        None => Ok(()),
+    }
 }
 
 fn wrong(entry: &PluginEntry, error: Invalid) -> Fault {

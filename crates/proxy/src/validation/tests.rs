@@ -21,6 +21,11 @@ fn what_is_wrong_names_the_field_or_the_plugin() {
             lambda(json!({"timeout": 3000})),
             "of plugin aws-lambda err: missing field `function_uri`",
         ),
+        (
+            Kind::Routes,
+            json!({"uri": "/a", "plugins": {}, "vars": [["arg_a", "is", "1"]]}),
+            "property \"vars",
+        ),
         (Kind::Services, json!({"plugins": {"nope": {}}}), "unknown plugin [nope]"),
         (Kind::Upstreams, json!({"type": "roundrobin"}), "property \"nodes\""),
         (Kind::GlobalRules, json!({}), "property \"plugins\": is required"),
@@ -45,6 +50,7 @@ fn the_meta_of_a_plugin_is_checked_too() {
         (json!({"error_response": 7}), "_meta.error_response"),
         (json!({"error_response": "{vault://env/a}"}), "_meta.error_response"),
         (json!({"filter": [["arg_a", "==", "{vault://env/a}"]]}), "_meta.filter"),
+        (json!({"filter": [["arg_a", "is", "1"]]}), "_meta.filter"),
     ] {
         let message = fault(Kind::Routes, "1", &route(meta));
         assert!(message.contains(field), "{message}");
@@ -121,5 +127,24 @@ fn a_whole_configuration_is_taken_if_its_parts_go_together() {
     assert_eq!(
         fault.into_invalid().to_string(),
         "property \"upstream_id\": upstream \"u\" does not exist; create it, or drop upstream_id"
+    );
+}
+
+#[test]
+fn what_a_consumer_shows_is_its_own() {
+    let ann = json!({"username": "ann", "plugins": {"key-auth": {"key": "canary"}}});
+    let credential = json!({"plugins": {"key-auth": {"key": "canary"}}});
+    let referring = json!({"username": "cid", "plugins": {"key-auth": {"key": "{vault://env/a}"}}});
+    let resources = [
+        Resource { kind: Kind::Consumers, id: "ann", json: &ann },
+        Resource { kind: Kind::Consumers, id: "cid", json: &referring },
+        Resource { kind: Kind::Credentials, id: "cid/1", json: &credential },
+    ];
+    assert!(check(Kind::Consumers, "cid", &referring).unwrap().shown.is_empty());
+    let faults = check_all(&resources);
+    let [(2, fault)] = &faults[..] else { panic!("{faults:?}") };
+    assert_eq!(
+        fault.to_string(),
+        "duplicate key found with consumer: ann; what a consumer shows to key-auth must be its own"
     );
 }
