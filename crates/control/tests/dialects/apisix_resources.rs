@@ -378,7 +378,7 @@ async fn what_stands_in_a_declarative_file_is_read_and_not_written() {
     let route = json!({"id": "1", "uri": "/file", "plugins": {}});
     let declared = Declared { resources: vec![(Kind::Routes, "1".to_owned(), route)], vaults: None };
     let (file, declared) = watch::channel(Arc::new(declared));
-    let plane = Plane::with(Some(declared)).await;
+    let plane = Plane::with(declared).await;
     assert_eq!(ask(&plane, "GET", "/routes", "").await.json["total"], 1);
     assert_eq!(ask(&plane, "GET", "/routes/1", "").await.json["value"]["uri"], "/file");
     for (method, path) in
@@ -483,4 +483,41 @@ async fn credentials_are_written_read_masked_and_go_with_their_consumer() {
     // Nothing of the one that is gone comes back with a new one of the same name.
     ask(&plane, "PUT", "/consumers", r#"{"username": "ann"}"#).await;
     assert_eq!(ask(&plane, "GET", "/consumers/ann/credentials", "").await.json["total"], 0);
+}
+
+#[tokio::test]
+async fn a_certificate_is_taken_with_its_key_and_shown_without() {
+    let plane = Plane::new().await;
+    let pair = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let (one, other) = (pair("a.example"), pair("b.example"));
+    let ssl = |key: String| json!({"cert": one.cert.pem(), "key": key, "snis": ["a.example"]}).to_string();
+    let wrong = ask(&plane, "PUT", "/ssls/1", &ssl(other.signing_key.serialize_pem())).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(message(&wrong).contains("property \"key\""), "{wrong:?}");
+    assert!(!message(&wrong).contains("PRIVATE"));
+    let created = ask(&plane, "PUT", "/ssls/1", &ssl(one.signing_key.serialize_pem())).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+    for answer in [
+        created,
+        ask(&plane, "GET", "/ssls/1", "").await,
+        ask(&plane, "PUT", "/ssls/1", &ssl("***".to_owned())).await,
+        ask(&plane, "PATCH", "/ssls/1", r#"{"desc": "d"}"#).await,
+    ] {
+        let value = &answer.json["value"];
+        assert!(
+            value["cert"].is_string() && value.get("key").is_none() && value.get("keys").is_none(),
+            "{answer:?}"
+        );
+    }
+    let client =
+        json!({"type": "client", "cert": other.cert.pem(), "key": other.signing_key.serialize_pem()});
+    ask(&plane, "PUT", "/ssls/c", &client.to_string()).await;
+    let upstream = r#"{"scheme": "https", "nodes": {"a:1": 1}, "tls": {"client_cert_id": "c"}}"#;
+    assert_eq!(status(&plane, "PUT", "/upstreams/1", upstream).await, StatusCode::CREATED);
+    let used = ask(&plane, "DELETE", "/ssls/c", "").await;
+    assert_eq!(message(&used), "can not delete this ssl, upstream [1] is still using it now");
+    let own = json!({"uri": "/a", "upstream": {"scheme": "https", "nodes": {"a:1": 1}, "tls": {
+        "client_cert": other.cert.pem(), "client_key": other.signing_key.serialize_pem()}}});
+    let route = ask(&plane, "PUT", "/routes/1", &own.to_string()).await;
+    assert_eq!(route.json["value"]["upstream"]["tls"]["client_key"], "***");
 }

@@ -7,6 +7,7 @@ mod apisix_lists;
 mod apisix_refusals;
 mod apisix_resources;
 mod apisix_schemas;
+mod apisix_store;
 mod kong;
 
 use std::collections::BTreeMap;
@@ -50,16 +51,20 @@ pub(crate) struct Answer {
 
 impl Plane {
     pub(crate) async fn new() -> Self {
-        Self::with(None).await
+        Self::on(Arc::new(MemoryStore::new()), None).await
     }
 
     /// One that has resources in a declarative file.
-    pub(crate) async fn with(declared: Option<watch::Receiver<Arc<Declared>>>) -> Self {
+    pub(crate) async fn with(declared: watch::Receiver<Arc<Declared>>) -> Self {
+        Self::on(Arc::new(MemoryStore::new()), Some(declared)).await
+    }
+
+    /// One on a store that stands already.
+    pub(crate) async fn on(store: Arc<dyn Store>, declared: Option<watch::Receiver<Arc<Declared>>>) -> Self {
         let runtime = Handle::current();
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let sealer = Arc::new(Sealer::new(RootKey::generate()));
+        let sealer = Arc::new(Sealer::new(RootKey::from_text(&"ab".repeat(32)).unwrap()));
         let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::clone(&shared),
