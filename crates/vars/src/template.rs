@@ -1,7 +1,7 @@
 //! Texts with variables in them: `$remote_addr ${http_x}`.
 //!
-//! `$name` and `${name}` stand for the value of a variable, or for nothing if it has none. A dollar sign after a
-//! backslash means itself, and so does one that no name follows.
+//! `$name` and `${name}` stand for the value of a variable, or for nothing if it has none; `${name ?? text}` stands for
+//! the text then. A dollar sign after a backslash means itself, and so does one that no name follows.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,8 @@ pub struct Template(Box<[Piece]>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Literal(Box<str>),
-    Variable(Variable),
+    /// A variable, and what stands for it where it has no value.
+    Variable(Variable, Option<Box<str>>),
 }
 
 impl Template {
@@ -30,7 +31,7 @@ impl Template {
                 true => None,
                 false => name(&from_dollar[1..]),
             };
-            let Some((name, length)) = name else {
+            let Some((name, otherwise, length)) = name else {
                 literal.push('$');
                 rest = &from_dollar[1..];
                 continue;
@@ -38,7 +39,7 @@ impl Template {
             if !literal.is_empty() {
                 pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
             }
-            pieces.push(Piece::Variable(Variable::parse(name)));
+            pieces.push(Piece::Variable(Variable::parse(name), otherwise.map(Into::into)));
             rest = &from_dollar[1 + length..];
         }
         literal.push_str(rest);
@@ -61,7 +62,10 @@ impl Template {
     ) -> Cow<'a, str> {
         let piece = |piece: &'a Piece| match piece {
             Piece::Literal(text) => Cow::Borrowed(&**text),
-            Piece::Variable(variable) => facts.get(variable).map_or(Cow::Borrowed(""), &escape),
+            Piece::Variable(variable, otherwise) => match facts.get(variable) {
+                Some(value) => escape(value),
+                None => Cow::Borrowed(otherwise.as_deref().unwrap_or_default()),
+            },
         };
         match &*self.0 {
             [] => Cow::Borrowed(""),
@@ -73,13 +77,17 @@ impl Template {
 
     /// The same, if it has variables and at least one of them has a value.
     pub fn render_if_any<'a>(&'a self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
-        self.variables().any(|variable| facts.get(variable).is_some()).then(|| self.render(facts))
+        let has_value = |piece: &Piece| match piece {
+            Piece::Literal(_) => false,
+            Piece::Variable(variable, otherwise) => otherwise.is_some() || facts.get(variable).is_some(),
+        };
+        self.0.iter().any(has_value).then(|| self.render(facts))
     }
 
     /// The variables in it.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Variable(variable) => Some(variable),
+            Piece::Variable(variable, _) => Some(variable),
             Piece::Literal(_) => None,
         })
     }
@@ -90,22 +98,26 @@ impl Template {
     }
 }
 
-/// The name of a variable at the beginning of `text`, and how much of it that takes.
-fn name(text: &str) -> Option<(&str, usize)> {
+/// The name of a variable at the beginning of `text`, what stands for it otherwise, and how much of it that takes.
+fn name(text: &str) -> Option<(&str, Option<&str>, usize)> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    let (name, length) = match text.strip_prefix('{') {
+    let (name, otherwise, length) = match text.strip_prefix('{') {
         Some(braced) => {
-            let name = &braced[..braced.find('}')?];
+            let inside = &braced[..braced.find('}')?];
+            let (name, otherwise) = match inside.split_once("??") {
+                Some((name, otherwise)) => (name.trim(), Some(otherwise.trim())),
+                None => (inside.trim(), None),
+            };
             // Paths into bodies have dots and brackets; only braces can tell where such a name ends.
             let fits = name.bytes().all(|byte| word(byte) || b".-[]*".contains(&byte));
-            (fits.then_some(name)?, name.len() + 2)
+            (fits.then_some(name)?, otherwise, inside.len() + 2)
         }
         None => {
             let end = text.bytes().position(|byte| !word(byte)).unwrap_or(text.len());
-            (&text[..end], end)
+            (&text[..end], None, end)
         }
     };
-    (!name.is_empty()).then_some((name, length))
+    (!name.is_empty()).then_some((name, otherwise, length))
 }
 
 #[cfg(test)]
@@ -129,6 +141,7 @@ mod tests {
             ("$arg_x$arg_y", "12"),
             ("${arg_x}0", "10"),
             ("$arg_none|$nonsense|$http_x_y", "||v"),
+            ("${arg_none ?? 7}|${ arg_x ?? 7 }|${arg_none??}|", "7|1||"),
         ] {
             assert_eq!(render(template), text, "{template}");
         }
@@ -158,6 +171,7 @@ mod tests {
         assert_eq!(render("$arg_x$arg_y").as_deref(), Some("1"));
         assert_eq!(render("a$arg_y"), None);
         assert_eq!(render("plain"), None);
+        assert_eq!(render("${arg_y ?? none}").as_deref(), Some("none"));
     }
 
     #[test]
