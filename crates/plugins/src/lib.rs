@@ -15,7 +15,9 @@ mod consumers;
 mod cors;
 mod exchange;
 mod ip_restriction;
+mod jwt_auth;
 mod key_auth;
+mod limit_count;
 mod query;
 mod record;
 mod shared;
@@ -33,6 +35,7 @@ use serde_json::Value;
 pub use consumers::{Caller, Consumer, Consumers, ConsumersBuilder, Credential, Taken};
 pub use exchange::{Exchange, Notes};
 pub use gateward_vars::RouteFacts;
+pub use jwt_auth::TokenClaims;
 pub use record::{Answerer, Record};
 pub use shared::Shared;
 
@@ -179,7 +182,8 @@ pub fn kinds() -> &'static [Kind] {
     KINDS
 }
 
-const KINDS: &[Kind] = &[aws_lambda::KIND, cors::KIND, ip_restriction::KIND, key_auth::KIND];
+const KINDS: &[Kind] =
+    &[aws_lambda::KIND, cors::KIND, ip_restriction::KIND, jwt_auth::KIND, key_auth::KIND, limit_count::KIND];
 
 /// Whether `text` is not yet what the plugin will get, because it holds a reference to a vault.
 fn holds_reference(text: &str) -> bool {
