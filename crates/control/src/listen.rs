@@ -2,6 +2,8 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -54,25 +56,44 @@ impl Control {
         connections: &GracefulShutdown,
     ) {
         let control = self.clone();
+        let begun = Arc::new(AtomicBool::new(false));
+        let beginning = Arc::clone(&begun);
         let service = service_fn(move |request: http::Request<hyper::body::Incoming>| {
+            beginning.store(true, Ordering::Relaxed);
             let control = control.clone();
             async move { Ok::<_, std::convert::Infallible>(control.answer(surface, request.map(Body::new)).await) }
         });
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIME).max_buf_size(MAX_HEAD);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(100);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(100)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(HEADER_TIME);
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let watched = connections.watch(connection);
         runtime.spawn(async move {
-            if let Err(error) = watched.await {
+            let mut watched = Box::pin(watched);
+            let ended = match tokio::time::timeout(HEADER_TIME, &mut watched).await {
+                Ok(ended) => ended,
+                // hyper's own limit begins with the first byte that is no HTTP/2; one that sends nothing, or half of
+                // HTTP/2's preface, would stay for ever.
+                Err(_) if !begun.load(Ordering::Relaxed) => return,
+                Err(_) => watched.await,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%client, error, "control connection ended");
             }
         });
     }
 }
 
-/// How long a client may take to send a request's head.
+/// How long a client may take to send a request's head, the first one from the beginning of the connection.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+
+/// How often a client that speaks HTTP/2 is asked for a sign of life.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;

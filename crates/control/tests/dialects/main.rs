@@ -9,6 +9,7 @@ mod apisix_resources;
 mod apisix_schemas;
 mod apisix_store;
 mod kong;
+mod listening;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
