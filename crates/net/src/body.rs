@@ -46,7 +46,7 @@ enum Kind {
 pub enum BodyError {
     /// The connection that it came by did.
     #[error("the connection broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Nothing more came for as long as we wait.
     #[error("nothing more came in time")]
     Timeout,
@@ -194,7 +194,7 @@ impl Kind {
             }
             Self::Incoming(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(BodyError::Broken))),
+                .map(|frame| frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into())))),
             Self::Pooled(pooled) => pooled.poll_frame(cx),
             Self::Boxed(boxed) => boxed.as_mut().poll_frame(cx),
             Self::Observed(observed) => observed.poll_frame(cx),

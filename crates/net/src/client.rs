@@ -125,7 +125,7 @@ impl Client {
                 return FetchError::TooLarge { limit };
             }
             match error.downcast::<hyper::Error>() {
-                Ok(error) => FetchError::AnswerBody(BodyError::Broken(*error)),
+                Ok(error) => FetchError::AnswerBody(BodyError::Broken(error)),
                 Err(error) => FetchError::AnswerBody(BodyError::Source(error)),
             }
         })?;

@@ -5,6 +5,9 @@ use http::StatusCode;
 
 use crate::BodyError;
 
+/// What lies beneath an error.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a call got no (whole) answer. Names no address and no content: those who call know whom they called.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -34,10 +37,10 @@ pub enum FetchError {
     ReadTimeout,
     /// The peer closed the connection instead of answering.
     #[error("the connection was closed before an answer came")]
-    Closed(#[source] hyper::Error),
+    Closed(#[source] Cause),
     /// The answer is not HTTP/1.1 as we know it.
     #[error("the answer is not valid HTTP")]
-    Protocol(#[source] hyper::Error),
+    Protocol(#[source] Cause),
     /// The connection ended before the peer had said a word of HTTP/2.
     #[error("the peer does not speak HTTP/2")]
     NotHttp2,
@@ -55,7 +58,7 @@ pub enum FetchError {
     },
     /// The body that we were to send broke off.
     #[error("the request's body broke off")]
-    RequestBody(#[source] hyper::Error),
+    RequestBody(#[source] Cause),
     /// The body that we were to send did not come.
     #[error("the request's body did not come in time")]
     RequestBodyTimeout,
@@ -152,11 +155,11 @@ impl FetchError {
     /// Sorts what hyper says about a request that got no answer.
     pub(crate) fn unanswered(error: hyper::Error) -> Self {
         if error.is_user() {
-            Self::RequestBody(error)
+            Self::RequestBody(error.into())
         } else if error.is_parse() {
-            Self::Protocol(error)
+            Self::Protocol(error.into())
         } else {
-            Self::Closed(error)
+            Self::Closed(error.into())
         }
     }
 }

@@ -8,29 +8,28 @@
 mod connection;
 mod home;
 mod idle;
+mod incoming;
 mod multiplexed;
+mod outgoing;
 mod patience;
 mod pooled_body;
 mod record;
-mod replay;
 mod session;
-mod tape;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, TE};
-use http::{HeaderValue, Request, Response, Version};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::{Body, Connector, FetchError, Peer, Protocol, Upgraded};
-use connection::Connection;
+use connection::{Connection, Unanswered};
 use home::Home;
 pub(crate) use pooled_body::PooledBody;
-use replay::Unanswered;
 use session::{Exchange, Session, Unserved};
 
 /// How long each phase of a call may take.
@@ -134,13 +133,12 @@ impl Pool {
         mut request: Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<Response<Body>, Unreached> {
-        to_http1(&mut request);
         let now = Instant::now();
         home.keep_up(now);
         if let Some(connection) = home.idle.take(now) {
-            match connection.exchange(request, timeouts, now).await {
+            match connection.exchange(&mut request, timeouts, now).await {
                 Ok(response) => return Ok(response),
-                Err(Unanswered { again: Some(again), .. }) => request = again,
+                Err(Unanswered { again: Some(again), .. }) => *request.body_mut() = again,
                 Err(Unanswered { error, again: None }) => return Err(Unreached::not(error)),
             }
         }
@@ -148,7 +146,7 @@ impl Pool {
             Ok(connection) => connection,
             Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
         };
-        let answer = connection.exchange(request, timeouts, Instant::now()).await;
+        let answer = connection.exchange(&mut request, timeouts, Instant::now()).await;
         answer.map_err(|unanswered| Unreached::not(unanswered.error))
     }
 
@@ -175,7 +173,7 @@ impl Pool {
                     return Err(Unreached { error, request: Some(Box::new(request)) });
                 }
             };
-            match Box::new(Exchange::on(seat)).run(request, timeouts).await {
+            match Exchange::on(seat).run(request, timeouts).await {
                 Ok(response) => return Ok(response),
                 Err(Unserved { again: Some(again), .. }) if attempt < ATTEMPTS => {
                     (request, spurned) = (again.0, Some(again.1));
@@ -200,18 +198,16 @@ impl Pool {
     ) -> Result<(Response<Body>, Option<Upgraded>), Unreached> {
         let opening = async {
             let connecting = self.0.connector.connect_for(peer, Protocol::Http1);
-            let stream = tokio::time::timeout(timeouts.connect, connecting)
+            tokio::time::timeout(timeouts.connect, connecting)
                 .await
-                .map_err(|_elapsed| FetchError::ConnectTimeout)??;
-            Connection::open_for_upgrade(stream).await
+                .map_err(|_elapsed| FetchError::ConnectTimeout)?
         };
-        let connection = match opening.await {
-            Ok(connection) => connection,
+        let stream = match opening.await {
+            Ok(stream) => stream,
             Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
         };
-        to_http1(&mut request);
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        connection.upgrade(request, timeouts).await.map_err(Unreached::not)
+        Connection::new(stream).upgrade(&mut request, timeouts).await.map_err(Unreached::not)
     }
 
     fn home(&self, peer: &Peer) -> Rc<Home> {
@@ -235,7 +231,7 @@ impl Pool {
             .await
             .map_err(|_elapsed| FetchError::ConnectTimeout)??;
         self.keep_swept();
-        Connection::open(stream, home).await
+        Ok(Connection::new(stream).living_at(home))
     }
 
     async fn open_http2(&self, peer: &Peer) -> Result<Rc<Session>, FetchError> {
@@ -281,12 +277,6 @@ impl Shared {
             !home.is_empty() || Rc::weak_count(home) > 0 || Rc::strong_count(home) > 1
         });
     }
-}
-
-/// Takes out of `request` what only HTTP/2 would have there.
-fn to_http1(request: &mut Request<Body>) {
-    *request.version_mut() = Version::HTTP_11;
-    request.headers_mut().remove(TE);
 }
 
 /// `span` after `start`, however long a span somebody wrote down.

@@ -1,25 +1,41 @@
 //! A connection that has left HTTP, and what joins two of them.
 
 use std::cell::Cell;
-use std::io::{IoSlice, Result};
+use std::io::Result;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
+use crate::Stream;
 use crate::pool::after;
 
-/// The raw stream of a connection on which 101 was answered.
+/// The raw stream of a connection on which 101 was answered: a client's, which hyper gives, or a peer's.
 #[derive(Debug)]
-pub struct Upgraded(TokioIo<hyper::upgrade::Upgraded>);
+pub struct Upgraded(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Client(TokioIo<hyper::upgrade::Upgraded>),
+    /// With what came right behind the answer.
+    Peer(Box<Stream>, Bytes),
+}
 
 impl From<hyper::upgrade::Upgraded> for Upgraded {
     fn from(upgraded: hyper::upgrade::Upgraded) -> Self {
-        Self(TokioIo::new(upgraded))
+        Self(Kind::Client(TokioIo::new(upgraded)))
+    }
+}
+
+impl Upgraded {
+    /// `stream`, of which `received` has been read already.
+    pub(crate) fn raw(stream: Stream, received: Bytes) -> Self {
+        Self(Kind::Peer(Box::new(stream), received))
     }
 }
 
@@ -74,32 +90,37 @@ impl AsyncWrite for Heard {
 
 impl AsyncRead for Upgraded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        match &mut self.0 {
+            Kind::Client(client) => Pin::new(client).poll_read(cx, buf),
+            Kind::Peer(stream, received) if received.is_empty() => Pin::new(stream).poll_read(cx, buf),
+            Kind::Peer(_, received) => {
+                let piece = received.split_to(received.len().min(buf.remaining()));
+                buf.put_slice(&piece);
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 }
 
 impl AsyncWrite for Upgraded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        match &mut self.0 {
+            Kind::Client(client) => Pin::new(client).poll_write(cx, buf),
+            Kind::Peer(stream, _) => Pin::new(stream).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        match &mut self.0 {
+            Kind::Client(client) => Pin::new(client).poll_flush(cx),
+            Kind::Peer(stream, _) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        match &mut self.0 {
+            Kind::Client(client) => Pin::new(client).poll_shutdown(cx),
+            Kind::Peer(stream, _) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

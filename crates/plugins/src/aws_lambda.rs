@@ -185,7 +185,7 @@ impl AwsLambda {
 
     fn failure(&self, error: &FetchError) -> Failure {
         match error {
-            FetchError::RequestBody(broken) if was_too_large(broken) => too_large(self.max_body),
+            FetchError::RequestBody(broken) if was_too_large(&**broken) => too_large(self.max_body),
             error => error.failure(Origin::Function),
         }
     }

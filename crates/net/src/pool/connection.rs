@@ -1,188 +1,313 @@
-//! One connection, and one exchange on it at a time.
+//! One HTTP/1.1 connection, and one exchange on it at a time.
+//!
+//! It is driven by whoever waits for the answer, and by nobody else: there is no task, no channel and no second wake-up
+//! between a socket that has something to say and the request that waits for it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::task::AbortHandle;
+use http_body::Frame;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
 use super::Timeouts;
 use super::home::Home;
+use super::incoming::{Framing, Head, take_head};
+use super::outgoing::{Outgoing, Unsent};
 use super::patience::Patience;
 use super::pooled_body::PooledBody;
-use super::replay::{Replay, Unanswered};
-use super::tape::{Tape, Taped};
-use crate::{Body, FetchError, Stream, Upgraded};
+use crate::body::Progress;
+use crate::{Body, BodyError, FetchError, Stream, Upgraded};
 
 /// One connection to a peer. Dropped, it closes at once, whatever is going on.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Body>,
-    /// Drives the socket.
-    task: AbortHandle,
+    stream: Stream,
+    /// What has come and was not read yet.
+    received: BytesMut,
+    outgoing: Outgoing,
+    /// What is still to come of the answer under way.
+    framing: Framing,
+    /// Whether it can carry another exchange when this one has ended.
+    goes_on: bool,
+    /// Whether the peer has said something about the request under way, though not the last word.
+    heard: bool,
     patience: Patience,
     home: Weak<Home>,
-    /// Where it leads, and when the peer had that address.
-    remote: IpAddr,
+    /// When the peer had the address that it leads to.
     version: u64,
     /// How many requests it has carried. Only one that has carried some can have died unnoticed.
     requests: u64,
-    /// The request under way, should it have to be sent again.
-    replay: Replay,
     pub(super) idle_since: Instant,
 }
 
+/// An exchange without an answer.
+pub(super) struct Unanswered {
+    pub(super) error: FetchError,
+    /// The body of the request, if it may be sent once more: the connection died of itself, and the peer cannot have got
+    /// the request or would not mind getting it twice.
+    pub(super) again: Option<Body>,
+}
+
 impl Connection {
-    /// Speaks HTTP/1.1 over `stream`; the connection will come home to `home`.
-    pub(super) async fn open(stream: Stream, home: &Rc<Home>) -> Result<Box<Self>, FetchError> {
-        let (remote, version) = (stream.remote(), home.version());
-        let tape = Rc::new(Tape::default());
-        let taped = Taped { stream, tape: Rc::clone(&tape) };
-        let (sender, driver) = handshake(TokioIo::new(taped)).await.map_err(FetchError::unanswered)?;
-        let task = tokio::task::spawn_local(async move {
-            if let Err(error) = driver.await {
-                tracing::debug!(%error, "a connection to a peer ended");
-            }
-        });
-        let mut this = Self::new(sender, task.abort_handle(), tape, remote);
-        (this.home, this.version) = (Rc::downgrade(home), version);
-        Ok(this)
-    }
-
-    /// Speaks HTTP/1.1 over `stream` until the peer switches to something else; the connection has no home to come to.
-    pub(super) async fn open_for_upgrade(stream: Stream) -> Result<Box<Self>, FetchError> {
-        let remote = stream.remote();
-        let (sender, driver) = handshake(TokioIo::new(stream)).await.map_err(FetchError::unanswered)?;
-        let task = tokio::task::spawn_local(async move {
-            if let Err(error) = driver.with_upgrades().await {
-                tracing::debug!(%error, "a connection to a peer ended");
-            }
-        });
-        Ok(Self::new(sender, task.abort_handle(), Rc::default(), remote))
-    }
-
-    fn new(sender: SendRequest<Body>, task: AbortHandle, tape: Rc<Tape>, remote: IpAddr) -> Box<Self> {
-        let now = Instant::now();
+    /// A connection by `stream` without a home to come to.
+    pub(super) fn new(stream: Stream) -> Box<Self> {
         Box::new(Self {
-            sender,
-            task,
+            stream,
+            received: BytesMut::new(),
+            outgoing: Outgoing::default(),
+            framing: Framing::Over,
+            goes_on: true,
+            heard: false,
             patience: Patience::new(),
             home: Weak::new(),
-            remote,
             version: 0,
             requests: 0,
-            replay: Replay::new(tape),
-            idle_since: now,
+            idle_since: Instant::now(),
         })
+    }
+
+    /// It comes home to `home` when it has nothing to do.
+    pub(super) fn living_at(mut self: Box<Self>, home: &Rc<Home>) -> Box<Self> {
+        (self.home, self.version) = (Rc::downgrade(home), home.version());
+        self
     }
 
     /// The address that it was opened to.
     pub(super) fn remote(&self) -> IpAddr {
-        self.remote
+        self.stream.remote()
     }
 
-    /// Whether a request can be sent right now: the last exchange has ended and the peer has not hung up.
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    /// Whether a request can be sent: the peer has not hung up, and has said nothing that nobody asked for.
+    pub(super) fn is_ready(&mut self) -> bool {
+        let mut byte = [0];
+        let mut room = ReadBuf::new(&mut byte);
+        // Nothing is read from the socket unless there is something to read.
+        Pin::new(&mut self.stream).poll_read(&mut Context::from_waker(Waker::noop()), &mut room).is_pending()
     }
 
-    /// Sends `request` and waits for the head of the answer.
+    /// Sends `request`, whose body is taken out of it, and waits for the head of the answer.
     pub(super) async fn exchange(
         mut self: Box<Self>,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         timeouts: &Timeouts,
         now: Instant,
     ) -> Result<Response<Body>, Unanswered> {
-        let response = self.send(request, timeouts, now).await?;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Unanswered::for_good(FetchError::Switched));
+        let head = self.send(request, timeouts, now).await?;
+        if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Unanswered { error: FetchError::Switched, again: None });
         }
-        Ok(self.answered(response, timeouts.read))
+        self.answered(head, timeouts.read).map_err(|error| Unanswered { error, again: None })
     }
 
     /// Sends `request`, which asks for another protocol, and waits for the head of the answer. If that is a yes, there
     /// is a stream that speaks it.
     pub(super) async fn upgrade(
         mut self: Box<Self>,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<(Response<Body>, Option<Upgraded>), FetchError> {
-        let response = self.send(request, timeouts, Instant::now()).await;
-        let mut response = response.map_err(|unanswered| unanswered.error)?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok((self.answered(response, timeouts.read), None));
+        let head = self.send(request, timeouts, Instant::now()).await;
+        let head = head.map_err(|unanswered| unanswered.error)?;
+        if head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok((self.answered(head, timeouts.read)?, None));
         }
-        let upgraded = hyper::upgrade::on(&mut response).await.map_err(FetchError::unanswered)?;
-        Ok((response.map(|_none| Body::empty()), Some(upgraded.into())))
+        let upgraded = Upgraded::raw(self.stream, self.received.freeze());
+        Ok((head.response.map(|()| Body::empty()), Some(upgraded)))
     }
 
     async fn send(
         &mut self,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         timeouts: &Timeouts,
         now: Instant,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        if self.requests > 0 {
-            self.replay.keep(&request);
-        }
+    ) -> Result<Head, Unanswered> {
+        // What may be sent a second time: it is at hand, and doing it twice is doing it once.
+        let again = match self.requests {
+            0 => None,
+            _ if request.method().is_idempotent() => request.body().bytes(),
+            _ => None,
+        };
         self.requests += 1;
+        self.heard = false;
         let progress = request.body_mut().watch();
-        self.patience.begin(&request, progress.as_deref(), timeouts, now);
-        let patience = &mut self.patience;
-        let mut answer = pin!(self.sender.try_send_request(request));
-        let answer = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(answer) => Poll::Ready(Ok(answer)),
-            Poll::Pending => patience.poll_late(progress.as_deref(), timeouts, cx).map(Err),
-        })
-        .await;
-        match answer {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut failed)) => {
-                let unsent = failed.take_message();
-                Err(Unanswered::of(FetchError::unanswered(failed.into_error()), unsent, &mut self.replay))
+        self.patience.begin(request, progress.as_deref(), timeouts, now);
+        self.outgoing.begin(request);
+        let progress = progress.as_deref();
+        let error = match poll_fn(|cx| self.poll_answer(request, progress, timeouts, cx)).await {
+            Ok(head) => return Ok(head),
+            Err(error) => error,
+        };
+        let died = matches!(error, FetchError::Closed(_)) && self.requests > 1;
+        let again = match again {
+            // A late answer or a broken one is an answer: whoever gave it is alive and may be at work.
+            _ if !died || self.heard || !self.received.is_empty() => None,
+            _ if !self.outgoing.is_begun() => Some(self.outgoing.take_body()),
+            again => again.map(Body::full),
+        };
+        Err(Unanswered { error, again })
+    }
+
+    /// Ready with the head of the answer. Until then, the request is sent.
+    fn poll_answer(
+        &mut self,
+        request: &mut Request<Body>,
+        progress: Option<&Progress>,
+        timeouts: &Timeouts,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Head, FetchError>> {
+        let mut unsendable = None;
+        if !self.outgoing.is_over() {
+            match self.outgoing.poll_send(&mut self.stream, cx) {
+                Poll::Pending | Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(Unsent::Body(error))) => {
+                    return Poll::Ready(Err(FetchError::RequestBody(error.into())));
+                }
+                // The peer may have said why it takes no more.
+                Poll::Ready(Err(Unsent::Connection(error))) => unsendable = Some(error),
             }
-            Err(late) => Err(Unanswered::for_good(late)),
+        }
+        loop {
+            // The request's headers have been written, and are not needed when there is an answer.
+            let (method, spare) = (request.method().clone(), request.headers_mut());
+            match take_head(&mut self.received, &method, spare) {
+                Ok(None) => {}
+                Ok(Some(head)) if is_interim(head.response.status()) => {
+                    self.heard = true;
+                    continue;
+                }
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Err(error) => return Poll::Ready(Err(FetchError::Protocol(error.into()))),
+            }
+            match self.poll_receive(READ, cx) {
+                Poll::Ready(Ok(0)) => {
+                    let error = unsendable.unwrap_or(std::io::ErrorKind::UnexpectedEof.into());
+                    return Poll::Ready(Err(FetchError::Closed(error.into())));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(FetchError::Closed(error.into()))),
+                Poll::Pending => {
+                    if let Some(error) = unsendable {
+                        return Poll::Ready(Err(FetchError::Closed(error.into())));
+                    }
+                    return self.patience.poll_late(progress, timeouts, cx).map(Err);
+                }
+            }
         }
     }
 
-    fn answered(mut self: Box<Self>, response: Response<Incoming>, silence: Duration) -> Response<Body> {
-        self.replay.forget();
-        let (head, incoming) = response.into_parts();
-        if incoming.is_end_stream() {
-            drop(incoming);
+    /// The answer. If its body is here already, the connection is free for the next exchange.
+    fn answered(mut self: Box<Self>, head: Head, silence: Duration) -> Result<Response<Body>, FetchError> {
+        let Head { response, mut framing, goes_on } = head;
+        self.goes_on = goes_on;
+        let mut body = Body::empty();
+        if let Framing::Length(length) = framing
+            && usize::try_from(length).is_ok_and(|length| length <= self.received.len())
+        {
+            let whole =
+                framing.take(&mut self.received).map_err(|error| FetchError::Protocol(error.into()))?;
+            body = Body::full(whole.and_then(|frame| frame.into_data().ok()).unwrap_or_default());
+        }
+        if framing == Framing::Over {
             self.give_back();
-            return Response::from_parts(head, Body::empty());
+        } else {
+            self.framing = framing;
+            self.patience.answered(silence);
+            body = PooledBody::of_connection(self).into();
         }
-        self.patience.answered(silence);
-        Response::from_parts(head, PooledBody::of_connection(incoming, self).into())
+        Ok(response.map(|()| body))
     }
 
-    pub(super) fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
+    /// The next piece of the answer's body; None when there are no more.
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        // The peer may answer while it is still being told what to answer to.
+        if !self.outgoing.is_over() && self.outgoing.poll_send(&mut self.stream, cx).is_ready() {
+            // If that failed, what follows here will, too, or was worth reading.
+            self.goes_on &= self.outgoing.is_over();
+            self.outgoing.forget();
+        }
+        loop {
+            match self.framing.take(&mut self.received) {
+                Ok(Some(frame)) => {
+                    self.patience.made_progress();
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+                Ok(None) if self.framing == Framing::Over => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
+            }
+            let wanted = match self.framing {
+                Framing::Length(length) => {
+                    usize::try_from(length).unwrap_or(READ_MUCH).clamp(READ, READ_MUCH)
+                }
+                _ => READ_MUCH / 4,
+            };
+            match self.poll_receive(wanted, cx) {
+                Poll::Ready(Ok(0)) if self.framing == Framing::UntilClose => {
+                    self.framing = Framing::Over;
+                }
+                Poll::Ready(Ok(0)) => {
+                    let error = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                    return Poll::Ready(Some(Err(BodyError::Broken(error.into()))));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(BodyError::Broken(error.into())))),
+                Poll::Pending => {
+                    ready!(self.patience.poll_silence(cx));
+                    return Poll::Ready(Some(Err(BodyError::Timeout)));
+                }
+            }
+        }
+    }
+
+    /// Whether all of the answer has been read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.framing == Framing::Over
+    }
+
+    /// How many bytes of the answer's body are still to be read, if that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        self.framing.exact()
+    }
+
+    fn poll_receive(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        self.received.reserve(wanted);
+        pin!(self.stream.read_buf(&mut self.received)).poll(cx)
     }
 
     /// Goes back to the pool it came from, if it can carry another exchange.
     pub(super) fn give_back(mut self: Box<Self>) {
         let Some(home) = self.home.upgrade() else { return };
         let has_had_enough = home.keepalive.requests != 0 && self.requests >= home.keepalive.requests;
-        if self.is_ready() && !has_had_enough && home.still_has(self.remote, self.version) {
+        // What has come beyond the answer is nothing that anybody asked for.
+        let is_clean = self.goes_on && self.outgoing.is_over() && self.received.is_empty();
+        if is_clean && !has_had_enough && home.still_has(self.remote(), self.version) {
+            self.outgoing.forget();
+            if self.received.capacity() > READ_MUCH {
+                self.received = BytesMut::new();
+            }
             self.idle_since = Instant::now();
             home.idle.put(self);
         }
     }
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+/// Whether another answer follows.
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
+
+/// How much room there is for what comes, in bytes.
+const READ: usize = 8 * 1024;
+
+/// The same where much is to come.
+const READ_MUCH: usize = 64 * 1024;

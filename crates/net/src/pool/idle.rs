@@ -25,7 +25,7 @@ impl Idle {
     /// The connection that was put last, if one still stands.
     pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut connections = self.connections.borrow_mut();
-        while let Some(connection) = connections.pop_back() {
+        while let Some(mut connection) = connections.pop_back() {
             if is_too_old(connection.idle_since, now, self.keepalive.idle_timeout) {
                 // The rest is older still.
                 connections.clear();
@@ -48,7 +48,7 @@ impl Idle {
 
     /// Closes what is too old, and forgets what the peer has closed.
     pub(super) fn expire(&self, now: Instant) {
-        self.connections.borrow_mut().retain(|connection| {
+        self.connections.borrow_mut().retain_mut(|connection| {
             connection.is_ready() && !is_too_old(connection.idle_since, now, self.keepalive.idle_timeout)
         });
     }

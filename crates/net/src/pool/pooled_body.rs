@@ -1,6 +1,5 @@
 //! The body of an answer, which gives back what it came by when it has been read to its end.
 
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,93 +7,78 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::connection::Connection;
-use super::patience::Patience;
 use super::session::Exchange;
 use crate::BodyError;
 
 /// The body of an answer, and what it comes by. Dropped before its end, it closes a connection that is its own (the rest
 /// of the body would stand in the next answer's way), and cancels an exchange on one that is not.
 #[derive(Debug)]
-pub(crate) struct PooledBody {
-    incoming: Incoming,
-    carrier: Carrier,
-}
+pub(crate) struct PooledBody(Carrier);
 
 /// What a body comes by.
 #[derive(Debug)]
 enum Carrier {
     Connection(Box<Connection>),
-    Exchange(Box<Exchange>),
+    Exchange(Box<(Incoming, Exchange)>),
     /// Nothing more will come.
     Gone,
 }
 
-impl Carrier {
-    fn patience(&mut self) -> Option<&mut Patience> {
-        match self {
-            Self::Connection(connection) => Some(connection.patience()),
-            Self::Exchange(exchange) => Some(exchange.patience()),
-            Self::Gone => None,
-        }
-    }
-}
-
 impl PooledBody {
-    pub(super) fn of_connection(incoming: Incoming, connection: Box<Connection>) -> Self {
-        Self { incoming, carrier: Carrier::Connection(connection) }
+    pub(super) fn of_connection(connection: Box<Connection>) -> Self {
+        Self(Carrier::Connection(connection))
     }
 
-    pub(super) fn of_exchange(incoming: Incoming, exchange: Box<Exchange>) -> Self {
-        Self { incoming, carrier: Carrier::Exchange(exchange) }
+    pub(super) fn of_exchange(incoming: Incoming, exchange: Exchange) -> Self {
+        Self(Carrier::Exchange(Box::new((incoming, exchange))))
     }
 
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Pending => self.poll_silence(cx),
-            Poll::Ready(Some(Ok(frame))) => {
+        let frame = match &mut self.0 {
+            Carrier::Connection(connection) => connection.poll_frame(cx),
+            Carrier::Exchange(exchange) => {
+                let (incoming, exchange) = &mut **exchange;
+                exchange.poll_frame(incoming, cx)
+            }
+            Carrier::Gone => Poll::Ready(None),
+        };
+        match &frame {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(_))) => {
                 // Whoever reads us may take our word that this was the last piece and never ask again.
-                if self.incoming.is_end_stream() {
+                if self.is_end_stream() {
                     self.give_back();
-                } else if let Some(patience) = self.carrier.patience() {
-                    patience.made_progress();
                 }
-                Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                self.carrier = Carrier::Gone;
-                Poll::Ready(Some(Err(BodyError::Broken(error))))
-            }
-            Poll::Ready(None) => {
-                self.give_back();
-                Poll::Ready(None)
-            }
+            Poll::Ready(Some(Err(_))) => self.0 = Carrier::Gone,
+            Poll::Ready(None) => self.give_back(),
         }
+        frame
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        match &self.0 {
+            Carrier::Connection(connection) => connection.has_ended(),
+            Carrier::Exchange(exchange) => exchange.0.is_end_stream(),
+            Carrier::Gone => true,
+        }
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
-    }
-
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(patience) = self.carrier.patience() else {
-            return Poll::Pending;
-        };
-        if patience.poll_silence(cx).is_pending() {
-            return Poll::Pending;
+        match &self.0 {
+            Carrier::Connection(connection) => {
+                connection.left().map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
+            Carrier::Exchange(exchange) => exchange.0.size_hint(),
+            Carrier::Gone => SizeHint::with_exact(0),
         }
-        self.carrier = Carrier::Gone;
-        Poll::Ready(Some(Err(BodyError::Timeout)))
     }
 
     fn give_back(&mut self) {
-        if let Carrier::Connection(connection) = std::mem::replace(&mut self.carrier, Carrier::Gone) {
+        if let Carrier::Connection(connection) = std::mem::replace(&mut self.0, Carrier::Gone) {
             connection.give_back();
         }
     }

@@ -3,13 +3,15 @@
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper::rt::Executor;
@@ -21,7 +23,7 @@ use super::multiplexed::{STREAMS, Seat};
 use super::patience::Patience;
 use super::pooled_body::PooledBody;
 use super::record::Record;
-use crate::{Body, FetchError, Scheme, Stream};
+use crate::{Body, BodyError, FetchError, Scheme, Stream};
 
 /// One HTTP/2 connection. It ends when nobody holds it any more and its last exchange has ended.
 pub(super) struct Session {
@@ -155,7 +157,7 @@ impl Exchange {
 
     /// Sends `request` and waits for the head of the answer.
     pub(super) async fn run(
-        mut self: Box<Self>,
+        mut self,
         request: Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<Response<Body>, Unserved> {
@@ -178,7 +180,7 @@ impl Exchange {
         let unsent = failed.take_message();
         let error = failed.into_error();
         if progress.is_some_and(|progress| progress.is_broken()) {
-            return Err(Unserved { error: FetchError::RequestBody(error), again: None });
+            return Err(Unserved { error: FetchError::RequestBody(error.into()), again: None });
         }
         let again = match unsent {
             Some(unsent) => Some(unsent),
@@ -191,7 +193,7 @@ impl Exchange {
     }
 
     fn answered(
-        mut self: Box<Self>,
+        mut self,
         response: Response<Incoming>,
         silence: Duration,
     ) -> Result<Response<Body>, Unserved> {
@@ -200,7 +202,7 @@ impl Exchange {
         }
         self.patience.answered(silence);
         let (head, incoming) = response.into_parts();
-        let body = if http_body::Body::is_end_stream(&incoming) {
+        let body = if incoming.is_end_stream() {
             Body::empty()
         } else {
             PooledBody::of_exchange(incoming, self).into()
@@ -208,8 +210,22 @@ impl Exchange {
         Ok(Response::from_parts(head, body))
     }
 
-    pub(super) fn patience(&mut self) -> &mut Patience {
-        &mut self.patience
+    /// The next piece of the answer's body, which is `incoming`.
+    pub(super) fn poll_frame(
+        &mut self,
+        incoming: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match Pin::new(incoming).poll_frame(cx) {
+            Poll::Pending => {
+                ready!(self.patience.poll_silence(cx));
+                Poll::Ready(Some(Err(BodyError::Timeout)))
+            }
+            Poll::Ready(frame) => {
+                self.patience.made_progress();
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()))))
+            }
+        }
     }
 }
 

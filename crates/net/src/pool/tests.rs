@@ -2,7 +2,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use http_body::Body as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -75,6 +75,103 @@ async fn a_connection_is_given_back_with_the_last_piece_though_nobody_asks_for_m
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_connection_is_free_with_the_head_of_an_answer_that_is_all_there() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let pool = pool();
+        let first = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap();
+        let second = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap();
+        assert_eq!((text(first).await, text(second).await), (Bytes::from("hello"), Bytes::from("hello")));
+        assert_eq!(server.connections.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_follows_an_answer_unasked_is_not_taken_for_the_next() {
+    on_a_data_thread(async {
+        for smuggled in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+            "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        ] {
+            let server = Scripted::start(
+                move |connection, _| {
+                    if connection == 1 { Then::Answer(smuggled) } else { Then::Answer(OK) }
+                },
+            )
+            .await;
+            let pool = pool();
+            text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
+            assert_eq!(text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await, "hello");
+            assert_eq!(server.connections.get(), 2);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn interim_answers_are_passed_over() {
+    on_a_data_thread(async {
+        let interim = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\
+                       HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+        let server = Scripted::start(move |_, _| Then::Answer(interim)).await;
+        let response = pool().fetch(&server.peer, get(), &PATIENT).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.headers().len()), (200, 1));
+        assert_eq!(text(response).await, "hello");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_answer_without_a_length_ends_with_its_connection() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::AnswerAndClose("HTTP/1.1 200 OK\r\n\r\nhello")).await;
+        let pool = pool();
+        for _ in 0..2 {
+            assert_eq!(text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await, "hello");
+        }
+        assert_eq!(server.connections.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn bodies_of_any_size_go_both_ways() {
+    on_a_data_thread(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = plain(listener.local_addr().unwrap().port());
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Says back, in as many bytes, what comes behind each head.
+            for size in [1, 70_000, 3_000_000] {
+                let mut received = Vec::new();
+                let head = loop {
+                    stream.read_buf(&mut received).await.unwrap();
+                    if let Some(end) = received.windows(4).position(|end| end == b"\r\n\r\n") {
+                        break end + 4;
+                    }
+                };
+                while received.len() < head + size {
+                    stream.read_buf(&mut received).await.unwrap();
+                }
+                stream
+                    .write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n").as_bytes())
+                    .await
+                    .unwrap();
+                stream.write_all(&received[head..]).await.unwrap();
+            }
+        });
+        let pool = pool();
+        for size in [1, 70_000, 3_000_000] {
+            let sent = Bytes::from((0..size).map(|at: u32| at.to_le_bytes()[0]).collect::<Vec<u8>>());
+            let response = pool.fetch(&peer, request(Method::POST, Body::full(sent.clone())), &PATIENT).await;
+            assert!(response.unwrap().into_body().collect(1 << 22).await.unwrap() == sent);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_connection_whose_answer_was_dropped_half_read_is_closed() {
     on_a_data_thread(async {
         let server = Scripted::start(
@@ -97,7 +194,7 @@ async fn a_connection_whose_answer_was_dropped_half_read_is_closed() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_connection_under_way_serves_nobody_else() {
     on_a_data_thread(async {
-        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let server = Scripted::start(|_, _| Then::Answer(CHUNKED)).await;
         let pool = pool();
         let first = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap();
         let second = pool.fetch(&server.peer, get(), &PATIENT).await.unwrap();

@@ -21,13 +21,17 @@ pub(super) fn prepare(request: &mut Request<Body>, conn: &Conn, id: &RequestId, 
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
     // HTTP/2 may send each cookie in a field of its own, which HTTP/1.1 does not know.
-    make_one(headers, &COOKIE, b"; ");
+    // Where no name repeats, these do not either; that is much cheaper to see.
+    if headers.len() != headers.keys_len() {
+        make_one(headers, &COOKIE, b"; ");
+    }
     if let Some(host) = host {
         headers.insert(&X_FORWARDED_HOST, host);
     }
     let client = ink.address(conn.client.ip());
-    headers.append(&X_FORWARDED_FOR, client.clone());
-    make_one(headers, &X_FORWARDED_FOR, b", ");
+    if headers.append(&X_FORWARDED_FOR, client.clone()) {
+        make_one(headers, &X_FORWARDED_FOR, b", ");
+    }
     headers.insert(&X_REAL_IP, client);
     let scheme = match conn.scheme {
         Scheme::Http => "http",

@@ -13,12 +13,17 @@ use http::HeaderValue;
 
 /// What header values are written with. Each data thread has its own.
 #[derive(Debug, Default)]
-pub(super) struct Ink(RefCell<BytesMut>);
+pub(super) struct Ink {
+    buffer: RefCell<BytesMut>,
+    /// What was written last. Requests that follow each other often come from one balancer, and by one listener.
+    address: RefCell<Option<(IpAddr, HeaderValue)>>,
+    number: RefCell<Option<(u16, HeaderValue)>>,
+}
 
 impl Ink {
     /// `text` as a header value; `unknown` if no header value can hold it.
     pub(super) fn value(&self, text: &[u8]) -> HeaderValue {
-        let mut buffer = self.0.borrow_mut();
+        let mut buffer = self.buffer.borrow_mut();
         if buffer.capacity() < text.len() {
             *buffer = BytesMut::with_capacity(WELL.max(text.len()));
         }
@@ -28,18 +33,20 @@ impl Ink {
 
     /// An address as people write it.
     pub(super) fn address(&self, ip: IpAddr) -> HeaderValue {
-        // An IPv6 socket also takes IPv4 clients, which then have both kinds of address.
-        match ip.to_canonical() {
+        remembered(&self.address, ip, || match ip.to_canonical() {
+            // An IPv6 socket also takes IPv4 clients, which then have both kinds of address.
             IpAddr::V4(ip) => self.ipv4(ip),
             IpAddr::V6(ip) => self.ipv6(ip),
-        }
+        })
     }
 
     /// A number.
     pub(super) fn number(&self, number: u16) -> HeaderValue {
-        let mut digits = Digits::default();
-        digits.push(number);
-        self.value(digits.text())
+        remembered(&self.number, number, || {
+            let mut digits = Digits::default();
+            digits.push(number);
+            self.value(digits.text())
+        })
     }
 
     fn ipv4(&self, ip: Ipv4Addr) -> HeaderValue {
@@ -60,6 +67,19 @@ impl Ink {
         let _ = write!(room, "{ip}");
         let left = room.len();
         self.value(&text[..LONGEST_IPV6 - left])
+    }
+}
+
+/// The value of `key`: the one that is in `memory`, or a new one, which is there from then on.
+fn remembered<K: Copy + PartialEq>(
+    memory: &RefCell<Option<(K, HeaderValue)>>,
+    key: K,
+    write: impl FnOnce() -> HeaderValue,
+) -> HeaderValue {
+    let mut memory = memory.borrow_mut();
+    match &*memory {
+        Some((known, value)) if *known == key => value.clone(),
+        _ => memory.insert((key, write())).1.clone(),
     }
 }
 

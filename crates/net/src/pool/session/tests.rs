@@ -1,17 +1,14 @@
 use std::cell::RefCell;
-use std::pin::Pin;
 
-use bytes::Bytes;
 use h2::Reason;
 use h2::server::{self, SendResponse};
 use http::{HeaderMap, Method};
-use http_body::{Body as _, Frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::testing::{Authority, Scripted, Then, connector, on_a_data_thread, plain, until};
-use crate::{BodyError, Keepalive, Peer, PeerTls, PeerTlsSettings, Pool, PoolSettings, Protocol};
+use crate::{Keepalive, Peer, PeerTls, PeerTlsSettings, Pool, PoolSettings, Protocol};
 
 const PATIENT: Timeouts =
     Timeouts { connect: Duration::from_secs(5), send: Duration::from_secs(5), read: Duration::from_secs(5) };

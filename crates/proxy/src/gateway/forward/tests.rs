@@ -73,7 +73,7 @@ fn what_concerns_the_connection_stays_behind() {
             ("connection", "host"),
             ("x-mine", "1"),
             ("keep-alive", "timeout=5"),
-            ("te", "trailers"),
+            ("te", "gzip"),
             ("upgrade", "websocket"),
             ("proxy-authorization", "Basic x"),
             ("expect", "100-continue"),
