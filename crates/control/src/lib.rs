@@ -32,6 +32,7 @@ use gateward_proxy::Configuration;
 use gateward_proxy::declarative::Declared;
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::Store;
+use gateward_upstreams::Registry;
 use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -56,6 +57,8 @@ pub struct ControlParts {
     pub declared: Option<watch::Receiver<Arc<Declared>>>,
     /// What is served; a write is answered when it is in there.
     pub configuration: Arc<Configuration>,
+    /// What is known of upstreams' nodes.
+    pub registry: Arc<Registry>,
     /// The dynamic secrets.
     pub catalog: Arc<Catalog>,
     /// Issues and revokes. `None` where nothing would revoke on time: leases are refused there.

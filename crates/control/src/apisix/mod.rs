@@ -9,6 +9,7 @@ mod arguments;
 mod catalogue;
 mod delete;
 mod expiry;
+mod healthcheck;
 mod keys;
 mod list;
 mod masks;
@@ -47,6 +48,7 @@ pub(crate) fn router() -> Router<Arc<ControlParts>> {
         .route(ROOT, any(admin))
         .route(&format!("{ROOT}/"), any(admin))
         .route(&format!("{ROOT}/{{*path}}"), any(admin))
+        .merge(healthcheck::router())
 }
 
 /// An answer before it is written down.
@@ -60,8 +62,11 @@ enum Reply {
 type Answer = Result<Reply, Problem>;
 
 async fn admin(State(parts): State<Arc<ControlParts>>, request: Request<Body>) -> Response {
-    let reply = respond(&parts, request).await.unwrap_or_else(Problem::into_reply);
-    let mut response = match reply {
+    write_down(respond(&parts, request).await)
+}
+
+fn write_down(answer: Answer) -> Response {
+    let mut response = match answer.unwrap_or_else(Problem::into_reply) {
         Reply::Json(status, body) => json_answer(status, &body),
         Reply::Text(status, text) => (status, format!("{text}\n")).into_response(),
         Reply::Empty(status) => status.into_response(),

@@ -145,3 +145,18 @@ async fn every_answer_says_which_version_of_the_api_it_is() {
         assert_eq!(answer.headers["content-type"], "application/json", "{path}");
     }
 }
+
+#[tokio::test]
+async fn the_health_of_nodes_is_told_to_whoever_has_a_key() {
+    let plane = Plane::new().await;
+    let get = async |path: &str, headers: &[(&str, &str)]| {
+        plane.ask(Surface::Apisix, "GET", path, headers, "").await
+    };
+    let refused = get("/v1/healthcheck", &[]).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let none = get("/v1/healthcheck", &[VIEWER]).await;
+    assert_eq!((none.status, none.json), (StatusCode::OK, json!([])));
+    let missing = get("/v1/healthcheck/upstreams/1", &[KEY]).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert!(missing.json["error_msg"].as_str().unwrap().contains("upstreams/1"), "{missing:?}");
+}

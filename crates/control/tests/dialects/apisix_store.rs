@@ -1,5 +1,5 @@
-//! What the Admin API asks of the store: little for a write, however much stands there; and what it finds after a
-//! restart.
+//! What the Admin API asks of the store: little for a write, however much stands there; what it makes of writes that
+//! come at the same time; and what it finds after a restart.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -7,22 +7,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
 use http::StatusCode;
 
 use crate::Plane;
 use crate::apisix::ask;
 
-/// A store that counts how often it is asked for more than one entry.
-struct Counting {
+/// A store that counts how often it is asked for more than one entry, and lets others go first each time that it is asked.
+#[derive(Default)]
+struct Watched {
     inner: MemoryStore,
     lists: AtomicUsize,
 }
 
 #[async_trait]
-impl Store for Counting {
+impl Store for Watched {
     async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        self.inner.get(key).await
+        let entry = self.inner.get(key).await;
+        tokio::task::yield_now().await;
+        entry
     }
 
     async fn list(
@@ -32,10 +36,12 @@ impl Store for Counting {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         self.lists.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
         self.inner.list(partition, range, limit).await
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
+        tokio::task::yield_now().await;
         self.inner.commit(writes).await
     }
 
@@ -50,7 +56,7 @@ impl Store for Counting {
 
 #[tokio::test]
 async fn a_write_reads_no_more_than_it_refers_to() {
-    let store = Arc::new(Counting { inner: MemoryStore::new(), lists: AtomicUsize::new(0) });
+    let store = Arc::new(Watched::default());
     let plane = Plane::on(store.clone(), None).await;
     // The configuration reads everything once, when it starts.
     ask(&plane, "PUT", "/upstreams/u", r#"{"nodes": {"a:1": 1}}"#).await;
@@ -85,4 +91,76 @@ async fn a_restart_forgets_no_ttl() {
     plane.clock.advance(Duration::from_secs(60));
     plane.gone("routes", "1").await;
     assert_eq!(ask(&plane, "GET", "/routes/1", "").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn writes_at_the_same_time_all_happen_one_after_the_other() {
+    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    ask(&plane, "PUT", "/routes/1", r#"{"uri": "/a", "plugins": {}}"#).await;
+    let patches: Vec<String> = (0..6).map(|at| format!(r#"{{"labels": {{"l{at}": "x"}}}}"#)).collect();
+    let patched = join_all(patches.iter().map(|patch| ask(&plane, "PATCH", "/routes/1", patch))).await;
+    assert!(patched.iter().all(|answer| answer.status == StatusCode::OK), "{patched:?}");
+    let read = ask(&plane, "GET", "/routes/1", "").await;
+    assert_eq!(read.json["value"]["labels"].as_object().unwrap().len(), 6);
+
+    let route = r#"{"uri": "/b", "plugins": {}}"#;
+    let put = join_all((0..6).map(|_| ask(&plane, "PUT", "/routes/2", route))).await;
+    let created = put.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    assert!(created == 1 && put.iter().all(|answer| answer.status.is_success()), "{put:?}");
+    let posted = join_all((0..6).map(|_| ask(&plane, "POST", "/routes", route))).await;
+    assert!(posted.iter().all(|answer| answer.status == StatusCode::CREATED), "{posted:?}");
+    assert_eq!(ask(&plane, "GET", "/routes", "").await.json["total"], 8);
+}
+
+#[tokio::test]
+async fn of_two_consumers_written_at_once_one_gets_the_key() {
+    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let consumer =
+        |at: usize| format!(r#"{{"username": "c{at}", "plugins": {{"key-auth": {{"key": "canary"}}}}}}"#);
+    let bodies: Vec<String> = (0..6).map(consumer).collect();
+    let answers = join_all(bodies.iter().map(|body| ask(&plane, "PUT", "/consumers", body))).await;
+    let created = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    assert_eq!(created, 1, "{answers:?}");
+    assert_eq!(ask(&plane, "GET", "/consumers", "").await.json["total"], 1);
+}
+
+#[tokio::test]
+async fn a_write_that_is_overtaken_is_looked_at_anew() {
+    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    for at in 0..8 {
+        ask(&plane, "PUT", "/upstreams/u", r#"{"nodes": {"a:1": 1}}"#).await;
+        let path = format!("/routes/{at}");
+        let (written, _) = tokio::join!(
+            ask(&plane, "PUT", &path, r#"{"uri": "/a", "upstream_id": "u"}"#),
+            ask(&plane, "PUT", "/upstreams/u", r#"{"nodes": {"b:1": 1}}"#),
+        );
+        assert_eq!(written.status, StatusCode::CREATED, "{written:?}");
+        let (written, deleted) = tokio::join!(
+            ask(&plane, "PUT", &path, r#"{"uri": "/b", "upstream_id": "u"}"#),
+            ask(&plane, "DELETE", "/upstreams/u?force=true", ""),
+        );
+        assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+        assert!([StatusCode::OK, StatusCode::BAD_REQUEST].contains(&written.status), "{written:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_credential_outlives_its_consumer() {
+    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    // The deletion begins at every step of the write.
+    for at in 0..16 {
+        ask(&plane, "PUT", "/consumers", r#"{"username": "ann"}"#).await;
+        let shows = format!(r#"{{"plugins": {{"key-auth": {{"key": "canary-{at}"}}}}}}"#);
+        let (_, deleted) = tokio::join!(ask(&plane, "PUT", "/consumers/ann/credentials/1", &shows), async {
+            for _ in 0..at {
+                tokio::task::yield_now().await;
+            }
+            ask(&plane, "DELETE", "/consumers/ann", "").await
+        },);
+        assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
+        for partition in ["credentials", "consumer_keys"] {
+            let left = plane.store.list(partition, (Bound::Unbounded, Bound::Unbounded), 10).await.unwrap();
+            assert!(left.is_empty(), "{partition}: {left:?}");
+        }
+    }
 }

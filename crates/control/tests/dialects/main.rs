@@ -27,6 +27,7 @@ use gateward_proxy::declarative::Declared;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{Key, MemoryStore, Store};
+use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::Value;
@@ -104,6 +105,7 @@ impl Plane {
             apisix_viewer_key: Some(SecretValue::from("canary-viewer")),
             declared,
             configuration,
+            registry: Arc::new(Registry::new(Arc::new(clock.clone()))),
             catalog,
             engine: Some(engine),
             producers,
