@@ -19,6 +19,7 @@ use gateward_plugins::Shared;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
 use gateward_store::{LocalStore, MemoryStore, Revision, Store};
+use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
@@ -77,6 +78,12 @@ impl Assembly {
         let access_id = settings.admin.access_id().clone();
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
         let producer_tokens = Arc::new(tokens);
+        let registry = match settings.mode {
+            // Between two events nothing runs, so nodes are called there and never asked.
+            Mode::Lambda => Registry::new(Arc::clone(&clock)),
+            _ => Registry::with_checks(Arc::clone(&clock), runtime.clone(), Arc::clone(&connector)),
+        };
+        let registry = Arc::new(registry);
         let configuration = Configuration::start(ConfigurationParts {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
@@ -111,6 +118,7 @@ impl Assembly {
             apisix_viewer_key: settings.apisix_viewer_key.clone(),
             declared: None,
             configuration: Arc::clone(&configuration),
+            registry,
             catalog,
             engine: engine.clone(),
             producers,
