@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateward_access::{Authenticator, Tokens};
 use gateward_clock::{Clock, SystemClock};
@@ -18,6 +19,7 @@ use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::Shared;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
+use gateward_store::local::OpenError;
 use gateward_store::{LocalStore, MemoryStore, Revision, Store};
 use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
@@ -44,11 +46,13 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Puts the gateway together; `forbidden` are the addresses that nobody may call through it.
+    /// Puts the gateway together; `forbidden` are the addresses that nobody may call through it. A store that is in use
+    /// is waited for as long as `patience`.
     pub async fn new(
         settings: &Settings,
         surroundings: &Surroundings,
         forbidden: Vec<SocketAddr>,
+        patience: Duration,
     ) -> Result<Self, Box<dyn Error>> {
         let runtime = Handle::current();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -59,7 +63,7 @@ impl Assembly {
         let (store, local): (Arc<dyn Store>, _) = match settings.store {
             StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
             StoreKind::Local => {
-                let local = LocalStore::open(&settings.data_dir.join("store"))?;
+                let local = open_store(&settings.data_dir.join("store"), patience).await?;
                 (Arc::clone(&local) as Arc<dyn Store>, Some(local))
             }
         };
@@ -132,6 +136,19 @@ impl Assembly {
     pub fn close(self) {
         if let Some(local) = self.local {
             local.close();
+        }
+    }
+}
+
+/// Opens the store. A process that gives it up may need a moment until its last reader has gone.
+async fn open_store(path: &Path, patience: Duration) -> Result<Arc<LocalStore>, OpenError> {
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        match LocalStore::open(path) {
+            Err(OpenError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            opened => return opened,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateward_control::ControlDoor;
 use gateward_proxy::host::lambda::{self, LambdaParts};
@@ -45,7 +46,7 @@ async fn start(
     logging::start(&settings.log)?;
     let address = runtime_api.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let forbidden = address.parse().into_iter().collect();
-    let assembly = Assembly::new(&settings, surroundings, forbidden).await?;
+    let assembly = Assembly::new(&settings, surroundings, forbidden, Duration::ZERO).await?;
     // Between two events nothing runs: what has expired then goes with the next one.
     Handle::current().spawn(assembly.control.clone().expire());
     let door = ControlDoor::everything(assembly.control.clone(), Handle::current());

@@ -4,6 +4,7 @@ mod arguments;
 mod assembly;
 mod client;
 mod function;
+mod handover;
 mod logging;
 mod server;
 mod settings;

@@ -95,5 +95,11 @@ fn variable(key: &str) -> String {
 const USUAL_FILE: &str = "gateward.yaml";
 
 /// Variables of ours that are no settings.
-const OTHER_VARIABLES: [&str; 5] =
-    ["GATEWARD_CONFIG", "GATEWARD_GATEWAY_URL", "GATEWARD_TOKEN", "GATEWARD_FAILPOINT", "GATEWARD_TEST_VENV"];
+const OTHER_VARIABLES: [&str; 6] = [
+    "GATEWARD_CONFIG",
+    "GATEWARD_GATEWAY_URL",
+    "GATEWARD_TOKEN",
+    "GATEWARD_FAILPOINT",
+    "GATEWARD_TEST_VENV",
+    crate::handover::VARIABLE,
+];

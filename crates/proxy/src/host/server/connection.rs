@@ -345,12 +345,16 @@ impl Open {
         if !io.before.is_empty() {
             return Some(io);
         }
-        let woken = tokio::select! {
-            signal = self.signal(false) => match signal {
-                // Somebody may be about to use it, as far as the client's clock goes; there is no harm in that.
-                Signal::Stop | Signal::OutOfGrace | Signal::Old | Signal::Alarm(_) => false,
-            },
-            readable = io.transport.socket().readable() => readable.is_ok(),
+        let woken = loop {
+            tokio::select! {
+                signal = self.signal(false) => match signal {
+                    // The next request may be on its way.
+                    Signal::Stop => self.stopping.set(true),
+                    // Somebody may be about to use it, as far as the client's clock goes; there is no harm in that.
+                    Signal::OutOfGrace | Signal::Old | Signal::Alarm(_) => break false,
+                },
+                readable = io.transport.socket().readable() => break readable.is_ok(),
+            }
         };
         if woken {
             return Some(io);
@@ -390,7 +394,9 @@ impl Open {
                 }
                 signal = Dozing::new(self.signal(quiet_too && !out_of_grace));
             }
-            let stops = self.stopping.get() && (self.requests.get() > 0 || out_of_grace);
+            // HTTP/2 says which requests it still takes. On HTTP/1.1 the next one may be on its way, and gets an answer
+            // that says that it was the last.
+            let stops = self.stopping.get() && (out_of_grace || self.http2.get() && self.requests.get() > 0);
             if (stops || self.last.get()) && !winding_up {
                 winding_up = true;
                 self.last.set(true);
@@ -467,6 +473,9 @@ impl Open {
         } else {
             self.answer_with_body(request).await
         };
+        if self.stopping.get() {
+            self.last.set(true);
+        }
         if !self.http2.get() && (self.last.get() || self.rude.get()) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -552,7 +561,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// hyper takes no smaller buffer.
 const SMALLEST_HEAD: usize = 8192;
 
-/// How long a new connection may still begin its first request when the server stops.
+/// How long a connection may still begin a request when the server stops.
 const GRACE: Duration = Duration::from_millis(250);
 
 const PING_INTERVAL: Duration = Duration::from_secs(30);
