@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use self::error::KongError;
 use crate::request::json_answer;
-use crate::resources::{Document, VAULTS};
+use crate::resources::{Document, Standing, VAULTS};
 use crate::{ControlParts, authenticate, request};
 
 /// Who may use it.
@@ -79,8 +79,8 @@ async fn list(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Answ
 
 async fn read(parts: &ControlParts, access: Access, headers: &HeaderMap, name: &str) -> Answer {
     admit(parts, access, headers)?;
-    let document = find(parts, name).await?.ok_or(KongError::NotFound)?;
-    Ok((StatusCode::OK, document.json))
+    let (_, standing) = find(parts, name).await?.ok_or(KongError::NotFound)?;
+    Ok((StatusCode::OK, standing.json?))
 }
 
 async fn put(parts: &ControlParts, access: Access, name: &str, request: Request<Body>) -> Answer {
@@ -89,7 +89,7 @@ async fn put(parts: &ControlParts, access: Access, name: &str, request: Request<
     let mut fields = body(request).await?;
     let before = find(parts, name).await?;
     // The prefix is what the URL says, be it by the prefix itself or by the id of one that stands.
-    let prefix = before.as_ref().map_or(name, |document| document.id.as_str()).to_owned();
+    let prefix = before.as_ref().map_or(name, |(prefix, _)| prefix.as_str()).to_owned();
     if fields.get("prefix").is_some_and(|given| given.as_str() != Some(prefix.as_str())) {
         return Err(KongError::field("prefix", "must be the prefix in the URL"));
     }
@@ -97,22 +97,23 @@ async fn put(parts: &ControlParts, access: Access, name: &str, request: Request<
         fields.remove(ours);
     }
     let now = parts.clock.now().secs();
-    let standing = |field: &str| before.as_ref().map(|document| document.json[field].clone());
+    let version = before.as_ref().map(|(_, standing)| standing.version);
+    let standing = |field: &str| Some(before.as_ref()?.1.json()?[field].clone());
     fields.insert("prefix".to_owned(), Value::from(prefix.as_str()));
     fields.insert("id".to_owned(), standing("id").unwrap_or_else(|| Value::from(uuid::random())));
     fields.insert("created_at".to_owned(), standing("created_at").unwrap_or_else(|| Value::from(now)));
     fields.insert("updated_at".to_owned(), Value::from(now));
     let vault = check(fields)?;
     let json = serde_json::to_value(&vault).map_err(|_| KongError::NotFound)?;
-    parts.write_document(VAULTS, &prefix, &json, before.map(|document| document.version)).await?;
+    parts.write_document(VAULTS, &prefix, &json, version).await?;
     Ok((StatusCode::OK, json))
 }
 
 async fn delete(parts: &ControlParts, access: Access, headers: &HeaderMap, name: &str) -> Answer {
     admit(parts, access, headers)?;
     check_writable(parts)?;
-    if let Some(document) = find(parts, name).await? {
-        parts.delete_document(VAULTS, &document.id, document.version).await?;
+    if let Some((prefix, standing)) = find(parts, name).await? {
+        parts.delete_document(VAULTS, &prefix, standing.version).await?;
     }
     Ok((StatusCode::NO_CONTENT, Value::Null))
 }
@@ -142,16 +143,17 @@ fn check_writable(parts: &ControlParts) -> Result<(), KongError> {
     if parts.is_declared(VAULTS) { Err(KongError::Declared) } else { Ok(()) }
 }
 
-/// The vault with this prefix, or else with this id.
-async fn find(parts: &ControlParts, name: &str) -> Result<Option<Document>, KongError> {
-    if let Some(document) = parts.document(VAULTS, name).await? {
-        return Ok(Some(document));
+/// The prefix of the vault with this prefix, or else with this id, and what stands there.
+async fn find(parts: &ControlParts, name: &str) -> Result<Option<(String, Standing)>, KongError> {
+    if let Some(standing) = parts.standing(VAULTS, name).await? {
+        return Ok(Some((name.to_owned(), standing)));
     }
     if !uuid::is_one(name) {
         return Ok(None);
     }
-    let documents = parts.documents(VAULTS).await?;
-    Ok(documents.into_iter().find(|document| document.json["id"] == name))
+    let mut documents = parts.documents(VAULTS).await?.into_iter();
+    let found = documents.find(|document| document.json["id"] == name);
+    Ok(found.map(|Document { id, json, version }| (id, Standing { version, json: Ok(json) })))
 }
 
 async fn body(request: Request<Body>) -> Result<Map<String, Value>, KongError> {

@@ -313,6 +313,7 @@ async fn what_cannot_be_opened_is_named_and_can_be_replaced_or_deleted() {
             broken("routes", "2"),
             broken("consumers", "ann"),
             broken("credentials", "ann/1"),
+            broken("vaults", "demo"),
         ])
         .await
         .unwrap();
@@ -327,6 +328,10 @@ async fn what_cannot_be_opened_is_named_and_can_be_replaced_or_deleted() {
     assert_eq!(ask(&plane, "GET", "/routes", "").await.json["total"], 1);
     assert_eq!(status(&plane, "DELETE", "/routes/2", "").await, StatusCode::OK);
     assert_eq!(status(&plane, "DELETE", "/consumers/ann", "").await, StatusCode::OK);
+    for (method, status) in [("GET", 503), ("PUT", 200), ("GET", 200), ("DELETE", 204)] {
+        let vault = plane.ask(Surface::KongOpen, method, "/vaults/demo", &[JSON], r#"{"name": "env"}"#).await;
+        assert_eq!(vault.status.as_u16(), status, "{method}: {vault:?}");
+    }
     let left = plane.store.list("credentials", (Bound::Unbounded, Bound::Unbounded), 10).await.unwrap();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -489,4 +494,33 @@ async fn a_certificate_is_taken_with_its_key_and_shown_without() {
         "client_cert": other.cert.pem(), "client_key": other.signing_key.serialize_pem()}}});
     let route = ask(&plane, "PUT", "/routes/1", &own.to_string()).await;
     assert_eq!(route.json["value"]["upstream"]["tls"]["client_key"], "***");
+}
+
+#[tokio::test]
+async fn metadata_stand_by_their_plugins_name_and_come_back_as_they_were_sent() {
+    let plane = Plane::new().await;
+    let metadata = json!({"allow_origins": {"one": "https://a.example"}});
+    let created = ask(&plane, "PUT", "/plugin_metadata/cors", &metadata.to_string()).await;
+    assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+    assert_eq!(created.json, json!({"key": "/apisix/plugin_metadata/cors", "value": metadata}));
+    assert_eq!(ask(&plane, "GET", "/plugin_metadata/cors", "").await.json["value"], metadata);
+    assert_eq!(ask(&plane, "GET", "/plugin_metadata", "").await.json["total"], 1);
+    for (path, body, expected) in [
+        ("/plugin_metadata/nope", "{}", "unknown plugin [nope]"),
+        ("/plugin_metadata/key-auth", "{}", "the plugin key-auth has no metadata"),
+        (
+            "/plugin_metadata/cors",
+            r#"{"allow_origins": 7}"#,
+            "configuration of plugin cors err: property \"allow_origins\"",
+        ),
+        ("/plugin_metadata/cors", r#"{"id": "key-auth"}"#, "wrong plugin metadata id"),
+    ] {
+        let refused = ask(&plane, "PUT", path, body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path} {body}");
+        assert!(message(&refused).contains(expected), "{refused:?}");
+    }
+    for (method, path) in [("POST", "/plugin_metadata"), ("PATCH", "/plugin_metadata/cors")] {
+        assert_eq!(status(&plane, method, path, "{}").await, StatusCode::METHOD_NOT_ALLOWED, "{method}");
+    }
+    assert_eq!(status(&plane, "DELETE", "/plugin_metadata/cors", "").await, StatusCode::OK);
 }
