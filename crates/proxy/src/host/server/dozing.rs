@@ -16,13 +16,15 @@ pub(super) struct Dozing<F> {
     future: Pin<Box<F>>,
     bell: Arc<Bell>,
     waker: Waker,
+    /// Whom the bell wakes, until it has rung.
+    listening: Option<Waker>,
 }
 
 impl<F: Future> Dozing<F> {
     /// `future`, which will be polled the first time that somebody asks.
     pub(super) fn new(future: F) -> Self {
         let bell = Arc::new(Bell { rung: AtomicBool::new(true), task: AtomicWaker::new() });
-        Self { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell }
+        Self { future: Box::pin(future), waker: Waker::from(Arc::clone(&bell)), bell, listening: None }
     }
 }
 
@@ -30,14 +32,24 @@ impl<F: Future> Future for Dozing<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        // First the waker, then the look: who rings in between finds whom to wake.
-        self.bell.task.register(cx.waker());
-        if !self.bell.rung.load(Ordering::Acquire) {
+        let this = &mut *self;
+        let known = this.listening.as_ref().is_some_and(|listening| listening.will_wake(cx.waker()));
+        if known && !this.bell.rung.load(Ordering::Acquire) {
             return Poll::Pending;
         }
-        self.bell.rung.store(false, Ordering::Release);
-        let this = &mut *self;
-        this.future.as_mut().poll(&mut Context::from_waker(&this.waker))
+        // A bell that rings wakes once, so whoever hears it listens anew.
+        let rang = this.bell.rung.swap(false, Ordering::AcqRel);
+        this.bell.task.register(cx.waker());
+        this.listening = Some(cx.waker().clone());
+        let polled = match rang {
+            true => this.future.as_mut().poll(&mut Context::from_waker(&this.waker)),
+            false => Poll::Pending,
+        };
+        // It may have rung when nobody listened.
+        if this.bell.rung.load(Ordering::Acquire) {
+            cx.waker().wake_by_ref();
+        }
+        polled
     }
 }
 
