@@ -14,12 +14,16 @@ mod aws_lambda;
 mod consumers;
 mod cors;
 mod exchange;
+mod fault_injection;
 mod ip_restriction;
 mod jwt_auth;
 mod key_auth;
 mod limit_count;
+mod proxy_rewrite;
 mod query;
+mod real_ip;
 mod record;
+mod request_id;
 mod shared;
 #[cfg(test)]
 mod testing;
@@ -182,8 +186,18 @@ pub fn kinds() -> &'static [Kind] {
     KINDS
 }
 
-const KINDS: &[Kind] =
-    &[aws_lambda::KIND, cors::KIND, ip_restriction::KIND, jwt_auth::KIND, key_auth::KIND, limit_count::KIND];
+const KINDS: &[Kind] = &[
+    aws_lambda::KIND,
+    cors::KIND,
+    fault_injection::KIND,
+    ip_restriction::KIND,
+    jwt_auth::KIND,
+    key_auth::KIND,
+    limit_count::KIND,
+    proxy_rewrite::KIND,
+    real_ip::KIND,
+    request_id::KIND,
+];
 
 /// Whether `text` is not yet what the plugin will get, because it holds a reference to a vault.
 fn holds_reference(text: &str) -> bool {

@@ -29,7 +29,10 @@ fn value_of(schema: &Value) -> Value {
         (Some("string"), _) => json!("x"),
         (Some("integer" | "number"), _) => schema.get("minimum").cloned().unwrap_or(json!(1)),
         (Some("boolean"), _) => json!(false),
-        (Some("array"), _) => json!([value_of(&schema["items"])]),
+        (Some("array"), _) => match schema.get("items") {
+            Some(items) => json!([value_of(items)]),
+            None => json!([]),
+        },
         (Some("object"), _) => object_of(schema),
         (_, Some(first)) => value_of(first),
         (other, None) => panic!("{other:?}"),
