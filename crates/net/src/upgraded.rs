@@ -124,3 +124,50 @@ impl AsyncWrite for Upgraded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// Our end of a connection, of which `received` was read before, and the other.
+    async fn connection(received: &'static str) -> (Upgraded, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ours = TcpStream::connect(address).await.unwrap();
+        let (theirs, _) = listener.accept().await.unwrap();
+        (Upgraded::raw(Stream::plain(ours, address), Bytes::from(received)), theirs)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_tunnel_carries_both_ways_until_both_have_ended() {
+        let ((client, mut browser), (peer, mut server)) = (connection("").await, connection("hi ").await);
+        let talk = async {
+            browser.write_all(b"ping").await.unwrap();
+            let mut heard = [0; 4];
+            server.read_exact(&mut heard).await.unwrap();
+            server.write_all(&heard).await.unwrap();
+            server.shutdown().await.unwrap();
+            let mut heard = String::new();
+            browser.read_to_string(&mut heard).await.unwrap();
+            // One end has said all, and the other may still speak.
+            browser.write_all(b"bye").await.unwrap();
+            browser.shutdown().await.unwrap();
+            let mut last = String::new();
+            server.read_to_string(&mut last).await.unwrap();
+            (heard, last)
+        };
+        let (ended, (heard, last)) = tokio::join!(tunnel(client, peer, Duration::from_secs(5)), talk);
+        assert_eq!((heard.as_str(), last.as_str(), ended.unwrap()), ("hi ping", "bye", (7, 7)));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_tunnel_in_which_nobody_speaks_ends() {
+        let ((client, mut browser), (peer, _server)) = (connection("").await, connection("").await);
+        let error = tunnel(client, peer, Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(browser.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+}

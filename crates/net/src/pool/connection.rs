@@ -292,7 +292,8 @@ impl Connection {
         let is_clean = self.goes_on && self.outgoing.is_over() && self.received.is_empty();
         if is_clean && !has_had_enough && home.still_has(self.remote(), self.version) {
             self.outgoing.forget();
-            if self.received.capacity() > READ_MUCH {
+            // Many connections may be idle, and few of them have much to receive soon.
+            if self.received.capacity() > 2 * READ {
                 self.received = BytesMut::new();
             }
             self.idle_since = Instant::now();

@@ -596,3 +596,77 @@ async fn an_upgrade_that_is_refused_has_an_answer_like_any_other() {
     })
     .await;
 }
+
+/// A body that says it has another length than it has.
+struct Lying(Option<&'static str>, u64);
+
+impl http_body::Body for Lying {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Ready(self.0.take().map(|piece| Ok(http_body::Frame::data(Bytes::from(piece)))))
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.1)
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_body_of_another_length_than_it_said_is_no_request_and_cannot_hide_one() {
+    on_a_data_thread(async {
+        for length in [3, 50] {
+            let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+            let lying = Body::boxed(Lying(Some("0123456789GET /hidden HTTP/1.1\r\n\r\n"), length));
+            let error = pool().fetch(&server.peer, request(Method::POST, lying), &PATIENT).await.unwrap_err();
+            assert!(matches!(error, FetchError::RequestBody(_)), "{error:?}");
+            until(|| server.ended.get() == 1).await;
+            assert!(server.requests.borrow().is_empty());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn an_answer_may_begin_while_the_request_goes_on() {
+    on_a_data_thread(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = plain(listener.local_addr().unwrap().port());
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut received = Vec::new();
+            for (word, answer) in [
+                ("one\r\n", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\n1\r\n"),
+                ("two\r\n", "1\r\n2\r\n"),
+                ("0\r\n\r\n", "0\r\n\r\n"),
+            ] {
+                while !received.ends_with(word.as_bytes()) {
+                    assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0);
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            stream.read_to_end(&mut received).await.unwrap();
+        });
+        let pool = pool();
+        let (say, said) = tokio::sync::mpsc::unbounded_channel::<&str>();
+        let frames = futures_util::stream::unfold(said, |mut said| async {
+            let word = said.recv().await?;
+            Some((Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from(word))), said))
+        });
+        let body = Body::boxed(http_body_util::StreamBody::new(frames));
+        say.send("one").unwrap();
+        let mut answer = pool.fetch(&peer, request(Method::POST, body), &PATIENT).await.unwrap().into_body();
+        let mut next = async || poll_fn(|cx| Pin::new(&mut answer).poll_frame(cx)).await;
+        assert_eq!(next().await.unwrap().unwrap().into_data().unwrap(), "1");
+        say.send("two").unwrap();
+        assert_eq!(next().await.unwrap().unwrap().into_data().unwrap(), "2");
+        drop(say);
+        assert!(next().await.is_none());
+        assert!(!pool.home(&peer).is_empty(), "the connection was not kept");
+    })
+    .await;
+}
