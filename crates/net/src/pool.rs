@@ -210,6 +210,11 @@ impl Pool {
         Connection::new(stream).upgrade(&mut request, timeouts).await.map_err(Unreached::not)
     }
 
+    #[cfg(test)]
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.0.connector
+    }
+
     fn home(&self, peer: &Peer) -> Rc<Home> {
         let mut peers = self.0.peers.borrow_mut();
         if let Some(home) = peers.get(peer) {

@@ -183,19 +183,16 @@ async fn a_kept_connection_to_an_address_that_the_name_has_no_longer_is_not_used
             fetch().await.unwrap();
         }
         assert_eq!((upstream.connections.get(), server.asked.get()), (1, 1));
+        let name = pool.connector().name(&peer).unwrap();
+        assert_eq!(name.version(), 1);
         // The second address leads to nobody.
         server.say(Says::Addresses(vec![TWO], 60));
         let expired = Instant::now() + Duration::from_secs(1);
         until(|| Instant::now() >= expired).await;
         // The one who notices does not wait for the answer.
         fetch().await.unwrap();
-        until(|| server.asked.get() == 2).await;
-        let error = loop {
-            match fetch().await {
-                Ok(_) => tokio::task::yield_now().await,
-                Err(error) => break error,
-            }
-        };
+        until(|| name.version() == 2).await;
+        let error = fetch().await.unwrap_err();
         assert!(matches!(error, FetchError::Connect(_)), "{error:?}");
         until(|| upstream.ended.get() == 1).await;
     })
