@@ -67,6 +67,15 @@ pub struct Unreached {
     pub request: Option<Box<Request<Body>>>,
 }
 
+/// A call by [`Pool::send`] that got no answer.
+#[derive(Debug)]
+pub struct Missed {
+    /// Why not.
+    pub error: FetchError,
+    /// Whether the request is as it was, for no connection could be opened to send it on.
+    pub untouched: bool,
+}
+
 impl Unreached {
     /// The request may have reached the peer.
     fn not(error: FetchError) -> Self {
@@ -103,11 +112,10 @@ impl Pool {
     pub async fn fetch(
         &self,
         peer: &Peer,
-        request: Request<Body>,
+        mut request: Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<Response<Body>, FetchError> {
-        let answer = self.fetch_or_return(peer, request, timeouts).await;
-        answer.map_err(|unreached| unreached.error)
+        self.send(peer, &mut request, timeouts).await.map_err(|missed| missed.error)
     }
 
     /// Like [`Pool::fetch`], and gives the request back, untouched, if no connection to `peer` could be opened, so that
@@ -115,39 +123,64 @@ impl Pool {
     pub async fn fetch_or_return(
         &self,
         peer: &Peer,
-        request: Request<Body>,
-        timeouts: &Timeouts,
-    ) -> Result<Response<Body>, Unreached> {
-        let home = self.home(peer);
-        match peer.protocol() {
-            Protocol::Http1 => self.fetch_http1(peer, &home, request, timeouts).await,
-            // Boxed, so that the others need no room for it.
-            Protocol::Http2 => Box::pin(self.fetch_http2(peer, &home, request, timeouts)).await,
-        }
-    }
-
-    async fn fetch_http1(
-        &self,
-        peer: &Peer,
-        home: &Rc<Home>,
         mut request: Request<Body>,
         timeouts: &Timeouts,
     ) -> Result<Response<Body>, Unreached> {
+        let answer = self.send(peer, &mut request, timeouts).await;
+        answer.map_err(|missed| Unreached {
+            error: missed.error,
+            request: missed.untouched.then(|| Box::new(request)),
+        })
+    }
+
+    /// Like [`Pool::fetch`], and leaves the request where it is: to move one about is not free. Its body is gone
+    /// afterwards, and its headers may be, unless the error says that it is untouched.
+    pub async fn send(
+        &self,
+        peer: &Peer,
+        request: &mut Request<Body>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<Body>, Missed> {
+        let home = self.home(peer);
+        match peer.protocol() {
+            Protocol::Http1 => self.send_http1(peer, &home, request, timeouts).await,
+            // Boxed, so that the others need no room for it.
+            Protocol::Http2 => {
+                let taken = std::mem::replace(request, Request::new(Body::empty()));
+                let answer = Box::pin(self.fetch_http2(peer, &home, taken, timeouts)).await;
+                answer.map_err(|unreached| {
+                    let untouched = unreached.request.is_some();
+                    if let Some(returned) = unreached.request {
+                        *request = *returned;
+                    }
+                    Missed { error: unreached.error, untouched }
+                })
+            }
+        }
+    }
+
+    async fn send_http1(
+        &self,
+        peer: &Peer,
+        home: &Rc<Home>,
+        request: &mut Request<Body>,
+        timeouts: &Timeouts,
+    ) -> Result<Response<Body>, Missed> {
         let now = Instant::now();
         home.keep_up(now);
         if let Some(connection) = home.idle.take(now) {
-            match connection.exchange(&mut request, timeouts, now).await {
+            match connection.exchange(request, timeouts, now).await {
                 Ok(response) => return Ok(response),
                 Err(Unanswered { again: Some(again), .. }) => *request.body_mut() = again,
-                Err(Unanswered { error, again: None }) => return Err(Unreached::not(error)),
+                Err(Unanswered { error, again: None }) => return Err(Missed { error, untouched: false }),
             }
         }
         let connection = match Box::pin(self.open_http1(peer, home, timeouts.connect)).await {
             Ok(connection) => connection,
-            Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
+            Err(error) => return Err(Missed { error, untouched: true }),
         };
-        let answer = connection.exchange(&mut request, timeouts, Instant::now()).await;
-        answer.map_err(|unanswered| Unreached::not(unanswered.error))
+        let answer = connection.exchange(request, timeouts, Instant::now()).await;
+        answer.map_err(|unanswered| Missed { error: unanswered.error, untouched: false })
     }
 
     async fn fetch_http2(

@@ -70,8 +70,9 @@ pub(super) fn take_head(
     let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = version;
-    let framing = framing(&headers, version, status, method)?;
-    let goes_on = goes_on(&headers, version) && framing != Framing::UntilClose;
+    let said = Said::by(&headers);
+    let framing = said.framing(version, status, method)?;
+    let goes_on = said.goes_on(version) && framing != Framing::UntilClose;
     *response.headers_mut() = headers;
     Ok(Some(Head { response, framing, goes_on }))
 }
@@ -131,49 +132,70 @@ fn understood(
     Ok((version, code, headers))
 }
 
-/// RFC 9112, 6.3.
-fn framing(
-    headers: &HeaderMap,
-    version: Version,
-    status: StatusCode,
-    method: &Method,
-) -> Result<Framing, NotHttp> {
-    let has_none =
-        status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
-    if has_none || *method == Method::HEAD {
-        return Ok(Framing::Over);
-    }
-    if let Some(last) = headers.get_all(TRANSFER_ENCODING).iter().next_back() {
-        if version == Version::HTTP_10 {
-            return Err(NotHttp("HTTP/1.0 has no transfer codings"));
-        }
-        let codings = last.as_bytes().rsplit(|byte| *byte == b',').next().unwrap_or_default();
-        let ends_it = codings.trim_ascii().eq_ignore_ascii_case(b"chunked");
-        return Ok(if ends_it { Framing::Chunked(Chunk::Size) } else { Framing::UntilClose });
-    }
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(first) = lengths.next() else { return Ok(Framing::UntilClose) };
-    if lengths.any(|other| other != first) {
-        return Err(NotHttp("it has two lengths"));
-    }
-    match number(first.as_bytes(), 10) {
-        Some(0) => Ok(Framing::Over),
-        Some(length) => Ok(Framing::Length(length)),
-        None => Err(NotHttp("its length is not a number")),
-    }
+/// What the headers say of the body and of the connection.
+#[derive(Default)]
+struct Said<'h> {
+    /// The last of the transfer codings, which decides.
+    coding: Option<&'h [u8]>,
+    length: Option<&'h HeaderValue>,
+    two_lengths: bool,
+    close: bool,
+    keep_alive: bool,
 }
 
-fn goes_on(headers: &HeaderMap, version: Version) -> bool {
-    let says = |word: &[u8]| {
-        let values = headers.get_all(CONNECTION).iter();
-        let mut words = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-        words.any(|said| said.trim_ascii().eq_ignore_ascii_case(word))
-    };
-    // Whoever reads only one of the two would not know where the next answer begins.
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        return false;
+impl<'h> Said<'h> {
+    fn by(headers: &'h HeaderMap) -> Self {
+        let mut said = Self::default();
+        // One look at each name is cheaper than three searches.
+        for (name, value) in headers {
+            if name == CONTENT_LENGTH {
+                said.two_lengths |= said.length.is_some_and(|other| other != value);
+                said.length = Some(value);
+            } else if name == TRANSFER_ENCODING {
+                said.coding = value.as_bytes().rsplit(|byte| *byte == b',').next();
+            } else if name == CONNECTION {
+                for word in value.as_bytes().split(|byte| *byte == b',') {
+                    said.close |= word.trim_ascii().eq_ignore_ascii_case(b"close");
+                    said.keep_alive |= word.trim_ascii().eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+        }
+        said
     }
-    if version == Version::HTTP_10 { says(b"keep-alive") } else { !says(b"close") }
+
+    /// RFC 9112, 6.3.
+    fn framing(&self, version: Version, status: StatusCode, method: &Method) -> Result<Framing, NotHttp> {
+        let has_none = status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        if has_none || *method == Method::HEAD {
+            return Ok(Framing::Over);
+        }
+        if let Some(coding) = self.coding {
+            if version == Version::HTTP_10 {
+                return Err(NotHttp("HTTP/1.0 has no transfer codings"));
+            }
+            let ends_it = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+            return Ok(if ends_it { Framing::Chunked(Chunk::Size) } else { Framing::UntilClose });
+        }
+        let Some(length) = self.length else { return Ok(Framing::UntilClose) };
+        if self.two_lengths {
+            return Err(NotHttp("it has two lengths"));
+        }
+        match number(length.as_bytes(), 10) {
+            Some(0) => Ok(Framing::Over),
+            Some(length) => Ok(Framing::Length(length)),
+            None => Err(NotHttp("its length is not a number")),
+        }
+    }
+
+    fn goes_on(&self, version: Version) -> bool {
+        // Whoever reads only one of the two would not know where the next answer begins.
+        if self.coding.is_some() && self.length.is_some() {
+            return false;
+        }
+        if version == Version::HTTP_10 { self.keep_alive } else { !self.close }
+    }
 }
 
 impl Framing {
