@@ -3,6 +3,7 @@
 
 mod akeyless;
 mod apisix;
+mod apisix_consumers;
 mod apisix_lists;
 mod apisix_refusals;
 mod apisix_resources;
