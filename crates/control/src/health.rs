@@ -20,10 +20,19 @@ async fn health() -> Response {
     json_answer(StatusCode::OK, &json!({"status": "ok"}))
 }
 
-/// 200 once the configuration is served and each of its references has been asked for once.
+/// 200 once the configuration is served and each of its references has been asked for once. What of it is not in force
+/// is named; it makes nobody unready, because what was in force before serves on.
 async fn ready(State(parts): State<Arc<ControlParts>>) -> Response {
     if parts.configuration.ready() {
-        return json_answer(StatusCode::OK, &json!({"status": "ready"}));
+        let mut answer = json!({"status": "ready"});
+        if let Some(refused) = parts.configuration.refused() {
+            answer["not_in_force"] =
+                refused.errors().iter().take(MOST_NAMED).map(ToString::to_string).collect();
+        }
+        return json_answer(StatusCode::OK, &answer);
     }
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "starting"}))
 }
+
+/// More errors than these nobody reads at once.
+const MOST_NAMED: usize = 100;

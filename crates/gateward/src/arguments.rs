@@ -13,7 +13,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use create::Create;
 pub use gateway::{At, Auth, Connection, DeleteItem, GetTmpCreds, GetValue, RevokeTmpCreds, VaultGet};
-pub use process::ProcessArguments;
+pub use process::{Check, ProcessArguments};
 
 use crate::surroundings::Surroundings;
 
@@ -29,6 +29,8 @@ pub enum Command {
         /// The Runtime API's `host:port`.
         runtime_api: String,
     },
+    /// Check resource files.
+    Check(Check),
     /// Resolve a reference.
     VaultGet(VaultGet),
     /// Log in to a running gateway.
@@ -91,6 +93,7 @@ pub fn parse(
     let command = match spoken {
         Spoken::Dev(process) => Command::Dev(process),
         Spoken::Serve(process) => Command::Serve(process),
+        Spoken::Check(check) => Command::Check(check),
         Spoken::Vault(SpokenVault::Get(get)) => Command::VaultGet(get),
         Spoken::Auth(auth) => Command::Auth(auth),
         Spoken::GetDynamicSecretValue(get) | Spoken::DynamicSecret(SpokenSecret::GetValue(get)) => {
@@ -120,7 +123,7 @@ pub fn parse(
 impl Command {
     fn at(&self) -> Option<&At> {
         match self {
-            Self::Dev(_) | Self::Serve(_) | Self::Lambda { .. } => None,
+            Self::Dev(_) | Self::Serve(_) | Self::Lambda { .. } | Self::Check(_) => None,
             Self::VaultGet(get) => Some(&get.connection.at),
             Self::Auth(auth) => Some(&auth.at),
             Self::Ask(ask) => Some(&ask.connection().at),
@@ -163,6 +166,9 @@ enum Spoken {
     /// Run the gateway
     #[command(after_help = process::AFTER_HELP_SERVE)]
     Serve(ProcessArguments),
+    /// Say what is wrong with resource files, without starting anything
+    #[command(after_help = process::AFTER_HELP_CHECK)]
+    Check(Check),
     /// Secrets that stand in vaults
     #[command(subcommand, disable_help_subcommand = true)]
     Vault(SpokenVault),

@@ -17,6 +17,7 @@ use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine, EngineParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::Shared;
+use gateward_proxy::declarative::Following;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
 use gateward_store::local::OpenError;
@@ -47,12 +48,13 @@ pub struct Assembly {
 
 impl Assembly {
     /// Puts the gateway together; `forbidden` are the addresses that nobody may call through it. A store that is in use
-    /// is waited for as long as `patience`.
+    /// is waited for as long as `patience`; what is `following` files comes from them.
     pub async fn new(
         settings: &Settings,
         surroundings: &Surroundings,
         forbidden: Vec<SocketAddr>,
         patience: Duration,
+        following: Option<Following>,
     ) -> Result<Self, Box<dyn Error>> {
         let runtime = Handle::current();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -88,14 +90,15 @@ impl Assembly {
             _ => Registry::with_checks(Arc::clone(&clock), runtime.clone(), Arc::clone(&connector)),
         };
         let registry = Arc::new(registry);
-        let configuration = Configuration::start(ConfigurationParts {
+        let parts = ConfigurationParts {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
             shared: Shared::new(Arc::clone(&clock), runtime.clone()),
             clock: Arc::clone(&clock),
             runtime: runtime.clone(),
-        });
+        };
+        let configuration = Configuration::start_following(parts, following);
 
         let producers: Arc<dyn Producers> =
             Arc::new(CustomProducers::new(client, Arc::clone(&producer_tokens)));
@@ -120,7 +123,7 @@ impl Assembly {
             authenticator: Authenticator::new(settings.admin.clone(), tokens),
             apisix_admin_key: settings.apisix_admin_key.clone(),
             apisix_viewer_key: settings.apisix_viewer_key.clone(),
-            declared: None,
+            declared: configuration.declared(),
             configuration: Arc::clone(&configuration),
             registry,
             catalog,

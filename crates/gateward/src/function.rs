@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use crate::arguments::ProcessArguments;
 use crate::assembly::Assembly;
 use crate::logging;
+use crate::resource_files;
 use crate::settings::{Mode, Settings};
 use crate::surroundings::Surroundings;
 
@@ -46,7 +47,8 @@ async fn start(
     logging::start(&settings.log)?;
     let address = runtime_api.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let forbidden = address.parse().into_iter().collect();
-    let assembly = Assembly::new(&settings, surroundings, forbidden, Duration::ZERO).await?;
+    let following = resource_files::follow(&settings, surroundings)?;
+    let assembly = Assembly::new(&settings, surroundings, forbidden, Duration::ZERO, following).await?;
     // Between two events nothing runs: what has expired then goes with the next one.
     Handle::current().spawn(assembly.control.clone().expire());
     let door = ControlDoor::everything(assembly.control.clone(), Handle::current());

@@ -6,6 +6,7 @@ mod client;
 mod function;
 mod handover;
 mod logging;
+mod resource_files;
 mod server;
 mod settings;
 mod surroundings;
@@ -50,6 +51,7 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
             function::run(&runtime_api, &surroundings)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Check(check) => Ok(resource_files::check(&check, &surroundings, terminal)?),
         Command::VaultGet(get) => {
             let value = one_runtime()?.block_on(vault_get::vault_get(&get, &surroundings))?;
             terminal.result(value.expose())?;

@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::handover::{Inherited, Predecessor, Successor, notify};
+use crate::resource_files;
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
 use crate::terminal::Terminal;
@@ -34,10 +35,12 @@ async fn serve(
         Some((predecessor, inherited)) => (Some(predecessor), inherited),
         None => (None, Inherited::from_service_manager()?),
     };
+    // Before the store: with files that cannot be taken there is no restart.
+    let following = resource_files::follow(settings, surroundings)?;
     if let Some(predecessor) = &mut predecessor {
         predecessor.let_go().await?;
     }
-    let mut tenure = Tenure::begin(settings, surroundings, terminal, &mut inherited).await?;
+    let mut tenure = Tenure::begin(settings, surroundings, terminal, &mut inherited, following).await?;
     for address in inherited.left() {
         terminal
             .warning(&format!("a socket was handed on for {address}, which no setting names; it is closed"));
@@ -118,7 +121,11 @@ async fn take_back(
 ) -> Tenure {
     loop {
         let mut inherited = Inherited::from_predecessor(sockets.clone());
-        match Tenure::begin(settings, surroundings, terminal, &mut inherited).await {
+        let begun = match resource_files::follow(settings, surroundings) {
+            Ok(following) => Tenure::begin(settings, surroundings, terminal, &mut inherited, following).await,
+            Err(error) => Err(error),
+        };
+        match begun {
             Ok(tenure) => return tenure,
             Err(error) => {
                 tracing::error!(error = &*error, "the store and the control plane are not back yet");

@@ -43,7 +43,6 @@ pub struct Settings {
     /// What keeps the resources.
     pub store: StoreKind,
     /// The files that hold the routing resources; none if the store does.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the part that it is for is not wired yet"))]
     pub resources: Vec<PathBuf>,
     /// Where the root key comes from.
     pub root_key: RootKeySource,

@@ -1,9 +1,10 @@
-//! Keeps the snapshot that is served as new as the store.
+//! Keeps the snapshot that is served as new as the store, and as the files where files hold resources.
 //!
-//! One task on the control runtime watches the store, reads what has changed, compiles a snapshot and puts it in the
+//! One task on the control runtime watches both, reads what has changed, compiles a snapshot and puts it in the
 //! place of the one before. A second one waits, in the same order, until each reference that is new with a snapshot
 //! has been asked for once; only then does that revision count as applied, which is when a write is answered.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::declarative::{Declared, Following, Overlay, Refused};
 use crate::gateway::Current;
 use crate::snapshot::{Compiler, PARTITIONS, Resources, Slot, Snapshot, Source};
 
@@ -43,17 +45,35 @@ pub struct Configuration {
     current: Arc<Current>,
     store: Arc<dyn Store>,
     applied: watch::Receiver<Option<Revision>>,
+    /// The files that hold the resources, if files do.
+    following: Option<Following>,
     tasks: [AbortHandle; 2],
 }
 
 impl Configuration {
     /// Begins to read `parts.store`. Until it has been read, what is served has no routes.
     pub fn start(parts: ConfigurationParts) -> Arc<Self> {
+        Self::start_following(parts, None)
+    }
+
+    /// The same, with what the files own in the place of what the store has of that.
+    pub fn start_following(parts: ConfigurationParts, following: Option<Following>) -> Arc<Self> {
         let current = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
         let (applied, watched) = watch::channel(None);
         let (settling, swapped) = mpsc::unbounded_channel();
+        let files = following.as_ref().map(|following| {
+            let mut declared = following.declared();
+            let now = Arc::clone(&declared.borrow_and_update());
+            let overlay = Overlay::new(Arc::clone(&parts.store), Arc::clone(&parts.sealer), &now);
+            FromFiles { declared, overlay: Arc::new(overlay) }
+        });
+        let store: Arc<dyn Store> = match &files {
+            Some(files) => Arc::clone(&files.overlay) as Arc<dyn Store>,
+            None => Arc::clone(&parts.store),
+        };
         let watcher = Watcher {
-            source: Source { store: Arc::clone(&parts.store), sealer: parts.sealer },
+            source: Source { store, sealer: parts.sealer },
+            files,
             clock: parts.clock,
             resolver: Arc::clone(&parts.resolver),
             compiler: Compiler::new(parts.resolver, parts.shared),
@@ -66,7 +86,7 @@ impl Configuration {
             parts.runtime.spawn(watcher.run()).abort_handle(),
             parts.runtime.spawn(settle(swapped, applied)).abort_handle(),
         ];
-        Arc::new(Self { current, store: parts.store, applied: watched, tasks })
+        Arc::new(Self { current, store: parts.store, applied: watched, following, tasks })
     }
 
     /// Waits until a snapshot at least as new as `revision` is served and each reference that it brought has been
@@ -91,6 +111,16 @@ impl Configuration {
     /// Whether what the store held at the start is served, and each reference in it has been asked for once.
     pub fn ready(&self) -> bool {
         self.applied.borrow().is_some()
+    }
+
+    /// What the files hold that hold the resources, if files do.
+    pub fn declared(&self) -> Option<watch::Receiver<Arc<Declared>>> {
+        self.following.as_ref().map(Following::declared)
+    }
+
+    /// Why what the files hold now is not in force, if it is not.
+    pub fn refused(&self) -> Option<Arc<Refused>> {
+        self.following.as_ref().and_then(Following::refused)
     }
 
     /// What gateways serve from.
@@ -118,6 +148,7 @@ impl Drop for Configuration {
 /// The task that watches the store.
 struct Watcher {
     source: Source,
+    files: Option<FromFiles>,
     clock: Arc<dyn Clock>,
     resolver: Arc<Resolver>,
     compiler: Compiler,
@@ -127,6 +158,27 @@ struct Watcher {
     /// data thread whose request was the last.
     retired: Vec<Arc<Snapshot>>,
     settling: mpsc::UnboundedSender<Swapped>,
+}
+
+/// What comes from files: the source's store is the overlay.
+struct FromFiles {
+    declared: watch::Receiver<Arc<Declared>>,
+    overlay: Arc<Overlay>,
+}
+
+impl FromFiles {
+    /// Takes what is new.
+    async fn changed(files: &mut Option<Self>) {
+        if let Some(files) = files
+            && files.declared.changed().await.is_ok()
+        {
+            let declared = Arc::clone(&files.declared.borrow_and_update());
+            files.overlay.declare(&declared);
+            return;
+        }
+        // There are no files, or nobody looks at them any more.
+        pending::<()>().await;
+    }
 }
 
 /// A snapshot is in place.
@@ -148,6 +200,7 @@ impl Watcher {
         loop {
             let followed = tokio::select! {
                 changes = self.source.store.changes(seen) => changes,
+                () = FromFiles::changed(&mut self.files) => Ok(Changes::Forgotten { revision: seen }),
                 () = tokio::time::sleep(SWEEP), if !self.retired.is_empty() => {
                     self.free_retired();
                     continue;

@@ -11,6 +11,7 @@
 
 mod document;
 mod node;
+mod overlay;
 mod variables;
 mod watch;
 mod wrong;
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 use document::{Document, Draft};
 pub use node::Place;
+pub(crate) use overlay::Overlay;
 pub use watch::Following;
 pub use wrong::{Refused, Wrong};
 

@@ -1,4 +1,4 @@
-//! The arguments of `dev` and `serve`: the settings, and where more of them stand.
+//! The arguments of `dev` and `serve` (the settings, and where more of them stand), and of `check`.
 
 use std::path::PathBuf;
 
@@ -16,6 +16,22 @@ pub struct ProcessArguments {
     #[command(flatten)]
     pub given: Given,
 }
+
+/// `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Files with resources, which are one configuration together
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print what was found as JSON, on one line
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub(super) const AFTER_HELP_CHECK: &str = "\
+APISIX's standalone form is read (YAML that ends with #END, or JSON), and decK's for vaults. Each error is told as
+file:line:column. The exit code is 0 if nothing is wrong, 1 if something is. Vaults are not asked; variables
+(${{NAME}}) are those of this command's environment.";
 
 pub(super) const AFTER_HELP_DEV: &str = "\
 Each setting can also stand in the settings file, as `data_dir`, or in the environment, as GATEWARD_DATA_DIR: a flag

@@ -21,6 +21,7 @@ fn help_is_as_it_was() {
         &[][..],
         &["dev"],
         &["serve"],
+        &["check"],
         &["vault"],
         &["vault", "get"],
         &["auth"],

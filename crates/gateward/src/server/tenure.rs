@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gateward_control::{ControlDoor, Surface};
 use gateward_proxy::Door;
+use gateward_proxy::declarative::Following;
 use gateward_proxy::host::server::{Listener, Server, ServerParts, ServerSettings};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -41,6 +42,7 @@ impl Tenure {
         surroundings: &Surroundings,
         terminal: &mut Terminal<'_>,
         inherited: &mut Inherited,
+        following: Option<Following>,
     ) -> Result<Self, Box<dyn Error>> {
         let listeners = control_listeners(settings, terminal, inherited).await?;
         let addresses: Vec<SocketAddr> =
@@ -48,7 +50,7 @@ impl Tenure {
         let control_address = addresses.first().copied();
 
         let patience = if inherited.is_handed_on() { STORE_CLOSES } else { Duration::ZERO };
-        let assembly = Assembly::new(settings, surroundings, addresses, patience).await?;
+        let assembly = Assembly::new(settings, surroundings, addresses, patience, following).await?;
         if let Some(engine) = &assembly.engine {
             engine.start();
         }
@@ -79,7 +81,7 @@ impl Tenure {
         assembly.configuration.catch_up(STARTING).await;
         let (server, entrances) = traffic(settings, &assembly, terminal, inherited)?;
         if settings.mode == Mode::Dev {
-            if assembly.is_new {
+            if assembly.is_new && settings.resources.is_empty() {
                 welcome::sample_resources(&assembly.control).await;
             }
             welcome::tell(terminal, settings, server.addresses(), control_address);

@@ -19,6 +19,7 @@ const APISIX_KEY: (&str, &str) = ("X-API-KEY", "edd1c9f034335f136f87ad84b625c8f1
 pub struct Gateway {
     /// `http://127.0.0.1:PORT`, for traffic.
     pub traffic: String,
+    control: String,
     process: Process,
     pid: u32,
     folder: TempDir,
@@ -38,9 +39,9 @@ impl Gateway {
         std::fs::write(folder.path().join("gateward.yaml"), CONTROL).expect("a file");
         let process = Process::start("gateward", command);
         let serves = process.wait_for_prefix(PATIENCE, "Gateward serves traffic on ");
-        let (traffic, _) = serves.split_once(" and control on ").expect("both addresses are told");
-        let (traffic, pid) = (traffic.to_owned(), process.id());
-        let gateway = Self { traffic, process, pid, folder };
+        let (traffic, control) = serves.split_once(" and control on ").expect("both addresses are told");
+        let (traffic, control, pid) = (traffic.to_owned(), control.to_owned(), process.id());
+        let gateway = Self { traffic, control, process, pid, folder };
         gateway.says("serving pid=");
         gateway
     }
@@ -90,9 +91,18 @@ impl Gateway {
     /// Puts a route, and waits until it is in force.
     #[track_caller]
     pub fn put_route(&self, id: &str, json: &str) {
+        assert_eq!(self.put_route_status(id, json), 201);
+    }
+
+    /// How it is answered.
+    pub fn put_route_status(&self, id: &str, json: &str) -> u16 {
         let url = format!("{}/apisix/admin/routes/{id}", self.traffic);
-        let answer = http::request("PUT", &url, &[APISIX_KEY], json.as_bytes());
-        assert_eq!(answer.status, 201, "{}", answer.text());
+        http::request("PUT", &url, &[APISIX_KEY], json.as_bytes()).status
+    }
+
+    /// What it says about itself.
+    pub fn ready(&self) -> serde_json::Value {
+        http::get(&format!("{}/ready", self.control)).json()
     }
 
     /// Ends the one that serves now, as a service manager does.

@@ -1,5 +1,6 @@
 //! Restarts and reloads under load, with the real binary: no request fails.
 
+mod files;
 mod gateway;
 mod load;
 mod upstream;

@@ -11,6 +11,10 @@ use super::*;
 use crate::DOCUMENT_PURPOSE;
 
 fn start(source: &Source) -> Arc<Configuration> {
+    start_following(source, None)
+}
+
+fn start_following(source: &Source, following: Option<Following>) -> Arc<Configuration> {
     let clock = Arc::new(SystemClock);
     let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
     let resolver = Resolver::new(ResolverParts {
@@ -19,14 +23,15 @@ fn start(source: &Source) -> Arc<Configuration> {
         environment: BTreeMap::new(),
         runtime: Handle::current(),
     });
-    Configuration::start(ConfigurationParts {
+    let parts = ConfigurationParts {
         store: source.store.clone(),
         sealer: source.sealer.clone(),
         resolver,
         shared: Shared::new(clock.clone(), Handle::current()),
         clock,
         runtime: Handle::current(),
-    })
+    };
+    Configuration::start_following(parts, following)
 }
 
 fn has_route(configuration: &Configuration, path: &str) -> bool {
@@ -125,4 +130,57 @@ async fn the_configuration_stops_with_its_last_owner() {
         }
     };
     timeout(Duration::from_secs(10), released).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_files_own_is_served_from_them_and_follows_them() {
+    let source = Source::in_memory();
+    let route = |path: &str| json!({"uri": path, "plugins": {}});
+    source.put("routes", "stored", &route("/stored")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resources.yaml");
+    let write = |id: &str| {
+        let text = format!(
+            "routes:\n- {{id: same, uri: /same, plugins: {{}}}}\n- {{id: {id}, uri: /{id}, plugins: {{}}}}\n#END"
+        );
+        std::fs::write(&path, text).unwrap();
+    };
+    write("a");
+    let files = crate::declarative::Files::new(vec![path.clone()], Arc::new(BTreeMap::new()));
+    let following = Following::start(files, Arc::new(SystemClock), &Handle::current()).unwrap();
+    let configuration = start_following(&source, Some(following));
+    configuration.applied(source.store.revision().await.unwrap()).await;
+    assert!(has_route(&configuration, "/a") && has_route(&configuration, "/same"));
+    assert!(!has_route(&configuration, "/stored"), "what the store has of the kind is not served");
+
+    write("b");
+    let mut declared = configuration.declared().unwrap();
+    declared.changed().await.unwrap();
+    let swapped = async {
+        while !has_route(&configuration, "/b") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), swapped).await.expect("it is served soon");
+    assert!(!has_route(&configuration, "/a") && has_route(&configuration, "/same"));
+
+    // What the files do not own comes from the store still.
+    source
+        .put(
+            "vaults",
+            "mine",
+            &json!({"id": "1", "prefix": "mine", "name": "env", "created_at": 1, "updated_at": 1}),
+        )
+        .await;
+    configuration.applied(source.store.revision().await.unwrap()).await;
+    assert!(has_route(&configuration, "/b"));
+
+    std::fs::write(&path, "routes:\n- {id: c}\n#END").unwrap();
+    let refused = async {
+        while configuration.refused().is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), refused).await.expect("it is refused soon");
+    assert!(has_route(&configuration, "/b"), "what was taken before serves on");
 }
