@@ -1,3 +1,5 @@
+mod greeting;
+
 use serde_json::{Map, json};
 
 use super::*;
@@ -80,6 +82,35 @@ fn plugins_have_the_priorities_of_apisix() {
     for kind in kinds() {
         if let Some((_, priority)) = expected.iter().find(|(name, _)| *name == kind.name) {
             assert_eq!(kind.priority, *priority, "{}", kind.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_plugin_that_the_documentation_shows_works_as_printed() {
+    let documentation = include_str!("../../../docs/plugins.md");
+    assert!(documentation.contains(include_str!("tests/greeting.rs")));
+    let bench = testing::Bench::new();
+    let plugin = bench.build(&greeting::KIND, &json!({"text": "hello"}));
+    bench
+        .try_request(&*plugin, http::Request::new(Body::empty()), |exchange, _| {
+            let mut response = Response::new(Body::empty());
+            plugin.respond(exchange, &mut response);
+            assert_eq!(response.headers()["x-greeting"], "hello");
+        })
+        .await;
+}
+
+#[test]
+fn every_property_of_a_plugin_is_documented() {
+    let documentation = include_str!("../../../docs/plugins.md");
+    for (name, schema, _) in checkable() {
+        // It has a page of its own.
+        if name.starts_with("aws-lambda") {
+            continue;
+        }
+        for property in schema["properties"].as_object().into_iter().flatten().map(|(property, _)| property) {
+            assert!(documentation.contains(&format!("`{property}`")), "{name}: {property}");
         }
     }
 }
