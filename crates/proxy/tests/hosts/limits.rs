@@ -13,7 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-use super::support::{Gate, LONG, Mirror, Plane, anywhere, body, header, one_listener, read_to_end, status};
+use super::support::{
+    Gate, LARGE, LONG, Mirror, Plane, anywhere, body, header, one_listener, read_to_end, status,
+};
 
 async fn gate(limits: Limits) -> Gate {
     Gate::mirror(ServerSettings { limits, ..one_listener(Listener::plain(anywhere())) }).await
@@ -116,6 +118,28 @@ async fn a_body_that_stops_coming_is_given_up() {
     let gate = gate(Limits { body_idle: Duration::from_millis(200), ..Limits::default() }).await;
     let answer = gate.raw("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n12345").await;
     assert_eq!((status(&answer), &body(&answer)["code"]), (408, &"body_too_slow".into()), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_the_client_does_not_take_is_given_up() {
+    let short = Duration::from_millis(200);
+    let limits = Limits { body_idle: short, head: short, connections: 1, ..Limits::default() };
+    let gate = gate(limits).await;
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    stream.write_all(get("/large").as_bytes()).await.unwrap();
+    // Its place is free again once it has been given up.
+    let again = async {
+        loop {
+            let answer = gate.raw(get("/").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).await;
+            if status(&answer) == 200 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(LONG, again).await.unwrap();
+    let mut taken = Vec::new();
+    let _ = stream.read_to_end(&mut taken).await;
+    assert!(taken.len() < LARGE, "{}", taken.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+/// More than fits into the buffers of two sockets.
+pub const LARGE: usize = 32 << 20;
+
 /// Longer than anything here may take.
 pub const LONG: Duration = Duration::from_secs(20);
 
@@ -154,7 +157,8 @@ pub fn one_listener(listener: Listener) -> ServerSettings {
     ServerSettings { listeners: vec![listener], threads: 2, ..ServerSettings::default() }
 }
 
-/// Takes every request, and says how it came in. `/wait…` waits for a permit, and `/body` for the end of the body.
+/// Takes every request, and says how it came in. `/wait…` waits for a permit, `/body` for the end of the body, and
+/// `/large` is [`LARGE`].
 pub struct Mirror {
     pub permits: Arc<Semaphore>,
 }
@@ -176,6 +180,9 @@ impl Door for Mirror {
             let path = request.uri().path().to_owned();
             if path.starts_with("/wait") {
                 permits.acquire().await.unwrap().forget();
+            }
+            if path.starts_with("/large") {
+                return Response::new(Body::full(vec![b'x'; LARGE]));
             }
             let mut length = None;
             if path.starts_with("/body") {

@@ -11,7 +11,7 @@ pub struct Limits {
     pub idle: Duration,
     /// For all that comes before the first request: the PROXY protocol's header, the handshake of TLS.
     pub handshake: Duration,
-    /// Between two parts of a request's body.
+    /// Between two parts of a request's body, and between two parts of an answer that the client takes.
     pub body_idle: Duration,
     /// The head of a request, in bytes; at least 8 KiB.
     pub head_bytes: usize,

@@ -63,11 +63,12 @@ impl AsyncRead for Heard {
 impl AsyncWrite for Heard {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
         let this = self.get_mut();
-        this.vigil.write();
-        match &mut this.transport {
+        let written = match &mut this.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-        }
+        };
+        this.vigil.write(written.is_ready());
+        written
     }
 
     fn poll_write_vectored(
@@ -76,11 +77,12 @@ impl AsyncWrite for Heard {
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
         let this = self.get_mut();
-        this.vigil.write();
-        match &mut this.transport {
+        let written = match &mut this.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Transport::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, slices),
-        }
+        };
+        this.vigil.write(written.is_ready());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -22,12 +22,15 @@ pub(super) struct Vigil {
     begun: Instant,
     head: Duration,
     idle_time: Duration,
+    body_idle: Duration,
     /// Milliseconds from the beginning until when we wait; 0 when it is not the client that is waited for.
     until: AtomicU64,
     /// Whether nothing has come yet of what is waited for.
     idle: AtomicBool,
     /// Whether something was written that may not have left yet.
     unflushed: AtomicBool,
+    /// Whether the client takes nothing of what we write.
+    stalled: AtomicBool,
     /// The streams under way, for a connection that has such.
     streams: AtomicUsize,
     http2: AtomicBool,
@@ -49,9 +52,11 @@ impl Vigil {
             begun: Instant::now(),
             head: limits.head,
             idle_time: limits.idle,
+            body_idle: limits.body_idle,
             until: AtomicU64::new(0),
             idle: AtomicBool::new(false),
             unflushed: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
             http2: AtomicBool::new(false),
         };
@@ -62,6 +67,7 @@ impl Vigil {
     /// A request is under way.
     pub(super) fn rest(&self) {
         self.until.store(0, Ordering::Relaxed);
+        self.stalled.store(false, Ordering::Relaxed);
         self.idle.store(false, Ordering::Relaxed);
     }
 
@@ -83,9 +89,18 @@ impl Vigil {
         }
     }
 
-    /// Something is being written.
-    pub(super) fn write(&self) {
+    /// Something is being written, and the client took some of it or did not.
+    pub(super) fn write(&self, taken: bool) {
         self.unflushed.store(true, Ordering::Relaxed);
+        if taken {
+            if self.stalled.load(Ordering::Relaxed) {
+                self.stalled.store(false, Ordering::Relaxed);
+                self.until.store(0, Ordering::Relaxed);
+            }
+        } else if self.until.load(Ordering::Relaxed) == 0 {
+            self.stalled.store(true, Ordering::Relaxed);
+            self.wait(self.body_idle);
+        }
     }
 
     /// All that was written has left.
@@ -134,7 +149,8 @@ impl Vigil {
     /// The last request has its answer, and the next may come.
     fn expect_next(&self) {
         // The first head is already waited for, and not for as long.
-        if self.until.load(Ordering::Relaxed) == 0 {
+        if self.until.load(Ordering::Relaxed) == 0 || self.stalled.load(Ordering::Relaxed) {
+            self.stalled.store(false, Ordering::Relaxed);
             self.idle.store(true, Ordering::Relaxed);
             self.wait(self.idle_time);
         }
@@ -254,12 +270,23 @@ mod tests {
     async fn a_connection_is_quiet_once_its_answer_has_left() {
         let vigil = begun();
         vigil.rest();
-        vigil.write();
+        vigil.write(true);
         vigil.expect_next();
         assert!(!vigil.is_quiet());
         vigil.flush();
         assert_eq!(vigil.alarm(true).await, Alarm::Quiet);
         assert_eq!(vigil.begun.elapsed().as_secs(), 1);
         assert_eq!(breaks_after(&vigil).await, 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_of_its_answer_is_late() {
+        let vigil = begun();
+        vigil.rest();
+        vigil.write(false);
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        vigil.write(true);
+        vigil.write(false);
+        assert_eq!(breaks_after(&vigil).await, 110);
     }
 }
