@@ -38,8 +38,14 @@ pub enum Stream {
 impl Process {
     /// Starts `command`; `name` is what messages call it. Its input is empty, its outputs are ours.
     #[track_caller]
-    pub fn start(name: &str, mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub fn start(name: &str, command: Command) -> Self {
+        Self::start_with(name, command, Stdio::null())
+    }
+
+    /// The same with another input.
+    #[track_caller]
+    pub fn start_with(name: &str, mut command: Command, input: Stdio) -> Self {
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => panic!("{name} cannot be started: {error}"),

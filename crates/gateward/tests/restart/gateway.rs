@@ -1,7 +1,7 @@
 //! A gateway and its successors.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gateward_testkit::{Process, eventually, http};
@@ -12,6 +12,9 @@ use crate::{status, wait_until};
 
 /// How long anything may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub const GATEWARD: &str = env!("CARGO_BIN_EXE_gateward");
 
 const APISIX_KEY: (&str, &str) = ("X-API-KEY", "edd1c9f034335f136f87ad84b625c8f1");
 
@@ -28,16 +31,20 @@ pub struct Gateway {
 impl Gateway {
     /// Starts `gateward dev` with these variables.
     pub fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_by(Command::new(GATEWARD), Stdio::null(), "127.0.0.1:0", variables)
+    }
+
+    /// The same by a command that runs the binary with the arguments that it gets, and with traffic on `listen`.
+    pub fn start_by(mut command: Command, input: Stdio, listen: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gateward"));
         command
-            .args(["dev", "--proxy-listen", "127.0.0.1:0", "--data-threads", "2"])
+            .args(["dev", "--proxy-listen", listen, "--data-threads", "2"])
             .current_dir(folder.path())
             .env_clear()
             .envs([("GATEWARD_ADMIN_ACCESS_ID", "p-admin"), ("GATEWARD_ADMIN_ACCESS_KEY", "an access key")])
             .envs(variables.iter().copied());
         std::fs::write(folder.path().join("gateward.yaml"), CONTROL).expect("a file");
-        let process = Process::start("gateward", command);
+        let process = Process::start_with("gateward", command, input);
         let serves = process.wait_for_prefix(PATIENCE, "Gateward serves traffic on ");
         let (traffic, control) = serves.split_once(" and control on ").expect("both addresses are told");
         let (traffic, control, pid) = (traffic.to_owned(), control.to_owned(), process.id());

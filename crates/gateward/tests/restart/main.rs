@@ -5,6 +5,9 @@ mod gateway;
 mod load;
 mod upstream;
 
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use gateward_testkit::{eventually, http};
@@ -90,6 +93,25 @@ fn a_service_manager_is_told_who_serves() {
     told.sort_unstable();
     assert_eq!(told, [format!("MAINPID={}", gateway.pid()).as_str(), "READY=1"]);
     gateway.ends();
+}
+
+#[test]
+fn a_socket_of_a_service_manager_is_taken_and_goes_on_to_the_successor() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = socket.local_addr().expect("an address").to_string();
+    // The shell is the service manager: it is given the socket as its input, and moves it to where systemd puts it.
+    let mut command = Command::new("sh");
+    let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" \"$@\"";
+    command.args(["-c", script, gateway::GATEWARD]);
+    let input = OwnedFd::from(socket.try_clone().expect("a second handle"));
+    let mut gateway = Gateway::start_by(command, Stdio::from(input), &address, &[]);
+    assert_eq!(gateway.traffic, format!("http://{address}"));
+    // Only whoever holds the one socket that there is can answer here: nobody else may listen on the address.
+    assert_eq!(gateway.get("/nothing"), 404);
+    gateway.restart();
+    assert_eq!(gateway.get("/nothing"), 404);
+    gateway.ends();
+    drop(socket);
 }
 
 fn route(uri: &str, upstream: &Upstream) -> String {
