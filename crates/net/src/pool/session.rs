@@ -290,8 +290,9 @@ struct OnThisThread(Rc<Load>);
 impl<F: Future<Output = ()> + 'static> Executor<F> for OnThisThread {
     fn execute(&self, future: F) {
         let load = Rc::clone(&self.0);
+        // It is large, and spawning moves what it is given many times over.
+        let mut future = Box::pin(future);
         tokio::task::spawn_local(async move {
-            let mut future = pin!(future);
             poll_fn(|cx| {
                 let ended = future.as_mut().poll(cx);
                 // The peer's settings are read by such a future, and hyper tells nobody.

@@ -508,6 +508,8 @@ struct Streams(Arc<Vigil>);
 impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
     fn execute(&self, future: F) {
         let stream = Stream::begin(&self.0);
+        // It is large, and spawning moves what it is given many times over.
+        let future = Box::pin(future);
         tokio::task::spawn_local(async move {
             let _stream = stream;
             future.await;
