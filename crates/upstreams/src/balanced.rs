@@ -11,6 +11,7 @@ use gateward_clock::{Clock, SystemClock, Timestamp};
 use gateward_model::Invalid;
 use gateward_model::apisix::{self, Balancing, PassHost, Timeout, Upstream};
 use gateward_net::{ClientCertificate, Connector, Peer};
+use gateward_vars::Facts;
 use http::HeaderValue;
 use tokio::runtime::Handle;
 
@@ -22,12 +23,14 @@ use crate::turn::Watched;
 use crate::{Registry, Tried, Turn, peers};
 use hosts::Hosts;
 pub use key::Key;
+use key::KeySource;
 
 /// An upstream, compiled. Belongs to a snapshot; shares what is known of the nodes with those before and after it.
 pub struct Balanced {
     source: Arc<Upstream>,
     peers: Box<[Peer]>,
     hosts: Hosts,
+    key: Option<KeySource>,
     balancer: Balancer,
     group: Arc<Group>,
     states: Box<[Arc<NodeState>]>,
@@ -93,6 +96,7 @@ impl Balanced {
         group.sweep();
         let clock = (source.balancing == Balancing::Ewma).then(|| Arc::clone(&registry.clock));
         Ok(Self {
+            key: KeySource::of(&source.balancing),
             balancer: Balancer::new(&source.balancing, &source.nodes),
             watched: watched(source, &states, clock.as_ref()),
             checks: plan.map(|plan| Checks {
@@ -112,6 +116,12 @@ impl Balanced {
     /// What it was compiled from.
     pub fn source(&self) -> &Arc<Upstream> {
         &self.source
+    }
+
+    /// What the request that `facts` are about is told apart by. Worth nothing, and nothing to work out, unless the
+    /// upstream hashes; stays the same while other nodes are tried.
+    pub fn key(&self, facts: &Facts<'_>) -> Key {
+        self.key.as_ref().map_or(Key::default(), |source| source.key(facts))
     }
 
     /// The node to ask next, if there is one that was not `tried` and is not down. If all are down, all are asked.

@@ -45,6 +45,11 @@ impl Turn {
         self.node
     }
 
+    /// Whether it must last until the answer has ended: somebody counts the calls that are under way.
+    pub fn counts_until_dropped(&self) -> bool {
+        self.watched.as_ref().is_some_and(|watched| watched.counts_calls)
+    }
+
     /// The head of an answer came, `latency` after the request was begun.
     pub fn answered(&self, status: StatusCode, latency: Duration) {
         self.note(Outcome::Answered(status.as_u16()), latency);

@@ -47,6 +47,7 @@ fn calls_are_counted_while_turns_last_whichever_snapshot_they_are_of() {
     let json = two_nodes(&json!({"type": "least_conn"}));
     let before = compiled(&registry, &json);
     let first = before.pick(Key::default(), &Tried::default()).unwrap();
+    assert!(first.counts_until_dropped());
     let after = compiled(&registry, &json);
     drop(before);
     for _ in 0..4 {
