@@ -7,9 +7,10 @@ use std::sync::Arc;
 pub struct Params(Vec<(Arc<str>, String)>);
 
 impl Params {
-    /// The value of the parameter `name`: percent-decoded, but for encoded slashes and percent signs.
+    /// The value of the parameter `name`, of the last one if several are called so: percent-decoded, but for encoded
+    /// slashes and percent signs.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find_map(|(known, value)| (known == name).then_some(value))
+        self.0.iter().rev().find_map(|(known, value)| (**known == *name).then_some(value.as_str()))
     }
 
     /// All of them, in the order of the path.

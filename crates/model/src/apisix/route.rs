@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{AddressRange, Description, PluginSet, ResourceId, Upstream};
+use super::{AddressRange, Description, PluginSet, ResourceId, Upstream, UriPattern};
 use crate::Invalid;
 
 /// The methods that a route may name.
@@ -209,25 +209,8 @@ fn uris(uri: Option<String>, uris: Option<Vec<String>>) -> Result<Vec<String>, I
         (Some(_), Some(_)) => return Err(Invalid::new("uri", "give either uri or uris, not both")),
         _ => return Err(Invalid::new("uri", "is required; give uri, or uris with at least one path")),
     };
-    uris.iter().try_for_each(|uri| check_uri(uri))?;
+    uris.iter().try_for_each(|uri| UriPattern::parse(uri).map(drop))?;
     Ok(uris)
-}
-
-fn check_uri(uri: &str) -> Result<(), Invalid> {
-    let visible = uri.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
-    // A `*` ends the uri, or its last segment has a name: `/files/*rest`.
-    let ends_with_star = uri.find('*').is_none_or(|star| {
-        let name = &uri[star + 1..];
-        name.is_empty() || uri[..star].ends_with('/') && !name.contains(['*', '/'])
-    });
-    match (uri.starts_with('/'), visible, ends_with_star) {
-        (true, true, true) => Ok(()),
-        (false, ..) => Err(Invalid::new("uri", "a uri begins with /")),
-        (_, false, _) => {
-            Err(Invalid::new("uri", "a uri has visible ASCII characters only; percent-encode others"))
-        }
-        (.., false) => Err(Invalid::new("uri", "a * comes last in a uri; only a name may follow it")),
-    }
 }
 
 fn hosts(host: Option<String>, hosts: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {

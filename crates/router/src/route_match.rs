@@ -1,0 +1,76 @@
+//! Which requests a route takes.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use gateward_model::apisix::{AddressRange, HttpMethod, ResourceId};
+use gateward_vars::{Condition, Facts};
+use http::Method;
+
+/// Which requests a route takes.
+#[derive(Clone, Debug)]
+pub struct RouteMatch {
+    /// The route's id.
+    pub id: ResourceId,
+    /// Exact paths, prefixes that end with `*`, and patterns with parameters.
+    pub uris: Vec<String>,
+    /// Exact hosts, and those that begin with `*`; empty for any.
+    pub hosts: Vec<String>,
+    /// Empty for all methods.
+    pub methods: Vec<HttpMethod>,
+    /// Where clients may be; empty for anywhere.
+    pub remote_addrs: Vec<AddressRange>,
+    /// What else must hold of a request.
+    pub condition: Option<Arc<Condition>>,
+    /// Of routes with the same pattern the one with the highest priority is asked first.
+    pub priority: i32,
+}
+
+impl RouteMatch {
+    /// Its place among the routes with the same pattern: by priority, then by id. Ids that are numbers come first, in
+    /// their own order; the others follow in the order of their text.
+    pub(crate) fn rank(&self) -> (Reverse<i32>, u64, &str) {
+        let id = self.id.as_str();
+        (Reverse(self.priority), id.parse().unwrap_or(u64::MAX), id)
+    }
+
+    /// Whether there is more to ask than the method.
+    pub(crate) fn is_picky(&self) -> bool {
+        !self.remote_addrs.is_empty() || self.condition.is_some()
+    }
+
+    /// Whether the client may be where it is.
+    pub(crate) fn takes_address(&self, facts: &Facts<'_>) -> bool {
+        self.remote_addrs.is_empty() || self.remote_addrs.iter().any(|range| range.contains(facts.client))
+    }
+
+    pub(crate) fn needs_body(&self) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.needs_body())
+    }
+
+    /// The methods that it takes, a bit for each.
+    pub(crate) fn methods(&self) -> u16 {
+        match self.methods.as_slice() {
+            [] => u16::MAX,
+            methods => methods.iter().fold(0, |mask, method| mask | 1 << *method as u16),
+        }
+    }
+}
+
+/// The bit of a method that routes can name; all others share one, which only routes without methods have.
+pub(crate) fn bit(method: &Method) -> u16 {
+    let named = match method.as_str() {
+        "GET" => HttpMethod::Get,
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "DELETE" => HttpMethod::Delete,
+        "PATCH" => HttpMethod::Patch,
+        "HEAD" => HttpMethod::Head,
+        "OPTIONS" => HttpMethod::Options,
+        "CONNECT" => HttpMethod::Connect,
+        "TRACE" => HttpMethod::Trace,
+        "PURGE" => HttpMethod::Purge,
+        _ => return 1 << 15,
+    };
+    1 << named as u16
+}
