@@ -95,6 +95,7 @@ impl Assembly {
             sealer: Arc::clone(&sealer),
             resolver,
             shared: Shared::new(Arc::clone(&clock), runtime.clone()),
+            registry: Arc::clone(&registry),
             clock: Arc::clone(&clock),
             runtime: runtime.clone(),
         };

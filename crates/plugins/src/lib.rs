@@ -115,6 +115,18 @@ pub struct Site<'s> {
     pub shared: &'s Arc<Shared>,
 }
 
+impl Phases {
+    /// The phases of either.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            rewrite: self.rewrite || other.rewrite,
+            access: self.access || other.access,
+            respond: self.respond || other.respond,
+            log: self.log || other.log,
+        }
+    }
+}
+
 /// A plugin with its settings.
 pub trait Plugin: Send + Sync + std::fmt::Debug {
     /// Sees a request first. Who authenticates does it here.

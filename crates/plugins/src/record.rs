@@ -38,8 +38,8 @@ pub struct Record {
     pub status: StatusCode,
     /// Who gave the answer.
     pub answerer: Answerer,
-    /// The node that was asked last, as `host:port`.
-    pub node: Option<Arc<str>>,
+    /// The node that was asked last.
+    pub node: Option<gateward_net::Peer>,
     /// How long the upstream took to answer, all tries together.
     pub upstream_latency: Option<Duration>,
     /// When the request came.

@@ -14,7 +14,8 @@ use gateward_clock::Clock;
 use gateward_plugins::Shared;
 use gateward_seal::Sealer;
 use gateward_store::{Changes, Key, Revision, Store, StoreError};
-use gateward_vaults::Resolver;
+use gateward_upstreams::Registry;
+use gateward_vaults::{Asked, Resolver};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
@@ -22,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::declarative::{Declared, Following, Overlay, Refused};
 use crate::gateway::Current;
-use crate::snapshot::{Compiler, PARTITIONS, Resources, Slot, Snapshot, Source};
+use crate::snapshot::{Compiler, CompilerParts, Resources, Snapshot, Source, VAULTS, concerns};
 
 /// What a [`Configuration`] is made of.
 pub struct ConfigurationParts {
@@ -34,6 +35,8 @@ pub struct ConfigurationParts {
     pub resolver: Arc<Resolver>,
     /// What plugins share.
     pub shared: Arc<Shared>,
+    /// What is known of upstreams' nodes.
+    pub registry: Arc<Registry>,
     /// Tells when to try again.
     pub clock: Arc<dyn Clock>,
     /// The control runtime.
@@ -76,7 +79,11 @@ impl Configuration {
             files,
             clock: parts.clock,
             resolver: Arc::clone(&parts.resolver),
-            compiler: Compiler::new(parts.resolver, parts.shared),
+            compiler: Compiler::new(CompilerParts {
+                resolver: parts.resolver,
+                shared: parts.shared,
+                registry: parts.registry,
+            }),
             resources: Resources::default(),
             current: Arc::clone(&current),
             retired: Vec::new(),
@@ -184,8 +191,8 @@ impl FromFiles {
 /// A snapshot is in place.
 struct Swapped {
     revision: Revision,
-    /// Those that must have asked for their secrets before it counts as applied, and until when it waits for them.
-    new_slots: Vec<Arc<Slot>>,
+    /// What must have been asked for before it counts as applied, and until when it waits for that.
+    asked: Vec<Asked>,
     deadline: Instant,
 }
 
@@ -197,10 +204,15 @@ impl Watcher {
                 Err(error) => self.rest_after(&error).await,
             }
         };
+        let secrets_changed = self.compiler.secrets_changed();
         loop {
             let followed = tokio::select! {
                 changes = self.source.store.changes(seen) => changes,
                 () = FromFiles::changed(&mut self.files) => Ok(Changes::Forgotten { revision: seen }),
+                () = secrets_changed.notified() => {
+                    self.swap(seen).await;
+                    continue;
+                }
                 () = tokio::time::sleep(SWEEP), if !self.retired.is_empty() => {
                     self.free_retired();
                     continue;
@@ -230,7 +242,7 @@ impl Watcher {
 
     /// Reads what has changed.
     async fn follow(&mut self, revision: Revision, keys: &[Key]) -> Result<Revision, StoreError> {
-        let ours = |key: &&Key| PARTITIONS.contains(&key.partition.as_str());
+        let ours = |key: &&Key| concerns(&key.partition);
         if !keys.iter().any(|key| ours(&key)) {
             self.settle(revision, Vec::new());
             return Ok(revision);
@@ -238,7 +250,7 @@ impl Watcher {
         for key in keys.iter().filter(ours) {
             self.resources.read(&self.source, key).await?;
         }
-        if keys.iter().any(|key| key.partition == "vaults") {
+        if keys.iter().any(|key| key.partition == VAULTS) {
             self.set_vaults();
         }
         self.swap(revision).await;
@@ -246,7 +258,7 @@ impl Watcher {
     }
 
     fn set_vaults(&self) {
-        let vaults = self.resources.vaults.iter().map(|(_, vault)| (**vault).clone());
+        let vaults = self.resources.vaults.iter().map(|(_, vault)| (*vault.parsed).clone());
         self.resolver.set_vaults(vaults.collect());
     }
 
@@ -255,16 +267,16 @@ impl Watcher {
         let compiled = self.compiler.compile(&self.resources, revision, &before);
         // Values that the cache has are there in no time; a new route need not answer 503 until they are. A vault
         // that takes longer must not hold up the other changes.
-        let asked = join_all(compiled.new_slots.iter().map(|slot| slot.asked()));
+        let asked = join_all(compiled.asked.iter().cloned().map(Asked::done));
         let _whether_in_time = timeout(GRACE, asked).await;
         drop(before);
         self.retired.push(self.current.swap(Arc::new(compiled.snapshot)));
         self.free_retired();
-        self.settle(revision, compiled.new_slots);
+        self.settle(revision, compiled.asked);
     }
 
-    fn settle(&self, revision: Revision, new_slots: Vec<Arc<Slot>>) {
-        let swapped = Swapped { revision, new_slots, deadline: Instant::now() + PATIENCE };
+    fn settle(&self, revision: Revision, asked: Vec<Asked>) {
+        let swapped = Swapped { revision, asked, deadline: Instant::now() + PATIENCE };
         // Nobody receives any more when the whole configuration is being dropped.
         let _ = self.settling.send(swapped);
     }
@@ -281,8 +293,8 @@ impl Watcher {
 
 /// Says which revision is applied.
 async fn settle(mut swapped: mpsc::UnboundedReceiver<Swapped>, applied: watch::Sender<Option<Revision>>) {
-    while let Some(Swapped { revision, new_slots, deadline }) = swapped.recv().await {
-        let asked = join_all(new_slots.iter().map(|slot| slot.asked()));
+    while let Some(Swapped { revision, asked, deadline }) = swapped.recv().await {
+        let asked = join_all(asked.into_iter().map(Asked::done));
         if timeout_at(deadline, asked).await.is_err() {
             tracing::warn!("a vault has not answered yet; routes that need it answer 503 until it does");
         }

@@ -1,63 +1,81 @@
 //! One request: from its head to the head of its answer.
 //!
 //! [`Gateway::handle`] is all that a host calls. It reads top to bottom as what happens: is the request in order, which
-//! route takes it, what do the route's plugins say, and who of the upstream's nodes answers it.
+//! route takes it, what do the plugins say (see [`turns`]), and who of the upstream's nodes answers it (see [`passage`]).
 
+mod ending;
 mod forward;
 mod ink;
+mod passage;
 mod refusal;
 mod request_id;
+mod turns;
+mod upgrade;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use gateward_clock::Clock;
-use gateward_model::{Failure, Origin};
-use gateward_net::{Body, Conn, Pool, Timeouts};
-use gateward_plugins::{Consumers, Exchange, Flow, Notes, Plugin, Step};
-use http::header::{CONNECTION, SERVER};
+use gateward_model::Failure;
+use gateward_net::{Body, Conn, Pool};
+use gateward_plugins::Record;
+use gateward_vars::Facts;
+use http::header::{CONNECTION, SERVER, UPGRADE};
 use http::{HeaderValue, Request, Response, Version};
 
 use crate::hygiene::{self, Improper};
-use crate::snapshot::{CompiledRoute, CompiledUpstream, Instance, Snapshot, Target};
+use crate::snapshot::{CompiledRoute, Snapshot};
 use ink::Ink;
-use refusal::{bad_answer, no_nodes, no_route, no_upstream, plugin_invalid, secret_unresolved};
+use passage::Passage;
 use request_id::{RequestId, RequestIds, X_REQUEST_ID};
 
 /// The snapshot that is served from. Loaded once per request, replaced when the configuration changes.
 pub type Current = ArcSwap<Snapshot>;
+
+/// Who writes down what became of each request. It must not wait.
+pub trait AccessLog: Send + Sync {
+    /// A request has ended.
+    fn ended(&self, record: &Record);
+}
 
 /// What turns a request into its answer. Each data thread has one; it is not `Send`.
 pub struct Gateway {
     current: Arc<Current>,
     pool: Pool,
     clock: Arc<dyn Clock>,
+    access_log: Option<Arc<dyn AccessLog>>,
     ids: RequestIds,
     ink: Ink,
 }
 
 impl Gateway {
     /// A gateway that serves from `current` and calls by `pool`.
-    pub fn new(current: Arc<Current>, pool: Pool, clock: Arc<dyn Clock>) -> Self {
-        Self { current, pool, clock, ids: RequestIds::new(), ink: Ink::default() }
+    pub fn new(
+        current: Arc<Current>,
+        pool: Pool,
+        clock: Arc<dyn Clock>,
+        access_log: Option<Arc<dyn AccessLog>>,
+    ) -> Self {
+        Self { current, pool, clock, access_log, ids: RequestIds::new(), ink: Ink::default() }
     }
 
     /// Answers `request`, which came by `conn`. Every answer has a request id.
     pub async fn handle(&self, request: Request<Body>, conn: &Conn) -> Response<Body> {
         let id = self.ids.for_request(request.headers(), &self.ink);
         let version = request.version();
-        let response = match self.answer(request, conn, &id).await {
-            Ok(response) => response,
-            Err(Refused::Failed(failure)) => refusal::answer(&failure, &id),
-            Err(Refused::Improper(improper)) => refuse(improper, version, &id),
-        };
-        labelled(response, id)
+        match self.answer(request, conn, &id).await {
+            Ok(response) => labelled(response, id),
+            Err(Refused::Failed(failure)) => labelled(refusal::answer(&failure, id.as_str()), id),
+            Err(Refused::Improper(improper)) => labelled(refuse(improper, version, &id), id),
+        }
     }
 
     /// Whether a route takes `request`.
-    pub(crate) fn has_route_for<B>(&self, request: &Request<B>) -> bool {
+    pub(crate) fn has_route_for<B>(&self, request: &Request<B>, conn: &Conn) -> bool {
         let snapshot = self.current.load();
-        hygiene::check(request).is_ok_and(|target| snapshot.find(&target, request.method()).is_some())
+        let Ok(target) = hygiene::check(request) else { return false };
+        let facts = facts(request, target.host, conn, "");
+        snapshot.router.find(target.host, &target.path, request.method(), &facts).is_some()
     }
 
     /// Has `request` answered elsewhere in this process, if it is in order. It gets the request id that its answer
@@ -86,85 +104,35 @@ impl Gateway {
     ) -> Result<Response<Body>, Refused> {
         let snapshot = self.current.load();
         let target = hygiene::check(&request)?;
-        let (route, rest) = snapshot.find(&target, request.method()).ok_or_else(no_route)?;
-        let host = target.host.to_owned();
-        forward::prepare(&mut request, conn, id, &self.ink);
-        if !route.plugins.is_empty() {
-            // Plugins may change the request's URI; what the route's `*` took is of the one that was routed by.
-            let routed = request.uri().clone();
-            let mut exchange = Exchange {
-                request,
-                target: &routed,
-                host: &host,
-                conn,
-                client: conn.client.ip(),
-                request_id: id.clone().into(),
-                route: None,
-                rest: rest.and_then(|at| routed.path().get(at..)),
-                params: None,
-                upstream_host: None,
-                consumer: None,
-                consumers: &Consumers::default(),
-                pool: &self.pool,
-                clock: &*self.clock,
-                notes: Notes::default(),
-            };
-            for plugin in &route.plugins {
-                match run(&plugin.instance, &mut exchange).await {
-                    Flow::Continue => {}
-                    Flow::Answer(response) => return Ok(forward::returned(*response)),
-                    Flow::Fail(failure) => return Err((*failure).into()),
-                }
-            }
-            request = exchange.request;
-        }
-        let response = self.proxy(route, request).await?;
+        let facts = facts(&request, target.host, conn, id.as_str());
+        snapshot.certificates().permits(conn, target.host, request.uri().path()).map_err(Box::new)?;
+        let found = snapshot.router.find(target.host, &target.path, request.method(), &facts);
+        let plain = found.as_ref().map(|found| found.payload).filter(|route| self.is_plain(&snapshot, route));
+        let Some(route) = plain.filter(|_| !request.headers().contains_key(UPGRADE)) else {
+            let found = found.map(turns::Found::from);
+            // What few requests need must not make the future of all others larger.
+            return Box::pin(self.answer_in_turns(&snapshot, found, request, conn, id)).await;
+        };
+        let mut passage = Passage::new(route, &facts);
+        let host = forward::strip(&mut request);
+        forward::announce(request.headers_mut(), host, conn.client.ip(), conn, id.clone().into(), &self.ink);
+        let response = self.pass(&mut passage, request).await?;
         Ok(forward::returned(response))
     }
 
-    async fn proxy(&self, route: &CompiledRoute, request: Request<Body>) -> Result<Response<Body>, Failure> {
-        let upstream = match &route.target {
-            Target::Upstream(upstream) => upstream,
-            Target::Missing(failure) => return Err((**failure).clone()),
-            Target::None => return Err(no_upstream()),
-        };
-        let response = self.fetch(upstream, request, &route.timeouts).await?;
-        // We never asked to switch protocols, and could not.
-        if response.status().is_informational() {
-            return Err(bad_answer(response.status()));
-        }
-        Ok(response)
-    }
-
-    /// Sends `request` to the node whose turn it is, and to others if it cannot be reached. As long as there is no
-    /// connection nobody has seen the request, and it is safe to send whatever it asks for.
-    async fn fetch(
-        &self,
-        upstream: &CompiledUpstream,
-        mut request: Request<Body>,
-        timeouts: &Timeouts,
-    ) -> Result<Response<Body>, Failure> {
-        let mut node = upstream.balancer.pick().ok_or_else(no_nodes)?;
-        let mut tried = Vec::new();
-        loop {
-            let unreached = match self.pool.fetch_or_return(&upstream.peers[node], request, timeouts).await {
-                Ok(response) => return Ok(response),
-                Err(unreached) => unreached,
-            };
-            tried.push(node);
-            let (Some(unsent), Some(another)) = (unreached.request, upstream.balancer.another(&tried)) else {
-                return Err(unreached.error.failure(Origin::Upstream));
-            };
-            tracing::debug!(error = %unreached.error, "a node cannot be reached, and another is asked");
-            (request, node) = (*unsent, another);
-        }
+    /// Whether a request of `route` just goes through: no plugin sees it, and nobody writes down what becomes of it.
+    fn is_plain(&self, snapshot: &Snapshot, route: &CompiledRoute) -> bool {
+        self.access_log.is_none()
+            && snapshot.global.is_empty()
+            && route.chain.is_empty()
+            && route.refused.is_none()
     }
 }
 
 /// Why there is no answer but our own.
 enum Refused {
     Improper(Improper),
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 impl From<Improper> for Refused {
@@ -173,9 +141,29 @@ impl From<Improper> for Refused {
     }
 }
 
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Self {
+impl From<Box<Failure>> for Refused {
+    fn from(failure: Box<Failure>) -> Self {
         Self::Failed(failure)
+    }
+}
+
+/// What is known of a request that just came in.
+fn facts<'f, B>(request: &'f Request<B>, host: &'f str, conn: &'f Conn, id: &'f str) -> Facts<'f> {
+    Facts {
+        method: request.method(),
+        target: request.uri(),
+        version: request.version(),
+        host,
+        headers: request.headers(),
+        body: None,
+        conn,
+        client: conn.client.ip(),
+        request_id: id,
+        params: None,
+        route: None,
+        consumer: None,
+        consumer_group: None,
+        upstream: None,
     }
 }
 
@@ -189,29 +177,11 @@ fn labelled(mut response: Response<Body>, id: RequestId) -> Response<Body> {
 
 /// Refuses a request that is not in order, and closes its connection where that means anything.
 fn refuse(improper: Improper, version: Version, id: &RequestId) -> Response<Body> {
-    let mut response = refusal::answer(&improper.failure(), id);
+    let mut response = refusal::answer(&improper.failure(), id.as_str());
     if version < Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-async fn run(instance: &Instance, exchange: &mut Exchange<'_>) -> Flow {
-    match instance {
-        Instance::Ready(plugin) => step(&**plugin, exchange).await,
-        Instance::Referring(slot) => match &*slot.plugin() {
-            Some(built) => step(&*built.0, exchange).await,
-            None => Flow::Fail(Box::new(secret_unresolved())),
-        },
-        Instance::Broken => Flow::Fail(Box::new(plugin_invalid())),
-    }
-}
-
-async fn step(plugin: &dyn Plugin, exchange: &mut Exchange<'_>) -> Flow {
-    match plugin.access(exchange) {
-        Step::Now(flow) => flow,
-        Step::Later(flow) => flow.await,
-    }
 }
 
 const GATEWARD: HeaderValue = HeaderValue::from_static("gateward");

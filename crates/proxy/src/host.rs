@@ -39,15 +39,15 @@ impl Entrance {
     /// Answers `request`.
     pub(crate) async fn answer(&self, request: Request<Body>, conn: &Conn) -> Response<Body> {
         match &self.door {
-            Some(door) if self.is_for(&**door, &request) => {
+            Some(door) if self.is_for(&**door, &request, conn) => {
                 self.gateway.handle_by(request, async |request| door.open(request, conn.clone()).await).await
             }
             _ => self.gateway.handle(request, conn).await,
         }
     }
 
-    fn is_for(&self, door: &dyn Door, request: &Request<Body>) -> bool {
+    fn is_for(&self, door: &dyn Door, request: &Request<Body>, conn: &Conn) -> bool {
         let path = request.uri().path();
-        door.takes(path) || door.takes_rest(path) && !self.gateway.has_route_for(request)
+        door.takes(path) || door.takes_rest(path) && !self.gateway.has_route_for(request, conn)
     }
 }

@@ -10,23 +10,21 @@
 //! Nothing on the way of a request waits for the store, a vault or a lock that another thread holds: what it needs was
 //! compiled into the [`Snapshot`] when the configuration changed.
 
-mod balancer;
 pub mod certificates;
 mod configuration;
 pub mod declarative;
 mod gateway;
 pub mod host;
 pub mod hygiene;
-pub mod router;
 mod snapshot;
 pub mod splice;
 pub mod validation;
 
 pub use configuration::{Configuration, ConfigurationParts};
 pub use gateward_vars::{PathError, RoutePath};
-pub use gateway::{Current, Gateway};
+pub use gateway::{AccessLog, Current, Gateway};
 pub use host::Door;
-pub use snapshot::Snapshot;
+pub use snapshot::{Broken, Snapshot};
 
 /// What routing resources are sealed for in the store: a route may hold somebody's access key.
 pub const DOCUMENT_PURPOSE: &str = "routing document";

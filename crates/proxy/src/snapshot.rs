@@ -1,37 +1,72 @@
 //! All routing configuration, compiled into the form that requests are served from.
 //!
 //! A snapshot never changes. A new one is compiled when the configuration has changed, shares what has stayed the same
-//! with the one before, and takes its place at once for all threads. Only the plugins whose configuration refers to
-//! secrets live a life of their own inside it (see [`Slot`]).
+//! with the one before, and takes its place at once for all threads. Only the plugins whose settings refer to secrets
+//! live a life of their own inside it (see [`Slot`]).
 
+mod callers;
+mod chain;
 mod compile;
+mod layers;
+mod references;
 mod resources;
+mod routes;
+mod secrets;
+mod services;
+mod shared_layers;
 mod slot;
+mod ssls;
+mod upstreams;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use gateward_model::Failure;
-use gateward_model::apisix::{Route, Upstream};
-use gateward_net::{Peer, Timeouts};
-use gateward_plugins::Plugin;
+use gateward_model::apisix::Timeout;
+use gateward_plugins::Consumers;
+use gateward_router::Router;
 use gateward_store::Revision;
-use http::Method;
+use gateward_upstreams::Balanced;
 
-use crate::balancer::Balancer;
-use crate::hygiene;
-use crate::router::Router;
+use crate::certificates::Certificates;
 
-pub(crate) use compile::Compiler;
-pub(crate) use resources::{PARTITIONS, Resources, Source};
+pub(crate) use chain::{Caller, Chain, Instance, Link};
+pub(crate) use compile::{Compiler, CompilerParts};
+pub use resources::Broken;
+pub(crate) use resources::{Resources, Source, VAULTS, concerns};
+pub(crate) use routes::CompiledRoute;
 pub(crate) use slot::Slot;
 
 /// All routing configuration as it was at one revision of the store.
 #[derive(Default)]
 pub struct Snapshot {
     pub(crate) revision: Revision,
-    router: Router,
-    /// In the order that the router counts them.
-    routes: Vec<Arc<CompiledRoute>>,
+    pub(crate) router: Router<Arc<CompiledRoute>>,
+    /// The plugins that see every request.
+    pub(crate) global: Chain,
+    pub(crate) callers: Arc<Callers>,
+    certificates: Arc<Certificates>,
+    broken: Box<[Broken]>,
+}
+
+/// Everybody who may call.
+#[derive(Default)]
+pub(crate) struct Callers {
+    /// By what they show.
+    pub(crate) consumers: Consumers,
+    /// What those bring along that bring something along.
+    pub(crate) by_name: HashMap<Box<str>, Caller>,
+    /// Whether one of them brings a plugin along that logs.
+    pub(crate) log: bool,
+}
+
+/// Where requests go that no plugin answered.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Upstream(Arc<Balanced>),
+    /// There is something, and it cannot be used.
+    Unusable(Arc<Failure>),
+    None,
 }
 
 impl Snapshot {
@@ -40,58 +75,28 @@ impl Snapshot {
         self.revision
     }
 
-    /// The route that takes the request, and where in its path that begins which a last segment `*` took.
-    pub(crate) fn find(
-        &self,
-        target: &hygiene::Target<'_>,
-        method: &Method,
-    ) -> Option<(&CompiledRoute, Option<usize>)> {
-        let found = self.router.find(target.host, &target.path, method)?;
-        Some((&self.routes[found.route], found.rest))
+    /// What is shown in handshakes.
+    pub fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    /// The resources that are left out because they cannot be used.
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
     }
 }
 
-/// A route, ready to serve.
-pub(crate) struct CompiledRoute {
-    pub(crate) source: Arc<Route>,
-    /// In the order in which they see the request.
-    pub(crate) plugins: Box<[NamedInstance]>,
-    pub(crate) target: Target,
-    pub(crate) timeouts: Timeouts,
-}
+impl Target {
+    fn unusable(failure: Failure) -> Self {
+        Self::Unusable(Arc::new(failure))
+    }
 
-/// A plugin of a route, and the name that it is configured by.
-pub(crate) struct NamedInstance {
-    pub(crate) name: &'static str,
-    pub(crate) instance: Instance,
-}
-
-/// A plugin with its configuration.
-#[derive(Clone)]
-pub(crate) enum Instance {
-    /// Its configuration says all.
-    Ready(Arc<dyn Plugin>),
-    /// Its configuration refers to secrets.
-    Referring(Arc<Slot>),
-    /// What is stored cannot be used. The route must not serve without it.
-    Broken,
-}
-
-/// Where a route's requests go that no plugin answered.
-#[derive(Clone)]
-pub(crate) enum Target {
-    Upstream(Arc<CompiledUpstream>),
-    /// The route names an upstream that does not exist.
-    Missing(Box<Failure>),
-    None,
-}
-
-/// An upstream, ready to serve.
-pub(crate) struct CompiledUpstream {
-    pub(crate) source: Arc<Upstream>,
-    /// One for each node.
-    pub(crate) peers: Box<[Peer]>,
-    pub(crate) balancer: Balancer,
+    fn timeout(&self) -> Option<Timeout> {
+        match self {
+            Self::Upstream(upstream) => upstream.timeout(),
+            Self::Unusable(_) | Self::None => None,
+        }
+    }
 }
 
 #[cfg(test)]

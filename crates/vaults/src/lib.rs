@@ -14,5 +14,5 @@ mod unresolved;
 mod vault;
 
 pub use reference::{Overrides, Reference, ReferenceError};
-pub use resolver::{Binding, Changed, Resolver, ResolverParts};
+pub use resolver::{Asked, Binding, Changed, Resolver, ResolverParts};
 pub use unresolved::{MissKind, Unresolved};

@@ -25,7 +25,7 @@ use crate::reference::Reference;
 use crate::unresolved::{Miss, MissKind, Unresolved};
 use crate::vault;
 use binding::Bound;
-pub use binding::{Binding, Changed};
+pub use binding::{Asked, Binding, Changed};
 use state::{Key, Probe, Slot, State};
 
 /// Resolves references. Shared by `Arc`; lives on the control runtime.

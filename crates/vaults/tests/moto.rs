@@ -140,7 +140,7 @@ async fn a_ttl_brings_a_changed_value_and_an_outage_keeps_the_last_one() {
             send.send(values.map(|values| values.iter().map(|value| value.expose().to_owned()).collect()));
     };
     let binding = world.resolver.bind(references, Box::new(changed));
-    binding.asked().await;
+    binding.asked().done().await;
     let pair = |user: &str, pass: &str| Some(vec![user.to_owned(), pass.to_owned()]);
     assert_eq!(told.recv().await.unwrap(), pair("u1", "p1"));
 

@@ -80,6 +80,7 @@ impl Plane {
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&shared)).await.unwrap();
         let tokens = Arc::new(tokens);
         let configuration = Configuration::start(ConfigurationParts {
+            registry: Arc::new(gateward_upstreams::Registry::new(Arc::clone(&shared))),
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,

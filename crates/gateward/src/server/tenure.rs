@@ -202,11 +202,13 @@ fn traffic(
     inherited: &mut Inherited,
 ) -> Result<(Server, Vec<Entrance>), Box<dyn Error>> {
     let dev = settings.mode == Mode::Dev;
+    let served = assembly.configuration.current();
     let door: Option<Arc<dyn Door>> = dev
         .then(|| Arc::new(ControlDoor::apisix(assembly.control.clone(), Handle::current())) as Arc<dyn Door>);
     let parts = ServerParts {
         current: assembly.configuration.current(),
-        certificates: Arc::new(Arc::default),
+        certificates: Arc::new(move || Arc::clone(served.load().certificates())),
+        access_log: None,
         connector: Arc::clone(&assembly.connector),
         clock: Arc::clone(&assembly.clock),
         door,

@@ -1,5 +1,7 @@
 //! The plugins of a resource: each by its name, with its settings and with what `_meta` says of it.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -7,7 +9,7 @@ use crate::Invalid;
 
 /// The plugins of a resource.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct PluginSet(Vec<PluginEntry>);
+pub struct PluginSet(Vec<Arc<PluginEntry>>);
 
 /// One plugin of a resource.
 #[derive(Clone, PartialEq)]
@@ -40,18 +42,20 @@ impl PluginSet {
     pub fn parse(json: Option<&Map<String, Value>>) -> Result<Self, Invalid> {
         let Some(json) = json else { return Ok(Self::default()) };
         let entries = json.iter().map(|(name, settings)| {
-            PluginEntry::parse(name, settings).map_err(|error| error.within(&format!("plugins.{name}")))
+            PluginEntry::parse(name, settings)
+                .map(Arc::new)
+                .map_err(|error| error.within(&format!("plugins.{name}")))
         });
         entries.collect::<Result<_, _>>().map(Self)
     }
 
     /// All of them, in the order in which they were written.
-    pub fn iter(&self) -> impl Iterator<Item = &PluginEntry> {
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<PluginEntry>> {
         self.0.iter()
     }
 
     /// The one of that name.
-    pub fn get(&self, name: &str) -> Option<&PluginEntry> {
+    pub fn get(&self, name: &str) -> Option<&Arc<PluginEntry>> {
         self.iter().find(|entry| entry.name == name)
     }
 

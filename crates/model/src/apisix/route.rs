@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{AddressRange, Description, PluginSet, ResourceId, Upstream, UriPattern};
+use super::{AddressRange, Description, Expression, PluginSet, ResourceId, Upstream, UriPattern};
 use crate::Invalid;
 
 /// The methods that a route may name.
@@ -137,7 +137,13 @@ impl Route {
             hosts: hosts(fields.host, fields.hosts)?,
             methods: fields.methods.unwrap_or_default(),
             remote_addrs: remote_addrs(fields.remote_addr, fields.remote_addrs)?,
-            vars: fields.vars,
+            vars: match fields.vars {
+                Some(vars) => {
+                    Expression::parse(&vars).map_err(|error| error.within("vars"))?;
+                    Some(vars)
+                }
+                None => None,
+            },
             priority: fields.priority.unwrap_or_default(),
             plugins: PluginSet::parse(fields.plugins.as_ref())?,
             plugin_config,

@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use gateward_model::Invalid;
 use gateward_model::apisix::{ClientDemand, ClientTrust, KeyPair, ResourceId, Ssl, TlsVersion};
 use gateward_seal::SecretValue;
-use gateward_vaults::{Binding, Reference, Resolver};
+use gateward_vaults::{Asked, Binding, Reference, Resolver};
 use regex::RegexSet;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -77,11 +77,9 @@ impl Certificate {
         Self { source: Arc::clone(ssl), served: Arc::new(ArcSwapOption::empty()), binding: None }
     }
 
-    /// Done when each secret that it refers to was asked for once.
-    pub async fn asked(&self) {
-        if let Some(binding) = &self.binding {
-            binding.asked().await;
-        }
+    /// Whom to ask whether each secret that it refers to was asked for once, if it refers to any.
+    pub fn asked(&self) -> Option<Asked> {
+        self.binding.as_ref().map(Binding::asked)
     }
 
     pub(super) fn id(&self) -> &ResourceId {

@@ -28,6 +28,7 @@ fn start_following(source: &Source, following: Option<Following>) -> Arc<Configu
         sealer: source.sealer.clone(),
         resolver,
         shared: Shared::new(clock.clone(), Handle::current()),
+        registry: Arc::new(Registry::new(clock.clone())),
         clock,
         runtime: Handle::current(),
     };
@@ -35,8 +36,7 @@ fn start_following(source: &Source, following: Option<Following>) -> Arc<Configu
 }
 
 fn has_route(configuration: &Configuration, path: &str) -> bool {
-    let target = crate::hygiene::Target { host: "h", path: crate::RoutePath::new(path).unwrap() };
-    configuration.current().load().find(&target, &http::Method::GET).is_some()
+    configuration.current().load().route(path).is_some()
 }
 
 #[tokio::test]

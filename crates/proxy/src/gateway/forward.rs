@@ -3,16 +3,19 @@
 //! Both lose what concerned only the connection that they came by. A request gains the headers that tell the upstream
 //! who asked, and how; whatever a client wrote into these is replaced, but for `X-Forwarded-For`, which grows by one.
 
+use std::net::IpAddr;
+
 use gateward_net::{Body, Conn, Scheme, remove_hop_by_hop};
 use http::header::{COOKIE, HOST, HeaderMap};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, Version};
 
 use super::ink::Ink;
-use super::request_id::{RequestId, X_REQUEST_ID};
+use super::request_id::X_REQUEST_ID;
 
-/// Makes of a request that came in one that can go out.
-pub(super) fn prepare(request: &mut Request<Body>, conn: &Conn, id: &RequestId, ink: &Ink) {
+/// Takes from a request what concerned only the connection that it came by, and gives it the form that requests go
+/// out in. Returns its Host.
+pub(super) fn strip(request: &mut Request<Body>) -> Option<HeaderValue> {
     let host = match request.headers().get(HOST) {
         Some(host) => Some(host.clone()),
         None => host_from_authority(request),
@@ -25,10 +28,22 @@ pub(super) fn prepare(request: &mut Request<Body>, conn: &Conn, id: &RequestId, 
     if headers.len() != headers.keys_len() {
         make_one(headers, &COOKIE, b"; ");
     }
+    host
+}
+
+/// Tells the upstream who asked (`client`), and how: for `host`, and by `conn`.
+pub(super) fn announce(
+    headers: &mut HeaderMap,
+    host: Option<HeaderValue>,
+    client: IpAddr,
+    conn: &Conn,
+    id: HeaderValue,
+    ink: &Ink,
+) {
     if let Some(host) = host {
         headers.insert(&X_FORWARDED_HOST, host);
     }
-    let client = ink.address(conn.client.ip());
+    let client = ink.address(client);
     if headers.append(&X_FORWARDED_FOR, client.clone()) {
         make_one(headers, &X_FORWARDED_FOR, b", ");
     }
@@ -39,7 +54,7 @@ pub(super) fn prepare(request: &mut Request<Body>, conn: &Conn, id: &RequestId, 
     };
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     headers.insert(&X_FORWARDED_PORT, ink.number(conn.local.port()));
-    headers.insert(&X_REQUEST_ID, id.clone().into());
+    headers.insert(&X_REQUEST_ID, id);
 }
 
 /// Makes of an answer that came in one that can go out.

@@ -2,18 +2,17 @@
 
 use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_net::Body;
+use gateward_upstreams::Balanced;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use super::request_id::RequestId;
-
 /// What a client hears of `failure`; what only the log should hear goes there.
-pub(super) fn answer(failure: &Failure, id: &RequestId) -> Response<Body> {
+pub(super) fn answer(failure: &Failure, id: &str) -> Response<Body> {
     if let Some(detail) = &failure.detail {
-        tracing::warn!(request_id = id.as_str(), code = failure.code, origin = ?failure.origin, detail, "a request failed");
+        tracing::warn!(request_id = id, code = failure.code, origin = ?failure.origin, detail, "a request failed");
     }
-    let told = Told { error_msg: &failure.message, code: failure.code, request_id: id.as_str() };
+    let told = Told { error_msg: &failure.message, code: failure.code, request_id: id };
     // Three strings always have a JSON form.
     let mut body = serde_json::to_vec(&told).unwrap_or_default();
     body.push(b'\n');
@@ -42,8 +41,11 @@ pub(super) fn no_upstream() -> Failure {
 }
 
 /// No node of the upstream may be picked.
-pub(super) fn no_nodes() -> Failure {
-    let message = "no node of the upstream has a weight above 0";
+pub(super) fn no_nodes(upstream: &Balanced) -> Failure {
+    let message = match upstream.source().nodes.is_empty() {
+        true => "the upstream has no nodes",
+        false => "no node of the upstream has a weight above 0",
+    };
     Failure::new(ErrorStatus::UNAVAILABLE, Origin::Gateway, "no_nodes", message)
 }
 

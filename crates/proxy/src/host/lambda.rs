@@ -42,7 +42,7 @@ pub struct LambdaParts {
 pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result<(), RuntimeApiError> {
     let pool =
         Pool::new(parts.connector, PoolSettings { idle_timeout: POOL_IDLE, ..PoolSettings::default() });
-    let gateway = Gateway::new(parts.configuration.current(), pool, Arc::clone(&parts.clock));
+    let gateway = Gateway::new(parts.configuration.current(), pool, Arc::clone(&parts.clock), None);
     let mut function = Function {
         api: RuntimeApi::new(parts.runtime_api),
         entrance: Rc::new(Entrance { gateway, door: parts.door }),

@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 
 use super::{Door, Entrance};
 use crate::certificates::Certificates;
-use crate::{Current, Gateway};
+use crate::{AccessLog, Current, Gateway};
 use connection::{Connections, Manners, Protocols};
 use crowd::Crowd;
 pub use inherited::Inherited;
@@ -88,6 +88,8 @@ pub struct ServerParts {
     pub clock: Arc<dyn Clock>,
     /// The control plane, if it can be reached on these addresses.
     pub door: Option<Arc<dyn Door>>,
+    /// Who writes down what becomes of each request.
+    pub access_log: Option<Arc<dyn AccessLog>>,
 }
 
 /// A server that serves. Dropped, it stops at once; [`Server::shutdown`] is the polite way.
@@ -195,8 +197,8 @@ impl DataThread {
     }
 
     async fn serve(mut self) {
-        let ServerParts { current, certificates, connector, clock, door } = self.parts;
-        let gateway = Gateway::new(current, Pool::new(connector, self.pool), clock);
+        let ServerParts { current, certificates, connector, clock, door, access_log } = self.parts;
+        let gateway = Gateway::new(current, Pool::new(connector, self.pool), clock, access_log);
         let entrance = Entrance { gateway, door };
         let protocols = Protocols::new(entrance, self.limits, self.crowd, certificates, self.fallback_sni);
         let protocols = Rc::new(protocols);

@@ -1,39 +1,78 @@
 //! Compiles the resources into a snapshot, with as much of the one before as has stayed the same.
+//!
+//! Everything that a route is made of is compiled once and shared. A route is compiled anew only if it has changed, or
+//! something that it is made of; to find that out is to compare addresses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::{ResourceId, Route, RouteUpstream, Timeout, Upstream};
-use gateward_model::{ErrorStatus, Failure, Origin};
-use gateward_net::{Peer, Timeouts};
-use gateward_plugins::{Shared, Site};
+use gateward_plugins::Shared;
 use gateward_store::Revision;
-use gateward_vaults::Resolver;
-use serde_json::Value;
+use gateward_upstreams::Registry;
+use gateward_vaults::{Asked, Resolver};
+use tokio::sync::Notify;
 
-use super::slot::{Slot, references};
-use super::{CompiledRoute, CompiledUpstream, Instance, NamedInstance, Resources, Snapshot, Target};
-use crate::balancer::{Balancer, Positions};
-use crate::router::Router;
+use super::callers::CallersCompiler;
+use super::chain::Chain;
+use super::layers::Workshop;
+use super::routes::{CompiledRoute, Referents};
+use super::secrets::Secrets;
+use super::services::Services;
+use super::shared_layers::SharedLayers;
+use super::ssls::Ssls;
+use super::upstreams::{Foundry, Upstreams};
+use super::{Resources, Snapshot};
+use crate::certificates::Certificates;
 
 /// Compiles snapshots, one after the other.
 pub(crate) struct Compiler {
-    resolver: Arc<Resolver>,
-    shared: Arc<Shared>,
-    positions: Positions,
-    upstreams: HashMap<String, Arc<CompiledUpstream>>,
+    parts: CompilerParts,
+    /// Rings when a secret has changed that something is compiled with.
+    secrets_changed: Arc<Notify>,
+    ssls: Ssls,
+    upstreams: Upstreams,
+    services: Services,
+    plugin_configs: SharedLayers,
+    global_rules: SharedLayers,
+    callers: CallersCompiler,
+    routes: HashMap<String, Arc<CompiledRoute>>,
 }
 
-/// A snapshot, and the slots in it that the one before did not have.
+/// What a [`Compiler`] compiles with.
+pub(crate) struct CompilerParts {
+    /// Where secrets come from.
+    pub(crate) resolver: Arc<Resolver>,
+    /// What plugins share.
+    pub(crate) shared: Arc<Shared>,
+    /// What is known of upstreams' nodes.
+    pub(crate) registry: Arc<Registry>,
+}
+
+/// A snapshot, and whom to ask whether all secrets that it brought were asked for.
 pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
-    pub(crate) new_slots: Vec<Arc<Slot>>,
+    pub(crate) asked: Vec<Asked>,
 }
 
 impl Compiler {
-    /// A compiler whose plugins get their secrets from `resolver`.
-    pub(crate) fn new(resolver: Arc<Resolver>, shared: Arc<Shared>) -> Self {
-        Self { resolver, shared, positions: Positions::default(), upstreams: HashMap::new() }
+    /// A compiler that has compiled nothing yet.
+    pub(crate) fn new(parts: CompilerParts) -> Self {
+        Self {
+            parts,
+            secrets_changed: Arc::default(),
+            ssls: Ssls::default(),
+            upstreams: Upstreams::default(),
+            services: Services::default(),
+            plugin_configs: SharedLayers::default(),
+            global_rules: SharedLayers::default(),
+            callers: CallersCompiler::default(),
+            routes: HashMap::new(),
+        }
+    }
+
+    /// Rings when a secret has changed that something is compiled with; then it is time to compile anew.
+    pub(crate) fn secrets_changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.secrets_changed)
     }
 
     /// Compiles `resources`; `before` is what is served now.
@@ -43,167 +82,58 @@ impl Compiler {
         revision: Revision,
         before: &Snapshot,
     ) -> Compiled {
-        self.compile_upstreams(resources);
-        let before: HashMap<&str, &Arc<CompiledRoute>> =
-            before.routes.iter().map(|route| (route.source.id.as_str(), route)).collect();
-        let mut new_slots = Vec::new();
-        let mut routes = Vec::new();
-        for (id, route) in resources.routes.iter().filter(|(_, route)| route.enabled) {
-            routes.push(self.compile_route(route, before.get(id).copied(), &mut new_slots));
-        }
-        self.positions.sweep();
-        let (router, hidden) = Router::compile(routes.iter().map(|route| &*route.source));
-        for hidden in hidden {
-            tracing::warn!("{hidden}");
-        }
-        Compiled { snapshot: Snapshot { revision, router, routes }, new_slots }
-    }
-
-    fn compile_upstreams(&mut self, resources: &Resources) {
-        let mut before = std::mem::take(&mut self.upstreams);
-        for (id, source) in resources.upstreams.iter() {
-            let compiled = match before.remove(id) {
-                Some(same) if Arc::ptr_eq(&same.source, source) => same,
-                _ => self.compile_upstream(&format!("upstream {id}"), source),
-            };
-            self.upstreams.insert(id.to_owned(), compiled);
-        }
-    }
-
-    fn compile_upstream(&mut self, identity: &str, source: &Arc<Upstream>) -> Arc<CompiledUpstream> {
-        let weights: Vec<u32> = source.nodes.iter().map(|node| node.weight).collect();
-        // APISIX takes any certificate from an upstream. We take those that the roots or `tls.ca` vouch for.
-        let peers =
-            source.nodes.iter().map(|node| Peer::new(source.scheme.transport(), &node.host, node.port, true));
-        Arc::new(CompiledUpstream {
-            source: Arc::clone(source),
-            peers: peers.collect(),
-            balancer: Balancer::new(&weights, self.positions.of(identity)),
-        })
-    }
-
-    fn compile_route(
-        &mut self,
-        route: &Arc<Route>,
-        before: Option<&Arc<CompiledRoute>>,
-        new_slots: &mut Vec<Arc<Slot>>,
-    ) -> Arc<CompiledRoute> {
-        let same_route = before.filter(|before| Arc::ptr_eq(&before.source, route));
-        let target = match &route.upstream {
-            None => Target::None,
-            Some(RouteUpstream::Id(id)) => match self.upstreams.get(id.as_str()) {
-                Some(upstream) => Target::Upstream(Arc::clone(upstream)),
-                None => Target::Missing(Box::new(missing(&route.id, id))),
-            },
-            Some(RouteUpstream::Own(own)) => match same_route {
-                Some(same) => same.target.clone(),
-                None => Target::Upstream(self.compile_upstream(&format!("route {}", route.id), own)),
-            },
-        };
-        if let Some(same) = same_route
-            && same.target.is(&target)
-        {
-            return Arc::clone(same);
-        }
-        Arc::new(CompiledRoute {
-            source: Arc::clone(route),
-            plugins: self.instances(route, before, new_slots),
-            timeouts: timeouts(route.timeout.or(target.timeout()).unwrap_or_default()),
-            target,
-        })
-    }
-
-    /// The route's plugins by priority; those whose configuration is as before stay, with the values they have.
-    fn instances(
-        &self,
-        route: &Route,
-        before: Option<&Arc<CompiledRoute>>,
-        new_slots: &mut Vec<Arc<Slot>>,
-    ) -> Box<[NamedInstance]> {
-        let mut instances = Vec::new();
-        for entry in route.plugins.iter() {
-            let (name, configuration) = (&entry.name, &entry.settings);
-            let Some(kind) = gateward_plugins::kind(name) else {
-                tracing::error!(route = %route.id, plugin = name, "there is no such plugin; the route answers 503");
-                instances.push((i32::MAX, NamedInstance { name: "", instance: Instance::Broken }));
-                continue;
-            };
-            let same = before.filter(|before| before.source.plugins.get(name) == Some(entry));
-            let same = same.and_then(|same| same.plugins.iter().find(|named| named.name == kind.name));
-            let instance = match same {
-                Some(same) => same.instance.clone(),
-                None => self.instance(kind, configuration, route, new_slots),
-            };
-            instances.push((kind.priority, NamedInstance { name: kind.name, instance }));
-        }
-        instances.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
-        instances.into_iter().map(|(_, instance)| instance).collect()
-    }
-
-    fn instance(
-        &self,
-        kind: &'static gateward_plugins::Kind,
-        configuration: &Value,
-        route: &Route,
-        new_slots: &mut Vec<Arc<Slot>>,
-    ) -> Instance {
-        let broken = |error: &dyn std::error::Error| {
-            tracing::error!(route = %route.id, plugin = kind.name, %error, "a plugin's configuration cannot be used; the route answers 503");
-            Instance::Broken
-        };
-        let references = match references(configuration) {
-            Ok(references) => references,
-            Err(error) => return broken(&error),
-        };
-        if references.is_empty() {
-            let owner = format!("route/{}", route.id);
-            let site = Site { owner: &owner, metadata: None, shared: &self.shared };
-            return match (kind.build)(configuration, &site) {
-                Ok(plugin) => Instance::Ready(plugin),
-                Err(error) => broken(&error),
-            };
-        }
-        if let Err(error) = (kind.check)(configuration) {
-            return broken(&error);
-        }
-        let slot = Slot::bind(
-            &self.resolver,
-            kind,
-            configuration,
-            references,
-            &format!("route/{}", route.id),
-            &self.shared,
+        let CompilerParts { resolver, shared, registry } = &self.parts;
+        let secrets = Secrets::new(resolver, &self.secrets_changed);
+        let workshop = Workshop { secrets: &secrets, shared, metadata: &resources.plugin_metadata };
+        let certificates = Certificates::compile(
+            resources.ssls.iter().map(|(_, standing)| &standing.parsed),
+            &before.certificates,
+            resolver,
         );
-        let slot = Arc::new(slot);
-        new_slots.push(Arc::clone(&slot));
-        Instance::Referring(slot)
-    }
-}
-
-impl Target {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Upstream(this), Self::Upstream(other)) => Arc::ptr_eq(this, other),
-            // One source names one upstream: what is missing is the same one.
-            (Self::Missing(_), Self::Missing(_)) | (Self::None, Self::None) => true,
-            _ => false,
+        for (id, error) in &certificates.broken {
+            tracing::error!(ssl = %id, %error, "a certificate cannot be used");
         }
-    }
-
-    fn timeout(&self) -> Option<Timeout> {
-        match self {
-            Self::Upstream(upstream) => upstream.source.timeout,
-            Self::Missing(_) | Self::None => None,
+        self.ssls.refresh(&resources.ssls, &secrets);
+        let foundry = Foundry { registry, ssls: &self.ssls, secrets: &secrets };
+        self.upstreams.refresh(&resources.upstreams, &foundry);
+        self.services.refresh(&resources.services, &self.upstreams, &foundry, &workshop);
+        self.plugin_configs.refresh("plugin_config", &resources.plugin_configs, &workshop);
+        self.global_rules.refresh("global_rule", &resources.global_rules, &workshop);
+        let referents = Referents {
+            upstreams: &self.upstreams,
+            services: &self.services,
+            plugin_configs: &self.plugin_configs,
+        };
+        let mut router = before.router.clone();
+        let mut routes_before = std::mem::take(&mut self.routes);
+        for (id, standing) in resources.routes.iter().filter(|(_, standing)| standing.parsed.enabled) {
+            let before = routes_before.remove(id);
+            let route = CompiledRoute::compile(standing, before.clone(), &referents, &foundry, &workshop);
+            let is_same = before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &route));
+            if !is_same {
+                if let Some(before) = before {
+                    router.remove(&before.matching);
+                }
+                for hidden in router.insert(&route.matching, Arc::clone(&route)) {
+                    tracing::warn!("{hidden}");
+                }
+            }
+            self.routes.insert(id.to_owned(), route);
         }
+        for gone in routes_before.into_values() {
+            router.remove(&gone.matching);
+        }
+        registry.sweep();
+        let snapshot = Snapshot {
+            revision,
+            router,
+            global: Chain::of_all(self.global_rules.in_order()),
+            callers: self.callers.compile(resources, &workshop),
+            broken: resources.broken().into(),
+            certificates: Arc::new(certificates.certificates),
+        };
+        let mut asked = secrets.into_new();
+        asked.extend(certificates.new.iter().filter_map(|certificate| certificate.asked()));
+        Compiled { snapshot, asked }
     }
-}
-
-fn timeouts(timeout: Timeout) -> Timeouts {
-    Timeouts { connect: timeout.connect, send: timeout.send, read: timeout.read }
-}
-
-fn missing(route: &ResourceId, upstream: &ResourceId) -> Failure {
-    let message =
-        format!("route \"{route}\": upstream \"{upstream}\" does not exist; create it, or drop upstream_id");
-    Failure::new(ErrorStatus::BAD_GATEWAY, Origin::Gateway, "upstream_missing", message)
 }

@@ -1,27 +1,31 @@
 //! The resources that routing is made of, as they stand in the store: sealed.
 //!
 //! Each is opened and parsed when it is read, once per change. What does not open (it was sealed with another root key,
-//! or moved there by hand) or does not parse (it was written by a newer version) is named in the log and left out: it
-//! must never keep the gateway from starting, nor the others from serving.
+//! or moved there by hand) or does not parse (it was written by a newer version) is named and left out: it must never
+//! keep the gateway from starting, nor the others from serving.
 
-use std::collections::BTreeMap;
+mod collection;
+
 use std::ops::Bound;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use gateward_model::apisix::{ResourceId, Route, Upstream};
+use gateward_model::apisix::{
+    Consumer, Credential, Kind, ResourceId, Route, Service, SharedPlugins, Ssl, Upstream,
+};
 use gateward_model::{Invalid, Vault};
-use gateward_seal::{OpenError, Sealer};
+use gateward_seal::Sealer;
 use gateward_store::{Entry, Key, Store, StoreError};
+use serde_json::Value;
 
-use crate::DOCUMENT_PURPOSE;
+pub(crate) use collection::{Collection, Standing};
 
-/// Where these resources stand in the store.
-pub(crate) const PARTITIONS: [&str; 3] = [ROUTES, UPSTREAMS, VAULTS];
+/// Whether what stands in `partition` of the store concerns routing.
+pub(crate) fn concerns(partition: &str) -> bool {
+    partition == VAULTS || Kind::of(partition).is_some()
+}
 
-const ROUTES: &str = "routes";
-const UPSTREAMS: &str = "upstreams";
-const VAULTS: &str = "vaults";
+/// Where vaults stand in the store.
+pub(crate) const VAULTS: &str = "vaults";
 
 /// Where resources are read from, and what opens them.
 pub(crate) struct Source {
@@ -30,137 +34,126 @@ pub(crate) struct Source {
 }
 
 /// The resources that routing is made of.
-#[derive(Default)]
 pub(crate) struct Resources {
-    pub(crate) routes: Kind<Route>,
-    pub(crate) upstreams: Kind<Upstream>,
-    pub(crate) vaults: Kind<Vault>,
+    pub(crate) routes: Collection<Route>,
+    pub(crate) services: Collection<Service>,
+    pub(crate) upstreams: Collection<Upstream>,
+    pub(crate) consumers: Collection<Consumer>,
+    pub(crate) credentials: Collection<Credential>,
+    pub(crate) consumer_groups: Collection<SharedPlugins>,
+    pub(crate) global_rules: Collection<SharedPlugins>,
+    pub(crate) plugin_configs: Collection<SharedPlugins>,
+    pub(crate) plugin_metadata: Collection<Value>,
+    pub(crate) ssls: Collection<Ssl>,
+    pub(crate) vaults: Collection<Vault>,
 }
 
-/// All resources of one kind, by id.
-pub(crate) struct Kind<T>(BTreeMap<String, Stored<T>>);
+/// A resource that is left out because it cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// What kind of resource it is.
+    pub kind: &'static str,
+    /// Its id.
+    pub id: String,
+    /// What is wrong with it; quotes nothing that it says.
+    pub problem: String,
+}
 
-/// A resource as it stands in the store.
-struct Stored<T> {
-    version: u64,
-    /// Sealed.
-    bytes: Bytes,
-    /// None if it cannot be used.
-    parsed: Option<Arc<T>>,
+/// Does the same with all collections, whatever they hold.
+macro_rules! each {
+    ($resources:expr, $collection:ident => $do:expr) => {
+        each!($resources, $collection => $do, routes services upstreams consumers credentials consumer_groups
+            global_rules plugin_configs plugin_metadata ssls vaults)
+    };
+    ($resources:expr, $collection:ident => $do:expr, $($field:ident)*) => {
+        $({
+            let $collection = &mut $resources.$field;
+            $do;
+        })*
+    };
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            routes: Collection::of(Kind::Routes),
+            services: Collection::of(Kind::Services),
+            upstreams: Collection::of(Kind::Upstreams),
+            consumers: Collection::of(Kind::Consumers),
+            credentials: Collection::of(Kind::Credentials),
+            consumer_groups: Collection::of(Kind::ConsumerGroups),
+            global_rules: Collection::of(Kind::GlobalRules),
+            plugin_configs: Collection::of(Kind::PluginConfigs),
+            plugin_metadata: Collection::of(Kind::PluginMetadata),
+            ssls: Collection::of(Kind::Ssls),
+            vaults: Collection::new(VAULTS, "vault"),
+        }
+    }
 }
 
 impl Resources {
     /// Reads everything. What has not changed stays the same [`Arc`], and is not opened again.
     pub(crate) async fn read_all(&mut self, source: &Source) -> Result<(), StoreError> {
-        let Source { store, sealer } = source;
-        self.routes.replace(list(&**store, ROUTES).await?, sealer);
-        self.upstreams.replace(list(&**store, UPSTREAMS).await?, sealer);
-        self.vaults.replace(list(&**store, VAULTS).await?, sealer);
+        each!(self, collection => {
+            let entries = list(&*source.store, collection.partition()).await?;
+            collection.replace(entries, &source.sealer);
+        });
         Ok(())
     }
 
-    /// Reads what stands at `key`, which is in one of [`PARTITIONS`].
+    /// Reads what stands at `key`, which [`concerns`] routing.
     pub(crate) async fn read(&mut self, source: &Source, key: &Key) -> Result<(), StoreError> {
-        let Source { store, sealer } = source;
-        let entry = store.get(key).await?;
-        match key.partition.as_str() {
-            ROUTES => self.routes.set(&key.sort, entry, sealer),
-            UPSTREAMS => self.upstreams.set(&key.sort, entry, sealer),
-            _ => self.vaults.set(&key.sort, entry, sealer),
-        }
+        let mut entry = source.store.get(key).await?;
+        each!(self, collection => {
+            if collection.partition() == key.partition {
+                collection.set(&key.sort, entry.take(), &source.sealer);
+            }
+        });
         Ok(())
     }
-}
 
-impl<T: Resource> Kind<T> {
-    /// Those that can be used, in the order of their ids.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Arc<T>)> {
-        self.0.iter().filter_map(|(id, stored)| Some((id.as_str(), stored.parsed.as_ref()?)))
+    /// What is left out.
+    pub(crate) fn broken(&self) -> Vec<Broken> {
+        let routing = self.routes.broken().chain(self.services.broken()).chain(self.upstreams.broken());
+        let callers = self.consumers.broken().chain(self.credentials.broken());
+        let shared = self.consumer_groups.broken().chain(self.global_rules.broken());
+        let shared = shared.chain(self.plugin_configs.broken()).chain(self.plugin_metadata.broken());
+        let rest = self.ssls.broken().chain(self.vaults.broken());
+        routing.chain(callers).chain(shared).chain(rest).collect()
     }
-
-    fn replace(&mut self, entries: Vec<Entry>, sealer: &Sealer) {
-        let mut before = std::mem::take(&mut self.0);
-        for entry in entries {
-            let id = entry.key.sort.clone();
-            if let Some(stored) = before.remove(&id) {
-                self.0.insert(id.clone(), stored);
-            }
-            self.set(&id, Some(entry), sealer);
-        }
-    }
-
-    fn set(&mut self, id: &str, entry: Option<Entry>, sealer: &Sealer) {
-        let Some(entry) = entry else {
-            self.0.remove(id);
-            return;
-        };
-        let same = |stored: &Stored<T>| stored.version == entry.version && stored.bytes == entry.value;
-        if self.0.get(id).is_some_and(same) {
-            return;
-        }
-        let parsed = match open(id, &entry, sealer) {
-            Ok(resource) => Some(Arc::new(resource)),
-            Err(error) => {
-                tracing::error!(kind = T::KIND, id, %error, "a stored resource cannot be used, and is left out");
-                None
-            }
-        };
-        let stored = Stored { version: entry.version, bytes: entry.value, parsed };
-        self.0.insert(id.to_owned(), stored);
-    }
-}
-
-impl<T> Default for Kind<T> {
-    fn default() -> Self {
-        Self(BTreeMap::new())
-    }
-}
-
-/// Why a resource cannot be used. Neither cause quotes what it says.
-#[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error(transparent)]
-    Sealed(#[from] OpenError),
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-}
-
-fn open<T: Resource>(id: &str, entry: &Entry, sealer: &Sealer) -> Result<T, Unusable> {
-    let json = sealer.open_entry(DOCUMENT_PURPOSE, entry)?;
-    Ok(T::read(id, &json)?)
 }
 
 /// What can be read from the store.
 pub(crate) trait Resource: Sized {
-    /// What one is called.
-    const KIND: &'static str;
-
-    /// Reads the one that is stored by `id`, opened.
-    fn read(id: &str, json: &[u8]) -> Result<Self, Invalid>;
+    /// Reads the one that is stored by `id`.
+    fn read(id: &str, json: &Value) -> Result<Self, Invalid>;
 }
 
-impl Resource for Route {
-    const KIND: &'static str = "route";
-
-    fn read(id: &str, json: &[u8]) -> Result<Self, Invalid> {
-        Self::parse(ResourceId::parse(id)?, &gateward_model::from_admin(json)?)
-    }
+macro_rules! resources {
+    ($($resource:ty, |$id:ident, $json:ident| $read:expr;)*) => {$(
+        impl Resource for $resource {
+            fn read($id: &str, $json: &Value) -> Result<Self, Invalid> {
+                $read
+            }
+        }
+    )*};
 }
 
-impl Resource for Upstream {
-    const KIND: &'static str = "upstream";
-
-    fn read(_id: &str, json: &[u8]) -> Result<Self, Invalid> {
-        Self::parse(&gateward_model::from_admin(json)?)
-    }
-}
-
-impl Resource for Vault {
-    const KIND: &'static str = "vault";
-
-    fn read(_id: &str, json: &[u8]) -> Result<Self, Invalid> {
-        gateward_model::parse(&gateward_model::from_admin(json)?)
-    }
+resources! {
+    Route, |id, json| Self::parse(ResourceId::parse(id)?, json);
+    Service, |id, json| Self::parse(ResourceId::parse(id)?, json);
+    Upstream, |_id, json| Self::parse(json);
+    Consumer, |_id, json| Self::parse(json);
+    Credential, |id, json| {
+        let (consumer, id) = id
+            .split_once('/')
+            .ok_or_else(|| Invalid::new("id", "is the consumer's name, a slash, and an id"))?;
+        Self::parse(ResourceId::parse(consumer)?, ResourceId::parse(id)?, json)
+    };
+    SharedPlugins, |id, json| Self::parse(ResourceId::parse(id)?, json);
+    Ssl, |id, json| Self::parse(ResourceId::parse(id)?, json);
+    Value, |_id, json| Ok(json.clone());
+    Vault, |_id, json| gateward_model::parse(json);
 }
 
 async fn list(store: &dyn Store, partition: &str) -> Result<Vec<Entry>, StoreError> {

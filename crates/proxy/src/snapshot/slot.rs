@@ -1,17 +1,19 @@
-//! A plugin whose configuration refers to secrets.
+//! A plugin whose settings refer to secrets.
 //!
 //! It is built when all the values are there, anew each time one has changed, and taken away when one is gone: the
-//! route then answers 503. The text of a reference never gets as far as the plugin.
+//! request is then answered with 503. The text of a reference never gets as far as the plugin.
 
 use std::sync::Arc;
 
 use arc_swap::{ArcSwapOption, Guard};
 use gateward_plugins::{Kind, Plugin, Shared, Site};
 use gateward_seal::SecretValue;
-use gateward_vaults::{Binding, Reference, ReferenceError, Resolver};
+use gateward_vaults::{Asked, Binding, Reference, Resolver};
 use serde_json::Value;
 
-/// A plugin that comes and goes with the secrets that its configuration refers to.
+use super::references::substitute;
+
+/// A plugin that comes and goes with the secrets that its settings refer to.
 pub(crate) struct Slot {
     built: Arc<ArcSwapOption<Built>>,
     binding: Binding,
@@ -20,22 +22,32 @@ pub(crate) struct Slot {
 /// A plugin that was built from resolved values.
 pub(crate) struct Built(pub(crate) Arc<dyn Plugin>);
 
+/// What a slot is made for.
+pub(super) struct SlotParts<'s> {
+    /// The plugin.
+    pub(super) kind: &'static Kind,
+    /// Its settings.
+    pub(super) settings: &'s Value,
+    /// The references in them.
+    pub(super) references: Vec<Reference>,
+    /// Whose plugin it is.
+    pub(super) owner: &'s str,
+    /// Its metadata.
+    pub(super) metadata: Option<Arc<Value>>,
+    /// What plugins share.
+    pub(super) shared: &'s Arc<Shared>,
+}
+
 impl Slot {
-    /// The plugin `kind`, configured by `configuration`, which has these `references`; `owner` has it.
-    pub(crate) fn bind(
-        resolver: &Arc<Resolver>,
-        kind: &'static Kind,
-        configuration: &Value,
-        references: Vec<Reference>,
-        owner: &str,
-        shared: &Arc<Shared>,
-    ) -> Self {
+    /// A place for the plugin; it is built as soon as the values are there.
+    pub(super) fn bind(resolver: &Arc<Resolver>, parts: SlotParts<'_>) -> Self {
         let built = Arc::new(ArcSwapOption::empty());
-        let (place, configuration) = (Arc::clone(&built), configuration.clone());
+        let SlotParts { kind, settings, references, owner, metadata, shared } = parts;
+        let (place, settings) = (Arc::clone(&built), settings.clone());
         let (owner, shared) = (owner.to_owned(), Arc::clone(shared));
         let changed = move |values: Option<&[SecretValue]>| {
-            let site = Site { owner: &owner, metadata: None, shared: &shared };
-            place.store(values.and_then(|values| build(kind, &configuration, values, &site)).map(Arc::new));
+            let site = Site { owner: &owner, metadata: metadata.as_deref(), shared: &shared };
+            place.store(values.and_then(|values| build(kind, &settings, values, &site)).map(Arc::new));
         };
         let binding = resolver.bind(references, Box::new(changed));
         Self { built, binding }
@@ -46,38 +58,16 @@ impl Slot {
         self.built.load()
     }
 
-    /// Done when each reference was asked for once.
-    pub(crate) async fn asked(&self) {
-        self.binding.asked().await;
+    /// Whom to ask whether each reference was asked for once.
+    pub(super) fn asked(&self) -> Asked {
+        self.binding.asked()
     }
 }
 
-/// The references in `configuration`, in the order in which its strings stand.
-pub(super) fn references(configuration: &Value) -> Result<Vec<Reference>, ReferenceError> {
-    let mut found = Vec::new();
-    collect(configuration, &mut found)?;
-    Ok(found)
-}
-
-fn collect(json: &Value, found: &mut Vec<Reference>) -> Result<(), ReferenceError> {
-    match json {
-        Value::String(text) => found.extend(Reference::parse(text)?),
-        Value::Array(elements) => elements.iter().try_for_each(|element| collect(element, found))?,
-        Value::Object(fields) => fields.values().try_for_each(|field| collect(field, found))?,
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-    Ok(())
-}
-
-/// Builds the plugin from `configuration` with `values` in place of its references. A value that the plugin's schema
+/// Builds the plugin from `settings` with `values` in place of its references. A value that the plugin's schema
 /// refuses is as good as none.
-fn build(
-    kind: &'static Kind,
-    configuration: &Value,
-    values: &[SecretValue],
-    site: &Site<'_>,
-) -> Option<Built> {
-    let mut resolved = configuration.clone();
+fn build(kind: &'static Kind, settings: &Value, values: &[SecretValue], site: &Site<'_>) -> Option<Built> {
+    let mut resolved = settings.clone();
     substitute(&mut resolved, &mut values.iter());
     let built = (kind.build)(&resolved, site);
     gateward_seal::wipe(&mut resolved);
@@ -92,20 +82,5 @@ fn build(
             );
             None
         }
-    }
-}
-
-fn substitute<'v>(json: &mut Value, values: &mut impl Iterator<Item = &'v SecretValue>) {
-    match json {
-        Value::String(text) => {
-            if let Ok(Some(_)) = Reference::parse(text)
-                && let Some(value) = values.next()
-            {
-                value.expose().clone_into(text);
-            }
-        }
-        Value::Array(elements) => elements.iter_mut().for_each(|element| substitute(element, values)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| substitute(field, values)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -98,6 +98,7 @@ async fn a_server_listens_on_several_addresses_and_notices_one_that_is_taken() {
     let parts = ServerParts {
         current: plane.configuration.current(),
         certificates: Arc::new(Arc::default),
+        access_log: None,
         connector: plane.connector.clone(),
         clock: Arc::new(SystemClock),
         door: None,
@@ -155,6 +156,7 @@ async fn a_successor_that_inherits_the_sockets_loses_no_connection() {
     let parts = ServerParts {
         current: plane.configuration.current(),
         certificates: Arc::new(Arc::default),
+        access_log: None,
         connector: plane.connector.clone(),
         clock: Arc::new(SystemClock),
         door: None,

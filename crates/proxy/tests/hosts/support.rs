@@ -59,6 +59,7 @@ impl Plane {
         let store = Arc::new(MemoryStore::new());
         let sealer = Arc::new(Sealer::new(RootKey::generate()));
         let parts = ConfigurationParts {
+            registry: Arc::new(gateward_upstreams::Registry::new(clock.clone())),
             store: store.clone(),
             sealer: sealer.clone(),
             resolver: resolver.clone(),
@@ -124,6 +125,7 @@ impl Gate {
         let parts = ServerParts {
             current: plane.configuration.current(),
             certificates,
+            access_log: None,
             connector: plane.connector.clone(),
             clock: Arc::new(SystemClock),
             door,

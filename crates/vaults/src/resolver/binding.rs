@@ -1,6 +1,5 @@
 //! Whoever is bound to references, and hears of their values.
 
-use std::future::Future;
 use std::sync::{Mutex, PoisonError, Weak};
 
 use gateward_seal::SecretValue;
@@ -26,13 +25,21 @@ impl Binding {
         Self { id, resolver, asked }
     }
 
+    /// Whom to ask whether each reference was asked for once. It may be asked when the binding is long over.
+    pub fn asked(&self) -> Asked {
+        Asked(self.asked.clone())
+    }
+}
+
+/// Knows whether each reference of a [`Binding`] was asked for once.
+#[derive(Clone, Debug)]
+pub struct Asked(watch::Receiver<bool>);
+
+impl Asked {
     /// Done when each reference was asked for once, and `changed` was told what came of it.
-    pub fn asked(&self) -> impl Future<Output = ()> + Send + 'static {
-        let mut asked = self.asked.clone();
-        async move {
-            // An error means that the binding is over, so that nobody will ever be told.
-            let _ = asked.wait_for(|asked| *asked).await;
-        }
+    pub async fn done(mut self) {
+        // An error means that the binding is over, so that nobody will ever be told.
+        let _ = self.0.wait_for(|asked| *asked).await;
     }
 }
 

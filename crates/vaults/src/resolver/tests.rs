@@ -211,7 +211,7 @@ async fn a_bound_value_is_refreshed_in_the_background_and_told_when_it_changed()
 async fn a_missing_secret_is_told_as_such_and_heals_by_itself() {
     let world = world(&[]);
     let (binding, mut told) = world.bind(&["{vault://double/db}"]);
-    binding.asked().await;
+    binding.asked().done().await;
     assert_eq!(told.next().await, None);
     world.double.put("db", Ok("late"));
     world.advance(1).await;
@@ -243,7 +243,7 @@ async fn asked_waits_for_the_answer() {
     let permit = world.double.gate.acquire().await.unwrap();
     let (binding, mut told) = world.bind(&["{vault://double/db}"]);
     world.quiet().await;
-    let asked = binding.asked();
+    let asked = binding.asked().done();
     tokio::pin!(asked);
     let early = tokio::select! { biased; () = &mut asked => true, () = std::future::ready(()) => false };
     assert!(!early && told.nothing() && world.double.calls() == 1);

@@ -18,7 +18,9 @@ fn prepared(target: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let mut request = request.body(Body::empty()).unwrap();
     let ink = Ink::default();
     let id = RequestIds::new().for_request(request.headers(), &ink);
-    prepare(&mut request, &conn(), &id, &ink);
+    let host = strip(&mut request);
+    let conn = conn();
+    announce(request.headers_mut(), host, conn.client.ip(), &conn, id.into(), &ink);
     request
 }
 

@@ -1,0 +1,78 @@
+//! Connections that turn into WebSockets and the like, on routes that allow it.
+//!
+//! The upgrade is asked for at the node on a connection of its own. Only when the node has answered 101 do the two
+//! connections become one: whatever the client sent before is still HTTP.
+
+use gateward_model::Failure;
+use gateward_net::{Body, Missed, Peer, Timeouts};
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderValue, Request, Response, Version};
+use hyper::upgrade::OnUpgrade;
+
+use super::Gateway;
+use super::passage::{Passage, Passed};
+use super::turns::Found;
+use crate::host::server::Tether;
+use crate::splice::splice;
+
+/// A client that wants to upgrade, where it may.
+pub(super) struct Wanted {
+    /// To what.
+    protocol: HeaderValue,
+    client: OnUpgrade,
+    tether: Option<Tether>,
+}
+
+impl Wanted {
+    /// What `request` wants, if the route that was found allows it.
+    pub(super) fn take(request: &mut Request<Body>, found: Option<&Found>) -> Option<Self> {
+        let allowed = found.is_some_and(|found| found.route.enable_websocket);
+        if !allowed || request.version() != Version::HTTP_11 || !asks_for_upgrade(request) {
+            return None;
+        }
+        let protocol = request.headers().get(UPGRADE)?.clone();
+        let tether = request.extensions().get::<Tether>().cloned();
+        Some(Self { protocol, client: hyper::upgrade::on(request), tether })
+    }
+}
+
+fn asks_for_upgrade(request: &Request<Body>) -> bool {
+    let options = request.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    options.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+impl Gateway {
+    /// Sends a request that wants to upgrade; if the node agrees, both connections become one.
+    pub(super) async fn pass_upgrade(
+        &self,
+        passage: &mut Passage<'_>,
+        mut request: Request<Body>,
+        wanted: Wanted,
+    ) -> Result<Response<Body>, Box<Failure>> {
+        request.headers_mut().insert(UPGRADE, wanted.protocol.clone());
+        let silence = passage.timeouts().read;
+        let send = async |peer: &Peer, request: &mut Request<Body>, timeouts: &Timeouts| {
+            let asked = self.pool.upgrade(peer, std::mem::take(request), timeouts).await;
+            asked.map_err(|unreached| {
+                let untouched = unreached.request.is_some();
+                if let Some(unsent) = unreached.request {
+                    *request = *unsent;
+                }
+                Missed { error: unreached.error, untouched }
+            })
+        };
+        let Passed { answer: (mut response, stream), turn, begun } =
+            self.pass_by(passage, request, send).await?;
+        turn.answered(response.status(), begun.elapsed());
+        let Some(stream) = stream else { return Ok(response) };
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.entry(UPGRADE).or_insert(wanted.protocol);
+        tokio::task::spawn_local(async move {
+            let ending = splice(wanted.client, stream, wanted.tether, silence).await;
+            tracing::debug!(?ending, "an upgraded connection ended");
+            drop(turn);
+        });
+        Ok(response)
+    }
+}
