@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use gateward_model::apisix::AddressRange;
-use gateward_vars::{Facts, Params};
+use gateward_vars::{Condition, Facts, Params};
 
 use crate::route_match::RouteMatch;
 
@@ -18,6 +18,9 @@ pub(crate) struct Candidate<T> {
     pub(crate) methods: u16,
     /// Whether there is more to ask than the method.
     pub(crate) is_picky: bool,
+    pub(crate) has_addresses: bool,
+    /// The route's, at hand.
+    pub(crate) condition: Option<Arc<Condition>>,
     pub(crate) has_rest: bool,
     /// Which of the route's uris this is.
     pub(crate) uri: usize,
@@ -41,6 +44,11 @@ impl<T> Candidates<T> {
         self.0.iter()
     }
 
+    /// The one at `place`.
+    pub(crate) fn at(&self, place: usize) -> &Candidate<T> {
+        &self.0[place]
+    }
+
     /// The candidates that no request can reach, by their places, each with that of one that takes its requests.
     ///
     /// It names only what is certain. A candidate that asks for no more than the method takes whatever has one of its
@@ -57,14 +65,7 @@ impl<T> Candidates<T> {
             let demands = candidate.is_picky.then(|| Demands::of(candidate));
             let by_picky = demands.as_ref().and_then(|demands| taken_by_picky.get(demands)).copied();
             if candidate.methods & !(taken_by_all | by_picky.unwrap_or_default()) == 0 {
-                let takes = |other: &Candidate<T>| {
-                    other.methods & candidate.methods != 0
-                        && (!other.is_picky || Some(Demands::of(other)) == demands)
-                };
-                let by = candidates[..place].iter().position(takes);
-                // A route that writes one pattern in two ways hides nothing from anybody.
-                let by = by.filter(|by| candidates[*by].route.id != candidate.route.id);
-                hidden.extend(by.map(|by| (place, by)));
+                hidden.extend(self.first_before(place).map(|by| (place, by)));
             }
             match demands {
                 None => taken_by_all |= candidate.methods,
@@ -73,24 +74,58 @@ impl<T> Candidates<T> {
         }
         hidden
     }
+
+    /// The same, of those only that are hidden since there is a candidate at `new`, and in one pass.
+    pub(crate) fn hidden_since(&self, new: usize) -> Vec<(usize, usize)> {
+        let candidates = &*self.0;
+        let candidate = &candidates[new];
+        let mut hidden = Vec::new();
+        // The methods of those that come before what is looked at, and take what `candidate` would take.
+        let mut taken = 0;
+        for (place, other) in candidates.iter().enumerate() {
+            if place == new {
+                if candidate.methods & !taken == 0 {
+                    hidden.extend(self.first_before(new).map(|by| (new, by)));
+                }
+                continue;
+            }
+            let (left, left_now) = (other.methods & !taken, other.methods & !(taken | candidate.methods));
+            if place > new && left != 0 && left_now == 0 && candidate.goes_before(other) {
+                hidden.push((place, new));
+            }
+            if other.goes_before(candidate) {
+                taken |= other.methods;
+            }
+        }
+        hidden
+    }
+
+    /// The first that takes something of what the one at `place` would take.
+    fn first_before(&self, place: usize) -> Option<usize> {
+        let candidate = &self.0[place];
+        let before = self.0[..place].iter();
+        before
+            .into_iter()
+            .position(|other| other.methods & candidate.methods != 0 && other.goes_before(candidate))
+    }
 }
 
 impl<T: Clone> Candidates<T> {
     /// Adds `candidate` to those at `place`; not if its route is there already by the same names, which says nothing new.
-    /// Tells whether it did.
-    pub(crate) fn insert(place: &mut Option<Self>, candidate: Candidate<T>) -> bool {
+    /// Tells where it is.
+    pub(crate) fn insert(place: &mut Option<Self>, candidate: Candidate<T>) -> Option<usize> {
         let Some(Self(candidates)) = place else {
             *place = Some(Self(Arc::new(vec![candidate])));
-            return true;
+            return Some(0);
         };
         let (start, end) = range(candidates, &candidate.route);
         let own = &candidates[start..end];
         if own.iter().any(|other| other.names == candidate.names) {
-            return false;
+            return None;
         }
         let at = start + own.partition_point(|other| other.uri < candidate.uri);
         Arc::make_mut(candidates).insert(at, candidate);
-        true
+        Some(at)
     }
 
     /// Removes what is of `route` from those at `place`. Tells how many that were.
@@ -107,14 +142,33 @@ impl<T: Clone> Candidates<T> {
 }
 
 impl<T> Candidate<T> {
+    /// Whether the client may be where it is.
+    pub(crate) fn takes_address(&self, facts: &Facts<'_>) -> bool {
+        match self.has_addresses {
+            true => self.route.remote_addrs.iter().any(|range| range.contains(facts.client)),
+            false => true,
+        }
+    }
+
+    pub(crate) fn needs_body(&self) -> bool {
+        self.condition.as_ref().is_some_and(|condition| condition.needs_body())
+    }
+
+    /// Whether it takes, of the requests that `later` would take, all that have one of its own methods. A route that
+    /// writes one pattern in two ways takes nothing from itself.
+    fn goes_before(&self, later: &Self) -> bool {
+        let asks_no_more = !self.is_picky || (later.is_picky && Demands::of(self) == Demands::of(later));
+        asks_no_more && self.route.id != later.route.id
+    }
+
     /// Whether its route takes the request, the method apart.
     pub(crate) fn takes(&self, facts: &Facts<'_>, params: &Params) -> bool {
-        let holds = || match &self.route.condition {
+        let holds = || match &self.condition {
             None => true,
             Some(condition) if params.is_empty() => condition.holds(facts),
             Some(condition) => condition.holds(&Facts { params: Some(params), ..*facts }),
         };
-        !self.is_picky || self.route.takes_address(facts) && holds()
+        !self.is_picky || (self.takes_address(facts) && holds())
     }
 }
 
@@ -137,10 +191,9 @@ struct Demands<'c> {
 
 impl<'c> Demands<'c> {
     fn of<T>(candidate: &'c Candidate<T>) -> Self {
-        let route = &candidate.route;
         Self {
-            addresses: &route.remote_addrs,
-            condition: route.condition.as_ref().map(|condition| condition.source()),
+            addresses: &candidate.route.remote_addrs,
+            condition: candidate.condition.as_ref().map(|condition| condition.source()),
             names: candidate.names.as_deref(),
         }
     }

@@ -28,13 +28,6 @@ pub enum HiddenBy {
     Uri(UriError),
 }
 
-impl Hidden {
-    /// Whether the other says it of the same uri of the same route at the same host.
-    pub(crate) fn is_about_the_same(&self, other: &Self) -> bool {
-        (&self.route, &self.uri, &self.host) == (&other.route, &other.uri, &other.host)
-    }
-}
-
 impl fmt::Display for Hidden {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "route \"{}\": no request can reach uri {}", self.route, self.uri)?;

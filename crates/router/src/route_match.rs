@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use gateward_model::apisix::{AddressRange, HttpMethod, ResourceId};
-use gateward_vars::{Condition, Facts};
+use gateward_vars::Condition;
 use http::Method;
 
 /// Which requests a route takes.
@@ -37,11 +37,6 @@ impl RouteMatch {
     /// Whether there is more to ask than the method.
     pub(crate) fn is_picky(&self) -> bool {
         !self.remote_addrs.is_empty() || self.condition.is_some()
-    }
-
-    /// Whether the client may be where it is.
-    pub(crate) fn takes_address(&self, facts: &Facts<'_>) -> bool {
-        self.remote_addrs.is_empty() || self.remote_addrs.iter().any(|range| range.contains(facts.client))
     }
 
     pub(crate) fn needs_body(&self) -> bool {

@@ -67,7 +67,7 @@ impl<T> Router<T> {
         let method = bit(method);
         let wants = self.search(host, path, &mut |candidates, fit| {
             for candidate in candidates.iter().filter(|candidate| candidate.methods & method != 0) {
-                if candidate.route.needs_body() && candidate.route.takes_address(facts) {
+                if candidate.needs_body() && candidate.takes_address(facts) {
                     return Some(true);
                 }
                 if candidate.takes(facts, &params(candidate, path, fit)) {
@@ -106,7 +106,7 @@ impl<T: Clone> Router<T> {
         for (route, payload) in routes {
             router.insert_with(&route, &payload, &mut hidden, |_, _| {});
         }
-        router.each(&mut |candidates| hidden.extend(hidden_in(candidates)));
+        router.each(&mut |candidates| hidden.extend(hidden_of(candidates, candidates.hidden())));
         hidden.sort_by(|one, other| {
             (&one.route, &one.uri, &one.host).cmp(&(&other.route, &other.uri, &other.host))
         });
@@ -115,16 +115,12 @@ impl<T: Clone> Router<T> {
 
     /// Adds a route, whose id is that of no other. Names the uris that no request can reach from now on.
     pub fn insert(&mut self, route: &Arc<RouteMatch>, payload: T) -> Vec<Hidden> {
-        let mut hidden = Vec::new();
-        let mut hidden_before = Vec::new();
-        let mut errors = Vec::new();
-        self.insert_with(route, &payload, &mut errors, |moment, candidates| match moment {
-            Moment::Before => hidden_before.extend(hidden_in(candidates)),
-            Moment::After => hidden.extend(hidden_in(candidates)),
+        let (mut hidden, mut newly) = (Vec::new(), Vec::new());
+        self.insert_with(route, &payload, &mut hidden, |candidates, new| {
+            newly.extend(hidden_of(candidates, candidates.hidden_since(new)));
         });
-        hidden.retain(|hidden| hidden_before.iter().all(|before| !before.is_about_the_same(hidden)));
-        errors.append(&mut hidden);
-        errors
+        hidden.append(&mut newly);
+        hidden
     }
 
     /// Removes a route; `route` must be what it was added with.
@@ -146,7 +142,7 @@ impl<T: Clone> Router<T> {
         route: &Arc<RouteMatch>,
         payload: &T,
         hidden: &mut Vec<Hidden>,
-        mut look: impl FnMut(Moment, &Candidates<T>),
+        mut inserted: impl FnMut(&Candidates<T>, usize),
     ) {
         for (place, uri) in route.uris.iter().enumerate() {
             let path = match PathPattern::parse(uri) {
@@ -160,6 +156,8 @@ impl<T: Clone> Router<T> {
             let candidate = Candidate {
                 methods: route.methods(),
                 is_picky: route.is_picky(),
+                has_addresses: !route.remote_addrs.is_empty(),
+                condition: route.condition.clone(),
                 has_rest: path.has_rest,
                 uri: place,
                 host: None,
@@ -170,9 +168,11 @@ impl<T: Clone> Router<T> {
             let mut new = 0;
             self.at_hosts(route, |host, paths| {
                 paths.update(&path.pattern, &mut |place| {
-                    place.iter().for_each(|candidates| look(Moment::Before, candidates));
-                    new += usize::from(Candidates::insert(place, Candidate { host, ..candidate.clone() }));
-                    place.iter().for_each(|candidates| look(Moment::After, candidates));
+                    let at = Candidates::insert(place, Candidate { host, ..candidate.clone() });
+                    if let (Some(at), Some(candidates)) = (at, place) {
+                        new += 1;
+                        inserted(candidates, at);
+                    }
                 });
             });
             if route.needs_body() {
@@ -215,43 +215,34 @@ impl<T> Default for Router<T> {
     }
 }
 
-/// When candidates are looked at: before a route joins them, or after.
-#[derive(Clone, Copy)]
-enum Moment {
-    Before,
-    After,
-}
-
 /// What the parameters of the candidate's uri stand for. Nearly every uri has none, and this costs nothing.
 fn params<T>(candidate: &Candidate<T>, path: &RoutePath<'_>, fit: Fit<'_>) -> Params {
     let Some(names) = &candidate.names else { return Params::default() };
-    let text = |range: &[u8]| String::from_utf8_lossy(range).into_owned();
     let mut values = Vec::with_capacity(names.len());
-    let mut segment: Option<&Segment<'_>> = fit.last;
+    let mut segment = fit.last;
     while let Some(Segment { from, to, before }) = segment {
-        values.push(text(&path.normal()[*from..*to]));
+        values.push(&path.normal()[*from..*to]);
         segment = *before;
     }
     values.reverse();
     // The one name that is left is that of the rest.
     if values.len() < names.len() {
-        values.push(text(&path.normal()[fit.taken..]));
+        values.push(&path.normal()[fit.taken..]);
     }
-    names.iter().cloned().zip(values).collect()
+    Params::new(names, values.into_iter())
 }
 
-fn hidden_in<T>(candidates: &Candidates<T>) -> impl Iterator<Item = Hidden> {
-    let all: Vec<&Candidate<T>> = candidates.iter().collect();
-    let hidden = candidates.hidden().into_iter().map(move |(place, by)| {
-        let Candidate { route, uri, host, .. } = all[place];
+/// Words for the candidates at those places, each hidden by that at the other.
+fn hidden_of<T>(candidates: &Candidates<T>, places: Vec<(usize, usize)>) -> impl Iterator<Item = Hidden> {
+    places.into_iter().map(|(place, by)| {
+        let Candidate { route, uri, host, .. } = candidates.at(place);
         Hidden {
             route: route.id.clone(),
             uri: route.uris[*uri].clone(),
             host: host.map(|host| route.hosts[host].clone()),
-            by: HiddenBy::Route(all[by].route.id.clone()),
+            by: HiddenBy::Route(candidates.at(by).route.id.clone()),
         }
-    });
-    hidden.collect::<Vec<_>>().into_iter()
+    })
 }
 
 #[cfg(test)]

@@ -185,7 +185,8 @@ impl<V> Node<V> {
             _ => self.first_bytes.binary_search(first).ok()?,
         };
         let child = &*self.children[place];
-        left.starts_with(&child.label).then_some(child)
+        // A label of one byte was just compared; such labels abound where many paths differ.
+        (child.label.len() == 1 || left.starts_with(&child.label)).then_some(child)
     }
 
     fn each<'t>(&'t self, visit: &mut impl FnMut(&'t V)) {

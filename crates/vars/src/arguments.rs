@@ -8,8 +8,11 @@ use percent_encoding::percent_decode_str;
 pub(crate) fn first<'a>(arguments: &'a str, name: &str) -> Option<Cow<'a, str>> {
     for argument in arguments.split('&') {
         let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
-        // Names are seldom encoded, and the comparison then needs no copy.
-        if !argument.is_empty() && (key == name || decoded(key) == name) {
+        if argument.is_empty() {
+            continue;
+        }
+        // A name that is encoded is at least as long as what it stands for.
+        if key == name || (key.len() >= name.len() && decoded(key) == name) {
             return Some(decoded(value));
         }
     }
@@ -17,7 +20,7 @@ pub(crate) fn first<'a>(arguments: &'a str, name: &str) -> Option<Cow<'a, str>> 
 }
 
 fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(text);
     }
     let text = text.replace('+', " ");

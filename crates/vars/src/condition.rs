@@ -59,6 +59,10 @@ impl Node {
     fn compile(expression: &Expression) -> Self {
         let all = |members: &[Expression]| members.iter().map(Self::compile).collect();
         match expression {
+            // Most have one member, which needs no list around it.
+            Expression::All(members) | Expression::Any(members) if members.len() == 1 => {
+                Self::compile(&members[0])
+            }
             Expression::All(members) => Self::All(all(members)),
             Expression::Any(members) => Self::Any(all(members)),
             Expression::Not(member) => Self::Not(Box::new(Self::compile(member))),

@@ -405,6 +405,10 @@ fn an_insertion_names_what_it_hides_and_what_hides_it() {
     assert_eq!(insert(uri("6", "/a")), ["6"]);
     assert_eq!(insert(uri("1", "/a").methods_are(&[HttpMethod::Get])), Vec::<String>::new());
     assert_eq!(insert(uri("2", "/a")), ["5"]);
+    let get_put = [HttpMethod::Get, HttpMethod::Put];
+    assert_eq!(insert(uri("1", "/b").methods_are(&[HttpMethod::Put])), Vec::<String>::new());
+    assert_eq!(insert(uri("3", "/b").methods_are(&get_put)), Vec::<String>::new());
+    assert_eq!(insert(uri("2", "/b").methods_are(&[HttpMethod::Get])), ["3"]);
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn a_request_has_the_variables_that_nginx_has() {
 fn what_happened_to_the_request_is_known_once_it_has() {
     let request = Request::get("/");
     let route = RouteFacts { id: "r".into(), name: Some("orders".into()), ..RouteFacts::default() };
-    let params = Params::from_iter([("id".into(), "7".to_owned())]);
+    let params = Params::new(&["id".into()].into(), std::iter::once(b"7".as_slice()));
     let facts = Facts {
         route: Some(&route),
         params: Some(&params),

@@ -243,8 +243,15 @@ proptest! {
             match standing.iter().position(|other| other.route.id == *id) {
                 Some(place) => router.remove(&standing.remove(place).route),
                 None => {
-                    router.insert(&described.route, id.to_string());
+                    let newly_hidden = router.insert(&described.route, id.to_string());
                     standing.push(described);
+                    let hidden = compiled(&standing).1;
+                    for new in newly_hidden {
+                        let known = hidden.iter().any(|hidden| {
+                            (&hidden.route, &hidden.uri, &hidden.host) == (&new.route, &new.uri, &new.host)
+                        });
+                        prop_assert!(known, "only the insertion says that this is hidden: {}", new);
+                    }
                 }
             }
             history.push((router.clone(), standing.clone()));
