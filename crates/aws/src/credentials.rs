@@ -1,9 +1,22 @@
-//! Whom AWS takes a caller for.
+//! Whom AWS takes a caller for, and where that comes from.
+//!
+//! [`Credentials`] are one access key. Most of them end soon, so whoever needs some holds a [`Provider`], which keeps
+//! fresh ones ([`keeper`] decides when it asks), and a [`Chain`] has a provider for each way to come by them: the
+//! sources of this machine in their order, and roles assumed on top.
 
-use std::collections::BTreeMap;
+mod chain;
+mod environment;
+mod keeper;
+mod provider;
+mod source;
+
+use std::sync::Arc;
 
 use gateward_seal::SecretValue;
 use thiserror::Error;
+
+pub use chain::{Chain, ChainParts};
+pub use provider::Provider;
 
 /// An access key, with its secret; temporary ones come with a session token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,55 +29,57 @@ pub struct Credentials {
     pub session_token: Option<SecretValue>,
 }
 
-impl Credentials {
-    /// The credentials that `environment` holds in the variables that every AWS tool reads.
-    pub fn from_environment(environment: &BTreeMap<String, String>) -> Result<Self, CredentialsError> {
-        let variable = |name: &'static str| environment.get(name).filter(|value| !value.is_empty());
-        let required = |name| variable(name).ok_or(CredentialsError::Missing { variable: name });
-        Ok(Self {
-            access_key: required("AWS_ACCESS_KEY_ID")?.clone(),
-            secret_key: SecretValue::new(required("AWS_SECRET_ACCESS_KEY")?.clone()),
-            session_token: variable("AWS_SESSION_TOKEN").map(|token| SecretValue::new(token.clone())),
-        })
-    }
-}
-
 /// Why there are no credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CredentialsError {
-    /// A variable is absent or empty.
-    #[error("no AWS credentials: the environment has no {variable}")]
-    Missing {
-        /// Which one.
-        variable: &'static str,
-    },
+    /// Nobody has some. Where one source has failed, those after it were not asked: they would be somebody else's.
+    #[error("no AWS credentials: {}", in_words(.0))]
+    Nothing(Arc<[Tried]>),
+    /// They may still come.
+    #[error("AWS credentials have not come in time")]
+    Late,
+}
+
+/// A source that had no credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// Which one.
+    pub source: Arc<str>,
+    /// What it lacks, or what went wrong. Never a secret, nor any part of an answer.
+    pub why: String,
+}
+
+fn in_words(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return "this process has no source of them".to_owned();
+    }
+    let each: Vec<String> = tried.iter().map(|tried| format!("{}: {}", tried.source, tried.why)).collect();
+    each.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
-        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn a_missing_or_empty_variable_is_named() {
-        let only_the_id = environment(&[("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "")]);
-        let error = Credentials::from_environment(&only_the_id).unwrap_err();
-        assert_eq!(error, CredentialsError::Missing { variable: "AWS_SECRET_ACCESS_KEY" });
-        assert!(Credentials::from_environment(&environment(&[])).is_err());
-    }
-
     #[test]
     fn printing_credentials_shows_no_secret() {
-        let variables = [
-            ("AWS_ACCESS_KEY_ID", "AKID"),
-            ("AWS_SECRET_ACCESS_KEY", "canary-1"),
-            ("AWS_SESSION_TOKEN", "canary-2"),
-        ];
-        let credentials = Credentials::from_environment(&environment(&variables)).unwrap();
+        let credentials = Credentials {
+            access_key: "AKID".to_owned(),
+            secret_key: "canary-1".into(),
+            session_token: Some("canary-2".into()),
+        };
         let printed = format!("{credentials:?}");
         assert!(printed.contains("AKID") && !printed.contains("canary"), "{printed}");
+    }
+
+    #[test]
+    fn an_error_names_each_source_and_what_it_lacks() {
+        let tried = |source: &str, why: &str| Tried { source: source.into(), why: why.to_owned() };
+        let sources =
+            [tried("environment", "AWS_ACCESS_KEY_ID is not set"), tried("container", "status 500")];
+        assert_eq!(
+            CredentialsError::Nothing(sources.into()).to_string(),
+            "no AWS credentials: environment: AWS_ACCESS_KEY_ID is not set; container: status 500"
+        );
     }
 }

@@ -7,4 +7,4 @@ mod credentials;
 pub mod secrets_manager;
 pub mod sigv4;
 
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Chain, ChainParts, Credentials, CredentialsError, Provider, Tried};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_access::{Authenticator, Tokens};
+use gateward_aws::{Chain, ChainParts};
 use gateward_clock::{Clock, SystemClock};
 use gateward_control::{Control, ControlParts};
 use gateward_leases::producer::Producers;
@@ -75,12 +76,18 @@ impl Assembly {
         let dns_servers = settings.dns_servers.clone();
         let connector = Arc::new(Connector::new(ConnectorSettings { forbidden, extra_ca, dns_servers })?);
         let client = Client::new(Arc::clone(&connector));
-        let resolver = Resolver::new(ResolverParts {
+        let aws = Chain::new(ChainParts {
+            environment: surroundings.environment.clone(),
+            clock: Arc::clone(&clock),
+            runtime: runtime.clone(),
+        });
+        let resolver = ResolverParts {
             clock: Arc::clone(&clock),
             client: client.clone(),
             environment: surroundings.environment.clone(),
             runtime: runtime.clone(),
-        });
+        };
+        let resolver = Resolver::with_aws(resolver, Arc::clone(&aws));
         let access_id = settings.admin.access_id().clone();
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
         let producer_tokens = Arc::new(tokens);
@@ -94,7 +101,7 @@ impl Assembly {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
-            shared: Shared::new(Arc::clone(&clock), runtime.clone()),
+            shared: Shared::with_aws(Arc::clone(&clock), runtime.clone(), aws),
             registry: Arc::clone(&registry),
             clock: Arc::clone(&clock),
             runtime: runtime.clone(),

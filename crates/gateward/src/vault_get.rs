@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use gateward_clock::SystemClock;
+use gateward_aws::{Chain, ChainParts};
+use gateward_clock::{Clock, SystemClock};
 use gateward_net::{Client, Connector, ConnectorSettings, TrustError};
 use gateward_seal::SecretValue;
 use gateward_vaults::{Reference, ReferenceError, Resolver, ResolverParts, Unresolved};
@@ -41,12 +42,16 @@ pub enum VaultGetError {
 pub async fn vault_get(get: &VaultGet, surroundings: &Surroundings) -> Result<SecretValue, VaultGetError> {
     let reference = reference(&get.reference)?;
     let connector = Connector::new(ConnectorSettings::default())?;
-    let resolver = Resolver::new(ResolverParts {
-        clock: Arc::new(SystemClock),
-        client: Client::new(Arc::new(connector)),
-        environment: surroundings.environment.clone(),
-        runtime: Handle::current(),
+    let (clock, runtime): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Handle::current());
+    let environment = &surroundings.environment;
+    let aws = Chain::new(ChainParts {
+        environment: environment.clone(),
+        clock: Arc::clone(&clock),
+        runtime: runtime.clone(),
     });
+    let client = Client::new(Arc::new(connector));
+    let parts = ResolverParts { clock, client, environment: environment.clone(), runtime };
+    let resolver = Resolver::with_aws(parts, aws);
     let vault = reference.vault();
     if !Resolver::has_backend(vault) {
         let settings = |source| VaultGetError::Settings { vault: vault.to_owned(), source };

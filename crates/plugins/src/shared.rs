@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gateward_aws::Chain;
 use gateward_clock::Clock;
 use tokio::runtime::Handle;
 
@@ -17,13 +18,21 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// The control runtime, for what must go on when no request does.
     pub runtime: Handle,
+    /// Whom AWS takes this process for, where a plugin's settings name nobody.
+    pub aws: Arc<Chain>,
     by_type: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Shared {
-    /// Nothing yet.
+    /// Nothing yet, and no AWS credentials but those that settings name.
     pub fn new(clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { clock, runtime, by_type: Mutex::default() })
+        let aws = Chain::without_sources(Arc::clone(&clock), runtime.clone());
+        Self::with_aws(clock, runtime, aws)
+    }
+
+    /// Nothing yet, and the credentials of `aws`.
+    pub fn with_aws(clock: Arc<dyn Clock>, runtime: Handle, aws: Arc<Chain>) -> Arc<Self> {
+        Arc::new(Self { clock, runtime, aws, by_type: Mutex::default() })
     }
 
     /// The one `T` of this process; `make` makes it when it is first asked for.

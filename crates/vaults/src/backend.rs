@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use gateward_aws::Chain;
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_net::Client;
@@ -37,6 +38,8 @@ pub(crate) struct Kind {
 pub(crate) struct Surroundings {
     pub(crate) client: Client,
     pub(crate) environment: Arc<BTreeMap<String, String>>,
+    /// Whom AWS takes this process for.
+    pub(crate) aws: Arc<Chain>,
 }
 
 /// A vault that was opened.

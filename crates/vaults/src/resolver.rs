@@ -13,6 +13,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::FutureExt as _;
+use gateward_aws::Chain;
 use gateward_clock::Clock;
 use gateward_model::{Invalid, Vault};
 use gateward_net::Client;
@@ -43,17 +44,23 @@ pub struct ResolverParts {
     pub clock: Arc<dyn Clock>,
     /// What calls vaults.
     pub client: Client,
-    /// The process's environment: the `env` vault, credentials, and defaults for vaults' settings.
+    /// The process's environment: the `env` vault, and defaults for vaults' settings.
     pub environment: BTreeMap<String, String>,
     /// Where calls run.
     pub runtime: Handle,
 }
 
 impl Resolver {
-    /// A resolver that knows the backends by their own names, and no entities yet.
+    /// A resolver that knows the backends by their own names, no entities yet, and no AWS credentials.
     pub fn new(parts: ResolverParts) -> Arc<Self> {
+        let aws = Chain::without_sources(Arc::clone(&parts.clock), parts.runtime.clone());
+        Self::with_aws(parts, aws)
+    }
+
+    /// [`Resolver::new`] with the credentials of `aws`.
+    pub fn with_aws(parts: ResolverParts, aws: Arc<Chain>) -> Arc<Self> {
         let environment = Arc::new(parts.environment);
-        let surroundings = Surroundings { client: parts.client, environment };
+        let surroundings = Surroundings { client: parts.client, environment, aws };
         let vaults = vault::open_all(Vec::new(), &surroundings);
         let state = State::new(vaults, parts.clock.now());
         Arc::new_cyclic(|me| Self {

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateward_clock::{ManualClock, Timestamp};
+use gateward_aws::{Chain, ChainParts};
+use gateward_clock::{Clock, ManualClock, Timestamp};
 use gateward_model::Vault;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_seal::SecretValue;
 use gateward_testkit::Moto;
 use gateward_vaults::{MissKind, Reference, Resolver, ResolverParts};
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 const REGION: &str = "eu-west-1";
@@ -33,14 +35,20 @@ fn world(moto: &Moto) -> World {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    let resolver = Resolver::new(ResolverParts {
-        clock: Arc::new(clock.clone()),
-        client: Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap())),
-        environment,
-        runtime: tokio::runtime::Handle::current(),
-    });
+    let resolver = resolver(&clock, environment);
     resolver.set_vaults(vec![entity(REGION, moto.url())]);
     World { clock, resolver }
+}
+
+fn resolver(clock: &ManualClock, environment: BTreeMap<String, String>) -> Arc<Resolver> {
+    let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let aws = Chain::new(ChainParts {
+        environment: environment.clone(),
+        clock: Arc::clone(&clock),
+        runtime: Handle::current(),
+    });
+    let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
+    Resolver::with_aws(ResolverParts { clock, client, environment, runtime: Handle::current() }, aws)
 }
 
 fn entity(region: &str, endpoint: &str) -> Vault {
@@ -117,12 +125,8 @@ async fn wrong_credentials_are_denied_and_nobody_there_is_unavailable() {
         ("AWS_REGION", REGION),
         ("GATEWARD_VAULT_AWS_ENDPOINT_URL", moto.url()),
     ];
-    let stranger = Resolver::new(ResolverParts {
-        clock: Arc::new(world.clock.clone()),
-        client: Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap())),
-        environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-        runtime: tokio::runtime::Handle::current(),
-    });
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let stranger = resolver(&world.clock, environment);
     let unresolved = stranger.resolve(&reference("{vault://aws/plain}")).await.unwrap_err();
     assert_eq!(unresolved.kind, MissKind::Denied, "{unresolved}");
 }

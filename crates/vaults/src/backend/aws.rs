@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateward_aws::secrets_manager::{Secret, SecretError, SecretsManager, check_endpoint, check_region};
-use gateward_aws::{Credentials, CredentialsError};
+use gateward_aws::{CredentialsError, Provider};
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
@@ -20,7 +20,7 @@ const FIELDS: &[&str] = &["region", "endpoint_url", "ttl", "neg_ttl", "resurrect
 struct Aws {
     manager: SecretsManager,
     /// A vault without credentials is opened all the same: references to it say what is missing.
-    credentials: Result<Credentials, CredentialsError>,
+    provider: Arc<Provider>,
 }
 
 fn check(settings: &Settings<'_>) -> Result<(), Invalid> {
@@ -36,25 +36,26 @@ fn check(settings: &Settings<'_>) -> Result<(), Invalid> {
 
 fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Opened, Invalid> {
     check(settings)?;
-    let variable = |name: &str| surroundings.environment.get(name).filter(|value| !value.is_empty()).cloned();
-    let region = settings
-        .text("region")?
-        .or_else(|| variable("AWS_REGION"))
-        .or_else(|| variable("AWS_DEFAULT_REGION"));
+    let region = settings.text("region")?.or_else(|| surroundings.aws.region());
     let missing = "no region is set; set it here, or AWS_REGION in the environment";
     let region = region.ok_or_else(|| Invalid::new("region", missing))?;
     let endpoint = settings.text("endpoint_url")?;
     let manager = SecretsManager::new(surroundings.client.clone(), &region, endpoint.as_deref())?;
-    let credentials = Credentials::from_environment(&surroundings.environment);
-    Ok(Opened { backend: Arc::new(Aws { manager, credentials }), times: settings.times()? })
+    let provider = surroundings.aws.provider();
+    Ok(Opened { backend: Arc::new(Aws { manager, provider }), times: settings.times()? })
 }
 
 #[async_trait]
 impl Backend for Aws {
     async fn fetch(&self, name: &str, now: Timestamp) -> Result<SecretValue, Miss> {
-        let credentials =
-            self.credentials.as_ref().map_err(|error| Miss::because(MissKind::Misconfigured, error))?;
-        let secret = self.manager.get_secret_value(credentials, name, None, now).await;
+        let credentials = self.provider.get().await.map_err(|error| {
+            let kind = match error {
+                CredentialsError::Nothing(_) => MissKind::Misconfigured,
+                CredentialsError::Late => MissKind::Unavailable,
+            };
+            Miss::because(kind, &error)
+        })?;
+        let secret = self.manager.get_secret_value(&credentials, name, None, now).await;
         match secret.map_err(|error| Miss::because(kind_of(&error), &error))? {
             Secret::Text(text) if text.is_empty() => {
                 Err(Miss::new(MissKind::NotFound, "the secret is empty"))
