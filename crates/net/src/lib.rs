@@ -31,4 +31,4 @@ pub use peer::{Keepalive, Peer, Protocol};
 pub use pool::{Missed, Pool, PoolSettings, Timeouts, Unreached};
 pub use stream::Stream;
 pub use tls::{ClientCertificate, PeerTls, PeerTlsError, PeerTlsSettings, TrustError};
-pub use upgraded::{Upgraded, tunnel};
+pub use upgraded::Upgraded;
