@@ -139,16 +139,20 @@ pub fn check(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
             plugins::check(&route.plugins)?;
             sound.links.extend(link("service_id", Kind::Services, route.service.as_ref()));
             sound.links.extend(link("plugin_config_id", Kind::PluginConfigs, route.plugin_config.as_ref()));
+            check_upstream(route.upstream.as_ref(), json)?;
             sound.links.extend(upstream_link(route.upstream.as_ref()));
         }
         Kind::Services => {
             let service = Service::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
             plugins::check(&service.plugins)?;
+            check_upstream(service.upstream.as_ref(), json)?;
             sound.links.extend(upstream_link(service.upstream.as_ref()));
         }
         Kind::Upstreams => {
             resource_id(id)?;
             let upstream = Upstream::parse(json).map_err(Fault::Schema)?;
+            texts::check(json).map_err(Fault::Schema)?;
+            gateward_upstreams::check(&upstream).map_err(Fault::Schema)?;
             sound.links.extend(certificate_link("tls.client_cert_id", &upstream));
         }
         Kind::Consumers => {
@@ -219,6 +223,14 @@ pub fn check_all(resources: &[Resource<'_>]) -> Vec<(usize, Fault)> {
         }
     }
     faults
+}
+
+/// Checks the upstream of a route or a service, which is `json`, if that has one of its own.
+fn check_upstream(upstream: Option<&RouteUpstream>, json: &Value) -> Result<(), Fault> {
+    let Some(RouteUpstream::Own(own)) = upstream else { return Ok(()) };
+    // References first, as with certificates.
+    texts::check(json).map_err(Fault::Schema)?;
+    gateward_upstreams::check(own).map_err(|error| Fault::Schema(error.within("upstream")))
 }
 
 fn resource_id(text: &str) -> Result<ResourceId, Fault> {

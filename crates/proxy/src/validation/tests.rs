@@ -28,6 +28,22 @@ fn what_is_wrong_names_the_field_or_the_plugin() {
         ),
         (Kind::Services, json!({"plugins": {"nope": {}}}), "unknown plugin [nope]"),
         (Kind::Upstreams, json!({"type": "roundrobin"}), "property \"nodes\""),
+        (
+            Kind::Upstreams,
+            json!({"nodes": {"a:1": 1}, "checks": {"active": {"http_path": "a b"}}}),
+            "property \"checks.active.http_path\"",
+        ),
+        (
+            Kind::Services,
+            json!({"upstream": {"nodes": {"a:1": 1}, "tls": {"ca": "no PEM"}}}),
+            "property \"upstream.tls.ca\"",
+        ),
+        (
+            Kind::Routes,
+            json!({"uri": "/a", "upstream": {
+                "nodes": {"a:1": 1}, "scheme": "https", "pass_host": "rewrite", "upstream_host": "a..b"}}),
+            "property \"upstream.upstream_host\"",
+        ),
         (Kind::GlobalRules, json!({}), "property \"plugins\": is required"),
         (Kind::PluginConfigs, json!({"plugins": {"nope": {}}}), "unknown plugin [nope]"),
         (Kind::ConsumerGroups, json!({"plugins": 7}), "property \"plugins\""),
