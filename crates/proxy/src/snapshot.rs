@@ -6,6 +6,7 @@
 
 mod callers;
 mod chain;
+mod checks;
 mod compile;
 mod layers;
 mod references;

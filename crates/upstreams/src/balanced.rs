@@ -172,6 +172,11 @@ impl Balanced {
         self.source.timeout
     }
 
+    /// Whether its nodes are to be asked how they are.
+    pub fn has_checks(&self) -> bool {
+        self.checks.is_some()
+    }
+
     /// Begins with the active checks, or ends them: they should run while a route, a service or a plugin refers to
     /// the upstream. Checks that went on under the snapshot before, and would ask the same, just go on.
     pub fn run_checks(&self, wanted: bool) {

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::callers::CallersCompiler;
 use super::chain::Chain;
+use super::checks::Checked;
 use super::layers::Workshop;
 use super::routes::{CompiledRoute, Referents};
 use super::secrets::Secrets;
@@ -36,6 +37,7 @@ pub(crate) struct Compiler {
     global_rules: SharedLayers,
     callers: CallersCompiler,
     routes: HashMap<String, Arc<CompiledRoute>>,
+    checked: Checked,
 }
 
 /// What a [`Compiler`] compiles with.
@@ -67,6 +69,7 @@ impl Compiler {
             global_rules: SharedLayers::default(),
             callers: CallersCompiler::default(),
             routes: HashMap::new(),
+            checked: Checked::default(),
         }
     }
 
@@ -123,6 +126,8 @@ impl Compiler {
         for gone in routes_before.into_values() {
             router.remove(&gone.matching);
         }
+        let of_routes = self.routes.values().map(|route| &route.target);
+        self.checked.follow(of_routes.chain(self.services.targets()));
         registry.sweep();
         let snapshot = Snapshot {
             revision,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use gateward_model::apisix::{RouteUpstream, Service};
 
+use super::Target;
 use super::chain::Layer;
 use super::layers::Workshop;
 use super::resources::{Collection, Standing};
@@ -42,6 +43,11 @@ impl Services {
     /// The one of that id.
     pub(super) fn get(&self, id: &str) -> Option<&Arc<CompiledService>> {
         self.0.get(id)
+    }
+
+    /// Where they send what comes to them.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.0.values().filter_map(|service| Some(&service.upstream.as_ref()?.target))
     }
 }
 

@@ -37,6 +37,7 @@ struct Compilation {
     source: Source,
     resources: Resources,
     compiler: Compiler,
+    registry: Arc<Registry>,
     snapshot: Snapshot,
     asked: usize,
 }
@@ -72,18 +73,21 @@ impl Compilation {
         let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::new(SystemClock),
-            client: Client::new(connector),
+            client: Client::new(Arc::clone(&connector)),
             environment: BTreeMap::new(),
             runtime: tokio::runtime::Handle::current(),
         });
+        let runtime = tokio::runtime::Handle::current();
+        let registry = Arc::new(Registry::with_checks(Arc::new(SystemClock), runtime, connector));
         Self {
             source: Source::in_memory(),
             resources: Resources::default(),
             compiler: Compiler::new(CompilerParts {
                 resolver,
                 shared: Shared::new(Arc::new(SystemClock), tokio::runtime::Handle::current()),
-                registry: Arc::new(Registry::new(Arc::new(SystemClock))),
+                registry: Arc::clone(&registry),
             }),
+            registry,
             snapshot: Snapshot::default(),
             asked: 0,
         }
@@ -112,6 +116,35 @@ impl Compilation {
     fn route(&self, path: &str) -> Option<Arc<CompiledRoute>> {
         self.snapshot.route(path)
     }
+}
+
+/// The resources whose upstreams have their nodes asked how they are.
+fn checked(compilation: &Compilation) -> Vec<String> {
+    compilation.registry.health().into_iter().map(|upstream| upstream.name).collect()
+}
+
+#[tokio::test]
+async fn nodes_are_asked_as_long_as_a_route_or_a_service_refers_to_their_upstream() {
+    let mut compilation = Compilation::new();
+    let own = json!({"nodes": {"127.0.0.1:1": 1}, "checks": {"active": {}}});
+    compilation.put("upstreams", "u", own.clone()).await;
+    assert!(checked(&compilation).is_empty());
+    compilation.put("routes", "1", json!({"uri": "/a", "upstream_id": "u"})).await;
+    compilation.put("services", "3", json!({"upstream": own})).await;
+    compilation.put("routes", "2", json!({"uri": "/b", "upstream": own})).await;
+    let all = ["/apisix/routes/2", "/apisix/services/3", "/apisix/upstreams/u"];
+    assert_eq!(checked(&compilation), all);
+    // A request may hold the snapshot that it was served from.
+    let held = [compilation.route("/a"), compilation.route("/b")];
+    compilation.put("routes", "2", json!({"uri": "/b", "upstream": own, "status": 0})).await;
+    assert_eq!(checked(&compilation), all[1..]);
+    compilation.put("services", "4", json!({"upstream_id": "u"})).await;
+    compilation.delete("routes", "1").await;
+    assert_eq!(checked(&compilation), all[1..]);
+    compilation.delete("services", "4").await;
+    compilation.put("services", "3", json!({"upstream": upstream(1)})).await;
+    assert!(checked(&compilation).is_empty());
+    drop(held);
 }
 
 fn upstream(port: u16) -> Value {

@@ -4,6 +4,7 @@
 
 mod authority;
 mod framing;
+mod health;
 mod http2;
 mod http2_abuse;
 mod lambda;

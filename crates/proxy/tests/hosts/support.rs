@@ -17,6 +17,7 @@ use gateward_proxy::host::server::{
 use gateward_proxy::{Configuration, ConfigurationParts, DOCUMENT_PURPOSE, Door};
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Change, Key, MemoryStore, Precondition, Revision, Store, Write};
+use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -42,12 +43,18 @@ pub struct Plane {
     pub configuration: Arc<Configuration>,
     pub connector: Arc<Connector>,
     pub resolver: Arc<Resolver>,
+    pub registry: Arc<Registry>,
 }
 
 impl Plane {
     pub fn start(environment: &[(&str, &str)]) -> Self {
+        Self::connecting(ConnectorSettings::default(), environment)
+    }
+
+    /// One whose gateways and health checks connect as `connector` says.
+    pub fn connecting(connector: ConnectorSettings, environment: &[(&str, &str)]) -> Self {
         let clock = Arc::new(SystemClock);
-        let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
+        let connector = Arc::new(Connector::new(connector).unwrap());
         let environment: BTreeMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let resolver = Resolver::new(ResolverParts {
@@ -58,8 +65,10 @@ impl Plane {
         });
         let store = Arc::new(MemoryStore::new());
         let sealer = Arc::new(Sealer::new(RootKey::generate()));
+        let registry =
+            Arc::new(Registry::with_checks(clock.clone(), Handle::current(), Arc::clone(&connector)));
         let parts = ConfigurationParts {
-            registry: Arc::new(gateward_upstreams::Registry::new(clock.clone())),
+            registry: Arc::clone(&registry),
             store: store.clone(),
             sealer: sealer.clone(),
             resolver: resolver.clone(),
@@ -67,7 +76,7 @@ impl Plane {
             clock,
             runtime: Handle::current(),
         };
-        Self { store, sealer, configuration: Configuration::start(parts), connector, resolver }
+        Self { store, sealer, configuration: Configuration::start(parts), connector, resolver, registry }
     }
 
     /// Puts a resource, and returns when it is served.
