@@ -1,5 +1,6 @@
 //! The APISIX Admin API's envelope, who gets in, and what nobody gets to see.
 
+use std::net::TcpListener;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -156,6 +157,44 @@ async fn the_health_of_nodes_is_told_to_whoever_has_a_key() {
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
     let none = get("/v1/healthcheck", &[VIEWER]).await;
     assert_eq!((none.status, none.json), (StatusCode::OK, json!([])));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let checks = json!({"active": {"unhealthy": {"tcp_failures": 1}}});
+    let upstream = json!({"nodes": {nobody.to_string(): 1}, "checks": checks});
+    let route = json!({"uri": "/a", "upstream": upstream});
+    for (path, resource) in [
+        ("/upstreams/1", upstream),
+        ("/routes/7", route),
+        ("/routes/8", json!({"uri": "/b", "upstream_id": "1"})),
+    ] {
+        assert_eq!(ask(&plane, "PUT", path, &resource.to_string()).await.status, StatusCode::CREATED);
+    }
+    let is_known = async || {
+        while !get("/v1/healthcheck", &[VIEWER])
+            .await
+            .json
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|upstream| upstream["nodes"][0]["status"] == "unhealthy")
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_known()).await.unwrap();
+    let told = |name: &str| {
+        let address = nobody.to_string();
+        let counter = json!({"success": 0, "http_failure": 0, "tcp_failure": 1, "timeout_failure": 0});
+        let node = json!({"ip": "127.0.0.1", "port": nobody.port(), "hostname": address,
+            "status": "unhealthy", "counter": counter});
+        json!({"name": name, "type": "http", "nodes": [node]})
+    };
+    let all = get("/v1/healthcheck", &[KEY]).await.json;
+    assert_eq!(all, json!([told("/apisix/routes/7"), told("/apisix/upstreams/1")]));
+    let one = get("/v1/healthcheck/upstreams/1", &[KEY]).await;
+    assert_eq!((one.status, one.json), (StatusCode::OK, told("/apisix/upstreams/1")));
+    for path in ["/routes/7", "/routes/8"] {
+        ask(&plane, "DELETE", path, "").await;
+    }
     let missing = get("/v1/healthcheck/upstreams/1", &[KEY]).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
     assert!(missing.json["error_msg"].as_str().unwrap().contains("upstreams/1"), "{missing:?}");

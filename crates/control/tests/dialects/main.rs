@@ -68,7 +68,10 @@ impl Plane {
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let sealer = Arc::new(Sealer::new(RootKey::from_text(&"ab".repeat(32)).unwrap()));
-        let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
+        let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
+        let client = Client::new(Arc::clone(&connector));
+        let registry = Registry::with_checks(Arc::clone(&shared), runtime.clone(), connector);
+        let registry = Arc::new(registry);
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::clone(&shared),
             client: client.clone(),
@@ -80,7 +83,7 @@ impl Plane {
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&shared)).await.unwrap();
         let tokens = Arc::new(tokens);
         let configuration = Configuration::start(ConfigurationParts {
-            registry: Arc::new(gateward_upstreams::Registry::new(Arc::clone(&shared))),
+            registry: Arc::clone(&registry),
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
@@ -107,7 +110,7 @@ impl Plane {
             apisix_viewer_key: Some(SecretValue::from("canary-viewer")),
             declared,
             configuration,
-            registry: Arc::new(Registry::new(Arc::new(clock.clone()))),
+            registry,
             catalog,
             engine: Some(engine),
             producers,
