@@ -28,7 +28,7 @@ pub use fetch_error::FetchError;
 pub use gateward_model::apisix::Scheme;
 pub use hop_by_hop::remove_hop_by_hop;
 pub use peer::{Keepalive, Peer, Protocol};
-pub use pool::{Missed, Pool, PoolSettings, Timeouts, Unreached};
+pub use pool::{Left, Missed, Pool, PoolSettings, Timeouts};
 pub use stream::Stream;
 pub use tls::{ClientCertificate, PeerTls, PeerTlsError, PeerTlsSettings, TrustError};
 pub use upgraded::Upgraded;

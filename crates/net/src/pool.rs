@@ -30,7 +30,7 @@ use crate::{Body, Connector, FetchError, Peer, Protocol, Upgraded};
 use connection::{Connection, Unanswered};
 use home::Home;
 pub(crate) use pooled_body::PooledBody;
-use session::{Exchange, Session, Unserved};
+use session::{Exchange, Rest, Session, Unserved};
 
 /// How long each phase of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,27 +60,22 @@ impl Default for PoolSettings {
 
 /// A call that got no answer.
 #[derive(Debug)]
-pub struct Unreached {
-    /// Why not.
-    pub error: FetchError,
-    /// The request, if no connection could be opened to send it on.
-    pub request: Option<Box<Request<Body>>>,
-}
-
-/// A call by [`Pool::send`] that got no answer.
-#[derive(Debug)]
 pub struct Missed {
     /// Why not.
     pub error: FetchError,
-    /// Whether the request is as it was, for no connection could be opened to send it on.
-    pub untouched: bool,
+    /// What is left of the request.
+    pub left: Left,
 }
 
-impl Unreached {
-    /// The request may have reached the peer.
-    fn not(error: FetchError) -> Self {
-        Self { error, request: None }
-    }
+/// What is left of a request that got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// All of it: no peer has seen anything of it.
+    Untouched,
+    /// All of it, but a peer may have got it. Its method is idempotent: doing it twice is doing it once.
+    AtHand,
+    /// Not all, or it must not be repeated: the peer may have got it, or has begun to answer.
+    Spent,
 }
 
 /// A data thread's own connections. Cheap to clone, never sent to another thread; must be used within a
@@ -118,23 +113,8 @@ impl Pool {
         self.send(peer, &mut request, timeouts).await.map_err(|missed| missed.error)
     }
 
-    /// Like [`Pool::fetch`], and gives the request back, untouched, if no connection to `peer` could be opened, so that
-    /// it can be sent to another.
-    pub async fn fetch_or_return(
-        &self,
-        peer: &Peer,
-        mut request: Request<Body>,
-        timeouts: &Timeouts,
-    ) -> Result<Response<Body>, Unreached> {
-        let answer = self.send(peer, &mut request, timeouts).await;
-        answer.map_err(|missed| Unreached {
-            error: missed.error,
-            request: missed.untouched.then(|| Box::new(request)),
-        })
-    }
-
-    /// Like [`Pool::fetch`], and leaves the request where it is: to move one about is not free. Its body is gone
-    /// afterwards, and its headers may be, unless the error says that it is untouched.
+    /// Like [`Pool::fetch`], and leaves the request where it is: to move one about is not free, and what is left of it
+    /// may be sent to another peer. What is not whole any more has neither body nor headers that one may rely on.
     pub async fn send(
         &self,
         peer: &Peer,
@@ -145,17 +125,7 @@ impl Pool {
         match peer.protocol() {
             Protocol::Http1 => self.send_http1(peer, &home, request, timeouts).await,
             // Boxed, so that the others need no room for it.
-            Protocol::Http2 => {
-                let taken = std::mem::replace(request, Request::new(Body::empty()));
-                let answer = Box::pin(self.fetch_http2(peer, &home, taken, timeouts)).await;
-                answer.map_err(|unreached| {
-                    let untouched = unreached.request.is_some();
-                    if let Some(returned) = unreached.request {
-                        *request = *returned;
-                    }
-                    Missed { error: unreached.error, untouched }
-                })
-            }
+            Protocol::Http2 => Box::pin(self.send_http2(peer, &home, request, timeouts)).await,
         }
     }
 
@@ -171,27 +141,27 @@ impl Pool {
         if let Some(connection) = home.idle.take(now) {
             match connection.exchange(request, timeouts, now).await {
                 Ok(response) => return Ok(response),
-                Err(Unanswered { again: Some(again), .. }) => *request.body_mut() = again,
-                Err(Unanswered { error, again: None }) => return Err(Missed { error, untouched: false }),
+                Err(Unanswered { died: true, .. }) => {}
+                Err(Unanswered { error, left, .. }) => return Err(Missed { error, left }),
             }
         }
         let connection = match Box::pin(self.open_http1(peer, home, timeouts.connect)).await {
             Ok(connection) => connection,
-            Err(error) => return Err(Missed { error, untouched: true }),
+            Err(error) => return Err(Missed { error, left: Left::Untouched }),
         };
         let answer = connection.exchange(request, timeouts, Instant::now()).await;
-        answer.map_err(|unanswered| Missed { error: unanswered.error, untouched: false })
+        answer.map_err(|Unanswered { error, left, .. }| Missed { error, left })
     }
 
-    async fn fetch_http2(
+    async fn send_http2(
         &self,
         peer: &Peer,
         home: &Rc<Home>,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         timeouts: &Timeouts,
-    ) -> Result<Response<Body>, Unreached> {
+    ) -> Result<Response<Body>, Missed> {
         home.keep_up(Instant::now());
-        session::to_http2(&mut request, peer.scheme()).map_err(Unreached::not)?;
+        session::to_http2(request, peer.scheme()).map_err(|error| Missed { error, left: Left::Spent })?;
         let mut spurned = None;
         for attempt in 1.. {
             let seat = home.multiplexed.seat(spurned.as_ref(), async || self.open_http2(peer).await);
@@ -202,19 +172,27 @@ impl Pool {
                         Ok(Err(error)) => error,
                         _elapsed => FetchError::ConnectTimeout,
                     };
-                    session::from_http2(&mut request);
-                    return Err(Unreached { error, request: Some(Box::new(request)) });
+                    session::from_http2(request);
+                    return Err(Missed { error, left: Left::Untouched });
                 }
             };
-            match Exchange::on(seat).run(request, timeouts).await {
-                Ok(response) => return Ok(response),
-                Err(Unserved { again: Some(again), .. }) if attempt < ATTEMPTS => {
-                    (request, spurned) = (again.0, Some(again.1));
+            let Unserved { error, rest } =
+                match Exchange::on(seat).run(std::mem::take(request), timeouts).await {
+                    Ok(response) => return Ok(response),
+                    Err(unserved) => unserved,
+                };
+            let Some(rest) = rest else { return Err(Missed { error, left: Left::Spent }) };
+            let Rest { request: returned, left, spurned: session } = *rest;
+            *request = returned;
+            match session {
+                Some(session) if attempt < ATTEMPTS => spurned = Some(session),
+                _ => {
+                    session::from_http2(request);
+                    return Err(Missed { error, left });
                 }
-                Err(Unserved { error, .. }) => return Err(Unreached::not(error)),
             }
         }
-        Err(Unreached::not(FetchError::ConnectTimeout))
+        Err(Missed { error: FetchError::ConnectTimeout, left: Left::Spent })
     }
 
     /// Sends `request`, which asks to `Upgrade` to another protocol, on a connection of its own, by HTTP/1.1 whatever
@@ -222,25 +200,23 @@ impl Pool {
     ///
     /// If the peer answers 101, that answer and the stream on which the other protocol is spoken from now on; any other
     /// answer is one like that of [`Pool::fetch`]. The request has its `Upgrade` header, and gets its `Connection`
-    /// header here. It is given back, untouched, if no connection could be opened.
+    /// header here.
     pub async fn upgrade(
         &self,
         peer: &Peer,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         timeouts: &Timeouts,
-    ) -> Result<(Response<Body>, Option<Upgraded>), Unreached> {
+    ) -> Result<(Response<Body>, Option<Upgraded>), Missed> {
         let opening = async {
             let connecting = self.0.connector.connect_for(peer, Protocol::Http1);
             tokio::time::timeout(timeouts.connect, connecting)
                 .await
                 .map_err(|_elapsed| FetchError::ConnectTimeout)?
         };
-        let stream = match opening.await {
-            Ok(stream) => stream,
-            Err(error) => return Err(Unreached { error, request: Some(Box::new(request)) }),
-        };
+        let stream = opening.await.map_err(|error| Missed { error, left: Left::Untouched })?;
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        Connection::new(stream).upgrade(&mut request, timeouts).await.map_err(Unreached::not)
+        let answer = Connection::new(stream).upgrade(request, timeouts).await;
+        answer.map_err(|Unanswered { error, left, .. }| Missed { error, left })
     }
 
     #[cfg(test)]

@@ -1,6 +1,6 @@
 //! When a request that failed at one node may go to another.
 
-use gateward_net::FetchError;
+use gateward_net::{FetchError, Left};
 use http::Method;
 
 /// How a node failed a request.
@@ -25,17 +25,22 @@ impl Failed {
     }
 }
 
-/// Whether a request may go to another node.
+/// Whether a request of which there is `left` this may go to another node.
 ///
-/// - As long as nothing of it was sent (`unsent`) no node has seen it, and it may, whatever it asks for.
+/// - As long as nothing of it was sent no node has seen it, and it may, whatever it asks for.
 /// - Once it was sent it may have been carried out. It may go on only if doing it twice is doing it once (its method is
-///   idempotent) and its body is still at hand (`replayable`).
+///   idempotent) and its body is still at hand.
 /// - When the node did not fail but the client did (`failed` is none), there is nobody to do it for.
 ///
-/// An answer with a bad status is an answer. This is nginx's `proxy_next_upstream error timeout`, but that a method that
-/// nobody knows counts as one that must not be repeated.
-pub fn may_try_another(method: &Method, unsent: bool, replayable: bool, failed: Option<Failed>) -> bool {
-    failed.is_some() && (unsent || (method.is_idempotent() && replayable))
+/// An answer with a bad status is an answer, and so is one that cannot be read. This is nginx's `proxy_next_upstream error
+/// timeout`, but that a method that nobody knows counts as one that must not be repeated.
+pub fn may_try_another(method: &Method, left: Left, failed: Option<Failed>) -> bool {
+    let may = match left {
+        Left::Untouched => true,
+        Left::AtHand => method.is_idempotent(),
+        Left::Spent => false,
+    };
+    may && failed.is_some()
 }
 
 #[cfg(test)]
@@ -46,21 +51,20 @@ mod tests {
     fn what_was_not_sent_may_go_on_and_what_was_sent_only_if_it_can_be_repeated() {
         let purge = Method::from_bytes(b"PURGE").unwrap();
         let cases = [
-            (Method::POST, true, false, true),
-            (Method::POST, false, true, false),
-            (Method::PATCH, false, true, false),
-            (purge, false, true, false),
-            (Method::GET, false, true, true),
-            (Method::PUT, false, true, true),
-            (Method::PUT, false, false, false),
-            (Method::PUT, true, false, true),
+            (Method::POST, Left::Untouched, true),
+            (Method::POST, Left::AtHand, false),
+            (Method::PATCH, Left::AtHand, false),
+            (purge, Left::AtHand, false),
+            (Method::GET, Left::AtHand, true),
+            (Method::PUT, Left::AtHand, true),
+            (Method::PUT, Left::Spent, false),
+            (Method::PUT, Left::Untouched, true),
         ];
-        for (method, unsent, replayable, may) in cases {
+        for (method, left, may) in cases {
             for failed in [Failed::Connection, Failed::Timeout] {
-                let answer = may_try_another(&method, unsent, replayable, Some(failed));
-                assert_eq!(answer, may, "{method} unsent={unsent} replayable={replayable}");
+                assert_eq!(may_try_another(&method, left, Some(failed)), may, "{method} {left:?}");
             }
-            assert!(!may_try_another(&method, unsent, replayable, None), "{method}");
+            assert!(!may_try_another(&method, left, None), "{method}");
         }
     }
 

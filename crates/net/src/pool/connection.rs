@@ -16,12 +16,12 @@ use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::Instant;
 
-use super::Timeouts;
 use super::home::Home;
 use super::incoming::{Framing, Head, take_head};
 use super::outgoing::{Outgoing, Unsent};
 use super::patience::Patience;
 use super::pooled_body::PooledBody;
+use super::{Left, Timeouts};
 use crate::body::Progress;
 use crate::{Body, BodyError, FetchError, Stream, Upgraded};
 
@@ -50,9 +50,18 @@ pub(super) struct Connection {
 /// An exchange without an answer.
 pub(super) struct Unanswered {
     pub(super) error: FetchError,
-    /// The body of the request, if it may be sent once more: the connection died of itself, and the peer cannot have got
-    /// the request or would not mind getting it twice.
-    pub(super) again: Option<Body>,
+    /// What is left of the request; its body is back in it unless it is spent.
+    pub(super) left: Left,
+    /// Whether the request may be sent to the same peer on another connection: it was the connection that died, which
+    /// had been kept, and nothing came back.
+    pub(super) died: bool,
+}
+
+impl Unanswered {
+    /// The peer has answered, and the answer is of no use.
+    fn bad_answer(error: FetchError) -> Self {
+        Self { error, left: Left::Spent, died: false }
+    }
 }
 
 impl Connection {
@@ -101,9 +110,9 @@ impl Connection {
     ) -> Result<Response<Body>, Unanswered> {
         let head = self.send(request, timeouts, now).await?;
         if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Unanswered { error: FetchError::Switched, again: None });
+            return Err(Unanswered::bad_answer(FetchError::Switched));
         }
-        self.answered(head, timeouts.read).map_err(|error| Unanswered { error, again: None })
+        self.answered(head, timeouts.read).map_err(Unanswered::bad_answer)
     }
 
     /// Sends `request`, which asks for another protocol, and waits for the head of the answer. If that is a yes, there
@@ -112,11 +121,11 @@ impl Connection {
         mut self: Box<Self>,
         request: &mut Request<Body>,
         timeouts: &Timeouts,
-    ) -> Result<(Response<Body>, Option<Upgraded>), FetchError> {
-        let head = self.send(request, timeouts, Instant::now()).await;
-        let head = head.map_err(|unanswered| unanswered.error)?;
+    ) -> Result<(Response<Body>, Option<Upgraded>), Unanswered> {
+        let head = self.send(request, timeouts, Instant::now()).await?;
         if head.response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok((self.answered(head, timeouts.read)?, None));
+            let answer = self.answered(head, timeouts.read).map_err(Unanswered::bad_answer)?;
+            return Ok((answer, None));
         }
         let upgraded = Upgraded::raw(self.stream, self.received.freeze());
         Ok((head.response.map(|()| Body::empty()), Some(upgraded)))
@@ -129,11 +138,7 @@ impl Connection {
         now: Instant,
     ) -> Result<Head, Unanswered> {
         // What may be sent a second time: it is at hand, and doing it twice is doing it once.
-        let again = match self.requests {
-            0 => None,
-            _ if request.method().is_idempotent() => request.body().bytes(),
-            _ => None,
-        };
+        let again = if request.method().is_idempotent() { request.body().bytes() } else { None };
         self.requests += 1;
         self.heard = false;
         let progress = request.body_mut().watch();
@@ -144,14 +149,28 @@ impl Connection {
             Ok(head) => return Ok(head),
             Err(error) => error,
         };
-        let died = matches!(error, FetchError::Closed(_)) && self.requests > 1;
-        let again = match again {
-            // A late answer or a broken one is an answer: whoever gave it is alive and may be at work.
-            _ if !died || self.heard || !self.received.is_empty() => None,
-            _ if !self.outgoing.is_begun() => Some(self.outgoing.take_body()),
-            again => again.map(Body::full),
-        };
-        Err(Unanswered { error, again })
+        let left = self.leave(request, again, &error);
+        let said_nothing = !self.heard && self.received.is_empty();
+        let died = matches!(error, FetchError::Closed(_)) && self.requests > 1 && said_nothing;
+        Err(Unanswered { died: died && left != Left::Spent, error, left })
+    }
+
+    /// Puts back into `request` what is left of it after `error`; `again` is its body, if it may be sent a second time.
+    fn leave(&mut self, request: &mut Request<Body>, again: Option<Bytes>, error: &FetchError) -> Left {
+        let failed =
+            matches!(error, FetchError::Closed(_) | FetchError::SendTimeout | FetchError::ReadTimeout);
+        // A broken answer is an answer, and whoever has begun to give one is alive and may be at work. Its head took
+        // over the room of the request's headers, too.
+        if !failed || self.heard {
+            return Left::Spent;
+        }
+        if !self.outgoing.is_begun() {
+            *request.body_mut() = self.outgoing.take_body();
+            return Left::Untouched;
+        }
+        let Some(bytes) = again else { return Left::Spent };
+        *request.body_mut() = Body::full(bytes);
+        Left::AtHand
     }
 
     /// Ready with the head of the answer. Until then, the request is sent.

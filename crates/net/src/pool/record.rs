@@ -29,6 +29,9 @@ struct Taken {
     bytes: usize,
     /// Whether something was taken that was not kept.
     lost: bool,
+    /// Whether all of it goes elsewhere now. A connection that still sends it must not take it for ended: half a body
+    /// would pass for a whole one.
+    gone: bool,
 }
 
 impl Record {
@@ -55,7 +58,7 @@ impl Record {
 
     /// The same request, if all of its body is still at hand.
     pub(super) fn again(self) -> Option<Request<Body>> {
-        let mut taken = self.body.replace(Taken { lost: true, ..Taken::default() });
+        let mut taken = self.body.replace(Taken { lost: true, gone: true, ..Taken::default() });
         if taken.lost {
             return None;
         }
@@ -84,6 +87,9 @@ impl http_body::Body for Recorded {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut taken = self.0.borrow_mut();
+        if taken.gone {
+            return Poll::Ready(Some(Err(BodyError::Source("the request is sent elsewhere".into()))));
+        }
         let frame = Pin::new(&mut taken.rest).poll_frame(cx);
         if let Poll::Ready(Some(frame)) = &frame {
             match frame.as_ref().ok().and_then(Frame::data_ref) {
@@ -101,7 +107,8 @@ impl http_body::Body for Recorded {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.borrow().rest.is_end_stream()
+        let taken = self.0.borrow();
+        !taken.gone && taken.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -133,3 +140,30 @@ impl http_body::Body for Again {
 
 /// How much of a body is kept, in bytes.
 const LONGEST: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http_body::Body as _;
+
+    use super::*;
+
+    async fn frame(body: &mut Body) -> Option<Result<Bytes, BodyError>> {
+        let frame = poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await;
+        frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()))
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_body_that_goes_elsewhere_is_whole_there_and_breaks_off_where_it_was() {
+        let pieces = ["one", "two"].map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from(piece))));
+        let body = Body::boxed(http_body_util::StreamBody::new(futures_util::stream::iter(pieces)));
+        let (record, sent) = Record::of(Request::put("/").body(body).unwrap());
+        let mut sent = sent.into_body();
+        assert_eq!(frame(&mut sent).await.unwrap().unwrap(), "one");
+        let again = record.again_if_idempotent().unwrap();
+        assert_eq!(again.into_body().collect(6).await.unwrap(), "onetwo");
+        assert!(!sent.is_end_stream());
+        assert!(frame(&mut sent).await.unwrap().is_err());
+    }
+}

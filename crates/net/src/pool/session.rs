@@ -18,11 +18,11 @@ use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
-use super::Timeouts;
 use super::multiplexed::{STREAMS, Seat};
 use super::patience::Patience;
 use super::pooled_body::PooledBody;
 use super::record::Record;
+use super::{Left, Timeouts};
 use crate::{Body, BodyError, FetchError, Scheme, Stream};
 
 /// One HTTP/2 connection. It ends when nobody holds it any more and its last exchange has ended.
@@ -146,8 +146,27 @@ pub(super) struct Exchange {
 /// A request that got no answer.
 pub(super) struct Unserved {
     pub(super) error: FetchError,
-    /// The request to send once more, if that is safe, and the connection that it must not be sent on again.
-    pub(super) again: Option<Box<(Request<Body>, Rc<Session>)>>,
+    /// The request, unless it is spent.
+    pub(super) rest: Option<Box<Rest>>,
+}
+
+/// A request that may be sent again.
+pub(super) struct Rest {
+    pub(super) request: Request<Body>,
+    pub(super) left: Left,
+    /// The connection that it must not be sent on again, if it may be sent to the same peer.
+    pub(super) spurned: Option<Rc<Session>>,
+}
+
+impl Unserved {
+    fn of(
+        error: FetchError,
+        request: Option<Request<Body>>,
+        left: Left,
+        spurned: Option<Rc<Session>>,
+    ) -> Self {
+        Self { error, rest: request.map(|request| Box::new(Rest { request, left, spurned })) }
+    }
 }
 
 impl Exchange {
@@ -175,21 +194,29 @@ impl Exchange {
         let mut failed = match answer {
             Ok(Ok(response)) => return self.answered(response, timeouts.read),
             Ok(Err(failed)) => failed,
-            Err(late) => return Err(Unserved { error: late, again: None }),
+            Err(late) => {
+                let by_peer = !matches!(late, FetchError::RequestBodyTimeout);
+                let again = if by_peer { record.again_if_idempotent() } else { None };
+                return Err(Unserved::of(late, again, Left::AtHand, None));
+            }
         };
         let unsent = failed.take_message();
         let error = failed.into_error();
         if progress.is_some_and(|progress| progress.is_broken()) {
-            return Err(Unserved { error: FetchError::RequestBody(error.into()), again: None });
+            return Err(Unserved { error: FetchError::RequestBody(error.into()), rest: None });
         }
-        let again = match unsent {
-            Some(unsent) => Some(unsent),
-            None if was_refused(&error) => record.again(),
-            None if self.seat.kept && was_cut_off(&error) => record.again_if_idempotent(),
-            None => None,
+        let session = || Some(Rc::clone(&self.seat.session));
+        let (again, left, spurned) = match unsent {
+            Some(unsent) => (Some(unsent), Left::Untouched, session()),
+            None if was_refused(&error) => (record.again(), Left::Untouched, session()),
+            // What is no HTTP/2 is an answer, if a bad one.
+            None if error.is_parse() => (None, Left::Spent, None),
+            None => {
+                let died = self.seat.kept && was_cut_off(&error);
+                (record.again_if_idempotent(), Left::AtHand, if died { session() } else { None })
+            }
         };
-        let again = again.map(|request| Box::new((request, Rc::clone(&self.seat.session))));
-        Err(Unserved { error: FetchError::unanswered(error), again })
+        Err(Unserved::of(FetchError::unanswered(error), again, left, spurned))
     }
 
     fn answered(
@@ -198,7 +225,7 @@ impl Exchange {
         silence: Duration,
     ) -> Result<Response<Body>, Unserved> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Unserved { error: FetchError::Switched, again: None });
+            return Err(Unserved { error: FetchError::Switched, rest: None });
         }
         self.patience.answered(silence);
         let (head, incoming) = response.into_parts();

@@ -559,7 +559,7 @@ async fn an_upgrade_leaves_http_and_its_connection_is_nobody_elses() {
             String::from_utf8(received).unwrap()
         });
         let pool = pool();
-        let (response, upgraded) = pool.upgrade(&peer, upgrading(), &PATIENT).await.unwrap();
+        let (response, upgraded) = pool.upgrade(&peer, &mut upgrading(), &PATIENT).await.unwrap();
         assert_eq!(
             (response.status().as_u16(), &response.headers()["upgrade"]),
             (101, &"twice".parse().unwrap())
@@ -585,14 +585,15 @@ async fn an_upgrade_that_is_refused_has_an_answer_like_any_other() {
     on_a_data_thread(async {
         let server = Scripted::start(|_, _| Then::Answer(OK)).await;
         let pool = pool();
-        let (response, upgraded) = pool.upgrade(&server.peer, upgrading(), &PATIENT).await.unwrap();
+        let (response, upgraded) = pool.upgrade(&server.peer, &mut upgrading(), &PATIENT).await.unwrap();
         assert!(upgraded.is_none());
         assert_eq!(text(response).await, "hello");
         until(|| server.ended.get() == 1).await;
 
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let unreached = pool.upgrade(&plain(port), upgrading(), &PATIENT).await.unwrap_err();
-        assert!(unreached.request.is_some_and(|request| request.version() == Version::HTTP_2));
+        let mut returned = upgrading();
+        let missed = pool.upgrade(&plain(port), &mut returned, &PATIENT).await.unwrap_err();
+        assert_eq!((missed.left, returned.version()), (Left::Untouched, Version::HTTP_2));
     })
     .await;
 }
@@ -667,6 +668,53 @@ async fn an_answer_may_begin_while_the_request_goes_on() {
         drop(say);
         assert!(next().await.is_none());
         assert!(!pool.home(&peer).is_empty(), "the connection was not kept");
+    })
+    .await;
+}
+
+/// What is left of `request` after it was sent to a peer that does `then` with the first request on each connection.
+async fn left(then: fn() -> Then, request: &mut Request<Body>) -> (Left, usize) {
+    let server = Scripted::start(move |_, _| then()).await;
+    let hasty = Timeouts { read: Duration::from_millis(50), ..PATIENT };
+    let missed = pool().send(&server.peer, request, &hasty).await.unwrap_err();
+    (missed.left, server.requests.borrow().len())
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_may_be_done_twice_is_left_whole_when_no_answer_came() {
+    on_a_data_thread(async {
+        let silences: [fn() -> Then; 4] = [
+            || Then::Close,
+            || Then::Hang(""),
+            || Then::Hang("HTTP/1.1 20"),
+            || Then::AnswerAndClose("HTTP/1.1 200 OK\r\ncontent-le"),
+        ];
+        for (at, silence) in silences.into_iter().enumerate() {
+            let mut put = request(Method::PUT, Body::full("body"));
+            put.headers_mut().insert("x-mine", "1".parse().unwrap());
+            assert_eq!(left(silence, &mut put).await, (Left::AtHand, 1), "{at}");
+            assert_eq!((put.method(), &put.headers()["x-mine"]), (&Method::PUT, &"1".parse().unwrap()));
+            assert_eq!(put.into_body().collect(9).await.unwrap(), "body");
+            let mut post = request(Method::POST, Body::full("pay"));
+            assert_eq!(left(silence, &mut post).await, (Left::Spent, 1), "{at}");
+            let mut streamed = request(Method::PUT, silent_after("half"));
+            assert_eq!(left(silence, &mut streamed).await.0, Left::Spent, "{at}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_bad_answer_is_an_answer() {
+    on_a_data_thread(async {
+        let answers: [fn() -> Then; 3] = [
+            || Then::AnswerAndClose("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+            || Then::AnswerAndClose("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"),
+            || Then::Answer("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
+        ];
+        for (at, answer) in answers.into_iter().enumerate() {
+            assert_eq!(left(answer, &mut get()).await, (Left::Spent, 1), "{at}");
+        }
     })
     .await;
 }

@@ -116,7 +116,7 @@ impl Gateway {
             }
             tried.add(&turn);
             let in_time = upstream.retry_timeout().is_none_or(|timeout| begun.elapsed() < timeout);
-            let may_repeat = may_try_another(request.method(), missed.untouched, false, failed);
+            let may_repeat = may_try_another(request.method(), missed.left, failed);
             let may = may_repeat && in_time && tried.count() <= upstream.retries();
             let another = if may { upstream.pick(passage.key, &tried) } else { None };
             let Some(another) = another else {

@@ -4,7 +4,7 @@
 //! connections become one: whatever the client sent before is still HTTP.
 
 use gateward_model::Failure;
-use gateward_net::{Body, Missed, Peer, Timeouts};
+use gateward_net::{Body, Peer, Timeouts};
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Request, Response, Version};
 use hyper::upgrade::OnUpgrade;
@@ -52,14 +52,7 @@ impl Gateway {
         request.headers_mut().insert(UPGRADE, wanted.protocol.clone());
         let silence = passage.timeouts().read;
         let send = async |peer: &Peer, request: &mut Request<Body>, timeouts: &Timeouts| {
-            let asked = self.pool.upgrade(peer, std::mem::take(request), timeouts).await;
-            asked.map_err(|unreached| {
-                let untouched = unreached.request.is_some();
-                if let Some(unsent) = unreached.request {
-                    *request = *unsent;
-                }
-                Missed { error: unreached.error, untouched }
-            })
+            self.pool.upgrade(peer, request, timeouts).await
         };
         let Passed { answer: (mut response, stream), turn, begun } =
             self.pass_by(passage, request, send).await?;

@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod proxy_protocol;
 mod proxying;
+mod retries;
 mod support;
 mod tls;
 mod upgrades;

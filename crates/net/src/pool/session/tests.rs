@@ -326,9 +326,10 @@ async fn each_phase_of_a_call_has_its_timeout() {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = plain(silent.local_addr().unwrap().port()).with_protocol(Protocol::Http2);
         let hasty = Timeouts { connect: Duration::from_millis(50), ..PATIENT };
-        let unreached = pool.fetch_or_return(&peer, get(), &hasty).await.unwrap_err();
-        assert!(matches!(unreached.error, FetchError::ConnectTimeout), "{unreached:?}");
-        let returned = unreached.request.expect("the request");
+        let mut returned = get();
+        let missed = pool.send(&peer, &mut returned, &hasty).await.unwrap_err();
+        assert!(matches!(missed.error, FetchError::ConnectTimeout), "{missed:?}");
+        assert_eq!(missed.left, Left::Untouched);
         assert_eq!(
             (returned.uri().to_string(), &returned.headers()["host"]),
             ("/a?b".to_owned(), &"test:1".parse().unwrap())
@@ -355,9 +356,9 @@ async fn a_peer_that_speaks_no_http_2_never_sees_the_request() {
     on_a_data_thread(async {
         let server = Scripted::start(|_, _| Then::AnswerAndClose("HTTP/1.1 400 Bad Request\r\n\r\n")).await;
         let peer = server.peer.with_protocol(Protocol::Http2);
-        let unreached = pool().fetch_or_return(&peer, get(), &PATIENT).await.unwrap_err();
-        assert!(matches!(unreached.error, FetchError::NotHttp2), "{unreached:?}");
-        assert!(unreached.request.is_some());
+        let missed = pool().send(&peer, &mut get(), &PATIENT).await.unwrap_err();
+        assert!(matches!(missed.error, FetchError::NotHttp2), "{missed:?}");
+        assert_eq!(missed.left, Left::Untouched);
     })
     .await;
 }
@@ -411,6 +412,33 @@ async fn over_tls_http_2_is_agreed_on_in_the_handshake() {
             .with_protocol(Protocol::Http2)
             .with_tls(std::sync::Arc::new(PeerTls::new(&own).unwrap()));
         assert_eq!(pool().fetch(&peer, get(), &PATIENT).await.unwrap().status(), 200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_may_be_done_twice_is_left_whole_when_no_answer_came() {
+    on_a_data_thread(async {
+        let hasty = Timeouts { read: Duration::from_millis(50), ..PATIENT };
+        for silence in [Do::Die, Do::Reset, Do::Hold] {
+            let server = Server::start(None, move |_, _| silence).await;
+            let mut put = request(Method::PUT, streamed(&["one", "two"]));
+            let missed = pool().send(&server.peer, &mut put, &hasty).await.unwrap_err();
+            assert_eq!(missed.left, Left::AtHand, "{missed:?}");
+            assert_eq!(
+                (put.uri().to_string(), &put.headers()["host"]),
+                ("/a?b".to_owned(), &"test:1".parse().unwrap())
+            );
+            assert_eq!(put.into_body().collect(9).await.unwrap(), "onetwo");
+            let mut post = request(Method::POST, Body::full("pay"));
+            let missed = pool().send(&server.peer, &mut post, &hasty).await.unwrap_err();
+            assert_eq!(missed.left, Left::Spent, "{missed:?}");
+        }
+        let refusing = Server::start(None, |_, _| Do::Refuse).await;
+        let mut post = request(Method::POST, streamed(&["pay"]));
+        let missed = pool().send(&refusing.peer, &mut post, &PATIENT).await.unwrap_err();
+        assert_eq!(missed.left, Left::Untouched, "{missed:?}");
+        assert_eq!(post.into_body().collect(9).await.unwrap(), "pay");
     })
     .await;
 }
