@@ -83,6 +83,7 @@ const PREFIXES: &[&str] = &[
     "/api/v2",
     "/health",
     "/ready",
+    "/metrics",
     "/validate-producer-credentials",
     "/.well-known/jwks.json",
 ];

@@ -25,9 +25,14 @@ async fn health() -> Response {
 async fn ready(State(parts): State<Arc<ControlParts>>) -> Response {
     if parts.configuration.ready() {
         let mut answer = json!({"status": "ready"});
-        if let Some(refused) = parts.configuration.refused() {
-            answer["not_in_force"] =
-                refused.errors().iter().take(MOST_NAMED).map(ToString::to_string).collect();
+        let current = parts.configuration.current();
+        let snapshot = current.load();
+        let refused = parts.configuration.refused();
+        let in_files = refused.iter().flat_map(|refused| refused.errors()).map(ToString::to_string);
+        let broken = snapshot.broken().iter().map(ToString::to_string);
+        let not_in_force: Vec<String> = in_files.chain(broken).take(MOST_NAMED).collect();
+        if !not_in_force.is_empty() {
+            answer["not_in_force"] = not_in_force.into();
         }
         return json_answer(StatusCode::OK, &answer);
     }

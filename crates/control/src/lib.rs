@@ -15,6 +15,7 @@ mod guard;
 mod health;
 mod kong;
 mod listen;
+mod metrics;
 mod request;
 mod resources;
 
@@ -109,7 +110,8 @@ impl Control {
         let health = health::router();
         let state = |router: Router<Arc<ControlParts>>| router.with_state(Arc::clone(&parts));
         let kong = || kong::router(kong::Access::Authenticated);
-        let all = health.clone().merge(apisix::router()).merge(kong()).merge(akeyless());
+        let all =
+            health.clone().merge(metrics::router()).merge(apisix::router()).merge(kong()).merge(akeyless());
         let routers = Routers {
             all: state(all.fallback(request::not_found)),
             apisix: state(health.clone().merge(apisix::router()).fallback(request::not_found)),

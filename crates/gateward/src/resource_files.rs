@@ -42,14 +42,22 @@ pub fn check(
     let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if check.json {
         let answer = match result {
-            Ok(declared) => json!({"ok": true, "counts": counts(&declared), "errors": []}),
+            Ok(declared) => {
+                let warnings = hidden(&declared);
+                json!({"ok": true, "counts": counts(&declared), "errors": [], "warnings": warnings})
+            }
             Err(refused) => json!({"ok": false, "errors": errors(&refused)}),
         };
         terminal.result(&answer.to_string())?;
         return Ok(code);
     }
     match result {
-        Ok(declared) => terminal.result(&summary(&declared))?,
+        Ok(declared) => {
+            for hidden in hidden(&declared) {
+                terminal.warning(&hidden);
+            }
+            terminal.result(&summary(&declared))?;
+        }
         Err(refused) => {
             for error in refused.errors() {
                 terminal.message(&error.to_string());
@@ -61,6 +69,11 @@ pub fn check(
 
 fn files(paths: Vec<PathBuf>, surroundings: &Surroundings) -> Files {
     Files::new(paths, Arc::new(surroundings.environment.clone()))
+}
+
+/// The routes that no request can reach. A gateway takes them all the same.
+fn hidden(declared: &Declared) -> Vec<String> {
+    declared.hidden().iter().map(ToString::to_string).collect()
 }
 
 fn errors(refused: &Refused) -> Vec<Value> {

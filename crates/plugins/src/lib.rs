@@ -14,6 +14,7 @@ mod aws_lambda;
 mod consumers;
 mod cors;
 mod exchange;
+mod exposition;
 mod fault_injection;
 mod ip_restriction;
 mod jwt_auth;
@@ -38,6 +39,7 @@ use serde_json::Value;
 
 pub use consumers::{Caller, Consumer, Consumers, ConsumersBuilder, Credential, Taken};
 pub use exchange::{Exchange, Notes};
+pub use exposition::{Exposition, Family, MetricKind};
 pub use gateward_vars::RouteFacts;
 pub use jwt_auth::TokenClaims;
 pub use record::{Answerer, Record};

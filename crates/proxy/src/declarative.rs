@@ -10,6 +10,7 @@
 //! ```
 
 mod document;
+mod hidden;
 mod node;
 mod overlay;
 mod variables;

@@ -22,6 +22,7 @@ mod upstreams;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use gateward_clock::Timestamp;
 use gateward_model::Failure;
 use gateward_model::apisix::Timeout;
 use gateward_plugins::Consumers;
@@ -35,7 +36,7 @@ pub(crate) use chain::{Caller, Chain, Instance, Link};
 pub(crate) use compile::{Compiler, CompilerParts};
 pub use resources::Broken;
 pub(crate) use resources::{Resources, Source, VAULTS, concerns};
-pub(crate) use routes::CompiledRoute;
+pub(crate) use routes::{CompiledRoute, matching};
 pub(crate) use slot::Slot;
 
 /// All routing configuration as it was at one revision of the store.
@@ -48,6 +49,7 @@ pub struct Snapshot {
     pub(crate) callers: Arc<Callers>,
     certificates: Arc<Certificates>,
     broken: Box<[Broken]>,
+    compiled: Timestamp,
 }
 
 /// Everybody who may call.
@@ -76,12 +78,17 @@ impl Snapshot {
         self.revision
     }
 
+    /// When it was compiled.
+    pub fn compiled(&self) -> Timestamp {
+        self.compiled
+    }
+
     /// What is shown in handshakes.
     pub fn certificates(&self) -> &Arc<Certificates> {
         &self.certificates
     }
 
-    /// The resources that are left out because they cannot be used.
+    /// The resources that are not in force, or not all of them, because they cannot be used.
     pub fn broken(&self) -> &[Broken] {
         &self.broken
     }

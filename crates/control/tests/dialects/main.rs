@@ -11,6 +11,7 @@ mod apisix_schemas;
 mod apisix_store;
 mod kong;
 mod listening;
+mod metrics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +58,11 @@ impl Plane {
         Self::on(Arc::new(MemoryStore::new()), None).await
     }
 
+    /// One that is not for this machine alone.
+    pub(crate) async fn guarded() -> Self {
+        Self::made(Arc::new(MemoryStore::new()), None, false).await
+    }
+
     /// One that has resources in a declarative file.
     pub(crate) async fn with(declared: watch::Receiver<Arc<Declared>>) -> Self {
         Self::on(Arc::new(MemoryStore::new()), Some(declared)).await
@@ -64,6 +70,14 @@ impl Plane {
 
     /// One on a store that stands already.
     pub(crate) async fn on(store: Arc<dyn Store>, declared: Option<watch::Receiver<Arc<Declared>>>) -> Self {
+        Self::made(store, declared, true).await
+    }
+
+    async fn made(
+        store: Arc<dyn Store>,
+        declared: Option<watch::Receiver<Arc<Declared>>>,
+        local_only: bool,
+    ) -> Self {
         let runtime = Handle::current();
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -115,7 +129,7 @@ impl Plane {
             engine: Some(engine),
             producers,
             producer_tokens: Arc::clone(&tokens),
-            local_only: true,
+            local_only,
         });
         Handle::current().spawn(control.clone().expire());
         Self { control, store, clock, tokens }

@@ -30,7 +30,8 @@ pub struct Check {
 
 pub(super) const AFTER_HELP_CHECK: &str = "\
 APISIX's standalone form is read (YAML that ends with #END, or JSON), and decK's for vaults. Each error is told as
-file:line:column. The exit code is 0 if nothing is wrong, 1 if something is. Vaults are not asked; variables
+file:line:column. A route that no request can reach, because another takes the same requests first, is a warning.
+The exit code is 0 if nothing is wrong, 1 if something is. Vaults are not asked; variables
 (${{NAME}}) are those of this command's environment.";
 
 pub(super) const AFTER_HELP_DEV: &str = "\

@@ -74,6 +74,17 @@ fn check_says_the_same_without_a_gateway() {
     );
     assert_eq!(json["errors"].as_array().map(Vec::len), Some(2), "{json}");
 
+    let hidden = good.replace("uri: /a\n", "uri: /loaded\n").replace("id: a\n", "id: z\n");
+    put(&path, &hidden);
+    let (code, results, messages) = text(&check(&path, &[("DESC", "x")], &[]));
+    assert_eq!((code, results.as_str()), (Some(0), "nothing is wrong: 2 routes, 1 upstreams\n"));
+    let sentence =
+        "route \"z\": no request can reach uri /loaded: route \"loaded\" takes the same requests first";
+    assert_eq!(messages, format!("warning: {sentence}\n"));
+    let (code, results, _) = text(&check(&path, &[("DESC", "x")], &["--json"]));
+    let json: Value = serde_json::from_str(&results).expect("JSON");
+    assert_eq!((code, json["warnings"][0].as_str()), (Some(0), Some(sentence)));
+
     let (code, ..) = text(&check(&path, &[], &["--nonsense"]));
     assert_eq!(code, Some(2));
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::PluginSet;
+use gateward_model::apisix::{Kind, PluginSet};
 use gateward_plugins::{Consumer, Consumers, ConsumersBuilder};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::references::Resolved;
 use super::resources::Standing;
 use super::secrets::Secrets;
 use super::shared_layers::SharedLayers;
-use super::{Callers, Resources};
+use super::{Broken, Callers, Resources};
 
 /// Keeps what is needed to compile callers anew, and what came of it last.
 #[derive(Default)]
@@ -41,6 +41,13 @@ impl CallersCompiler {
             self.inputs = inputs;
         }
         Arc::clone(&self.callers)
+    }
+
+    /// What of them, and of their groups, is not in force.
+    pub(super) fn broken(&self) -> impl Iterator<Item = Broken> {
+        let consumers = self.layers.iter();
+        let consumers = consumers.flat_map(|(id, layer)| layer.broken(Kind::Consumers.plural(), id));
+        consumers.chain(self.groups.broken(Kind::ConsumerGroups))
     }
 
     /// Binds what consumers show by reference, and lets go of what is no longer there.

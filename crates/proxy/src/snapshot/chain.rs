@@ -11,7 +11,7 @@ use gateward_plugins::{Phases, Plugin};
 use gateward_vars::Condition;
 use serde_json::Value;
 
-use super::Slot;
+use super::{Broken, Slot};
 
 /// The plugins of one resource.
 #[derive(Default)]
@@ -34,6 +34,8 @@ pub(crate) struct Link {
     pub(crate) filter: Option<Arc<Condition>>,
     /// The plugin.
     pub(crate) instance: Instance,
+    /// Why it cannot be used, if it cannot.
+    pub(super) problem: Option<Arc<str>>,
 }
 
 /// A plugin with its settings.
@@ -69,6 +71,16 @@ impl Layer {
             Arc::ptr_eq(&one.entry, &other.entry) && one.instance.is(&other.instance)
         };
         self.links.len() == other.links.len() && self.links.iter().zip(&other.links).all(same)
+    }
+}
+
+impl Layer {
+    /// The plugins that cannot be used; they are of the `kind` called `id`.
+    pub(super) fn broken(&self, kind: &'static str, id: &str) -> impl Iterator<Item = Broken> {
+        self.links.iter().filter_map(move |link| {
+            let problem = format!("plugin {}: {}", link.entry.name, link.problem.as_ref()?);
+            Some(Broken { kind, id: id.to_owned(), problem })
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use gateward_model::apisix::Kind;
 use gateward_plugins::Shared;
 use gateward_store::Revision;
 use gateward_upstreams::Registry;
@@ -22,7 +23,7 @@ use super::services::Services;
 use super::shared_layers::SharedLayers;
 use super::ssls::Ssls;
 use super::upstreams::{Foundry, Upstreams};
-use super::{Resources, Snapshot};
+use super::{Broken, Resources, Snapshot};
 use crate::certificates::Certificates;
 
 /// Compiles snapshots, one after the other.
@@ -129,16 +130,38 @@ impl Compiler {
         let of_routes = self.routes.values().map(|route| &route.target);
         self.checked.follow(of_routes.chain(self.services.targets()));
         registry.sweep();
+        let callers = self.callers.compile(resources, &workshop);
+        let mut broken = resources.broken();
+        broken.extend(certificates.broken.iter().map(|(id, error)| Broken {
+            kind: Kind::Ssls.plural(),
+            id: id.as_str().to_owned(),
+            problem: error.to_string(),
+        }));
+        self.name_broken(&mut broken);
         let snapshot = Snapshot {
             revision,
             router,
             global: Chain::of_all(self.global_rules.in_order()),
-            callers: self.callers.compile(resources, &workshop),
-            broken: resources.broken().into(),
+            callers,
+            broken: broken.into(),
+            compiled: shared.clock.now(),
             certificates: Arc::new(certificates.certificates),
         };
         let mut asked = secrets.into_new();
         asked.extend(certificates.new.iter().filter_map(|certificate| certificate.asked()));
         Compiled { snapshot, asked }
+    }
+
+    /// Adds what could be read, and not compiled.
+    fn name_broken(&self, broken: &mut Vec<Broken>) {
+        for (id, route) in &self.routes {
+            broken.extend(route.broken(id));
+        }
+        broken.extend(self.services.broken());
+        broken.extend(self.upstreams.broken());
+        broken.extend(self.plugin_configs.broken(Kind::PluginConfigs));
+        broken.extend(self.global_rules.broken(Kind::GlobalRules));
+        broken.extend(self.callers.broken());
+        broken.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
     }
 }

@@ -75,9 +75,11 @@ impl Workshop<'_> {
         metadata: Option<Arc<Value>>,
         same: Option<&Link>,
     ) -> Link {
-        let broken = |problem: &dyn std::fmt::Display| {
+        let mut unusable = None;
+        let mut broken = |problem: &dyn std::fmt::Display| {
             let plugin = &entry.name;
             tracing::error!(owner, plugin, %problem, "a plugin cannot be used; its requests are answered with 503");
+            unusable = Some(problem.to_string().into());
             Instance::Broken
         };
         let filter = entry.meta.filter.as_ref().map(Expression::parse).transpose();
@@ -107,6 +109,7 @@ impl Workshop<'_> {
             },
             filter,
             instance,
+            problem: unusable,
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod collection;
 
+use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -48,15 +49,21 @@ pub(crate) struct Resources {
     pub(crate) vaults: Collection<Vault>,
 }
 
-/// A resource that is left out because it cannot be used.
+/// A resource that is not in force, or not all of it, because it cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// What kind of resource it is.
+    /// What kind of resource it is, in the plural, as the Admin API calls it.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
     /// What is wrong with it; quotes nothing that it says.
     pub problem: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}: {}", self.kind, self.id, self.problem)
+    }
 }
 
 /// Does the same with all collections, whatever they hold.

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
-use gateward_model::apisix::{Expression, ResourceId, Route, RouteUpstream};
+use gateward_model::apisix::{Expression, Kind, ResourceId, Route, RouteUpstream, Service};
 use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_net::Timeouts;
 use gateward_plugins::RouteFacts;
 use gateward_router::RouteMatch;
 use gateward_vars::Condition;
 
-use super::Target;
 use super::chain::{Chain, Layer};
 use super::layers::Workshop;
 use super::resources::Standing;
 use super::services::{CompiledService, Services, same};
 use super::shared_layers::SharedLayers;
 use super::upstreams::{Foundry, KnownUpstream, Upstreams};
+use super::{Broken, Target};
 
 /// A route, ready to serve.
 pub(crate) struct CompiledRoute {
@@ -73,6 +73,20 @@ impl CompiledRoute {
         }
     }
 
+    /// What of the route, whose id is `id`, is not in force.
+    pub(super) fn broken(&self, id: &str) -> impl Iterator<Item = Broken> {
+        let kind = Kind::Routes.plural();
+        let own = match (&self.refused, &self.made_of.source.upstream) {
+            (Some(failure), _) => Some(failure.message.clone()),
+            (None, Some(RouteUpstream::Own(_))) => {
+                self.made_of.upstream.as_ref().and_then(|upstream| upstream.problem.clone())
+            }
+            _ => None,
+        };
+        let own = own.map(|problem| Broken { kind, id: id.to_owned(), problem });
+        own.into_iter().chain(self.made_of.layer.broken(kind, id))
+    }
+
     fn of(parts: Parts) -> Self {
         let Parts { source, layer, service, plugin_config, upstream } = &parts;
         let layers = [Some(layer), plugin_config.as_ref(), service.as_ref().map(|service| &service.layer)];
@@ -83,7 +97,7 @@ impl CompiledRoute {
         let services = || service.as_ref().and_then(|service| service.source.enable_websocket);
         Self {
             facts: Arc::new(facts(source, service.as_deref())),
-            matching: Arc::new(matching(source, service.as_deref())),
+            matching: Arc::new(matching(source, service.as_deref().map(|service| &*service.source))),
             chain,
             target,
             timeouts: Timeouts { connect: timeout.connect, send: timeout.send, read: timeout.read },
@@ -162,9 +176,9 @@ impl Parts {
 
 /// Which requests the route takes. What `vars` says was checked before it was stored; if it cannot be read all the same,
 /// the route is refused when it is parsed.
-fn matching(source: &Route, service: Option<&CompiledService>) -> RouteMatch {
+pub(crate) fn matching(source: &Route, service: Option<&Service>) -> RouteMatch {
     let hosts = match (&*source.hosts, service) {
-        ([], Some(service)) => service.source.hosts.clone(),
+        ([], Some(service)) => service.hosts.clone(),
         (own, _) => own.to_vec(),
     };
     let condition = source.vars.as_ref().and_then(|vars| Expression::parse(vars).ok());

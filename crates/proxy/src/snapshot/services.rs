@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::{RouteUpstream, Service};
+use gateward_model::apisix::{Kind, RouteUpstream, Service};
 
-use super::Target;
 use super::chain::Layer;
 use super::layers::Workshop;
 use super::resources::{Collection, Standing};
 use super::upstreams::{Foundry, KnownUpstream, Upstreams};
+use super::{Broken, Target};
 
 /// All services, by id.
 #[derive(Default)]
@@ -38,6 +38,20 @@ impl Services {
             let service = compile(id, standing, before, upstreams, foundry, workshop);
             self.0.insert(id.to_owned(), service);
         }
+    }
+
+    /// What of them is not in force.
+    pub(super) fn broken(&self) -> impl Iterator<Item = Broken> {
+        let kind = Kind::Services.plural();
+        self.0.iter().flat_map(move |(id, service)| {
+            let own = match &service.source.upstream {
+                Some(RouteUpstream::Own(_)) => service.upstream.as_ref(),
+                _ => None,
+            };
+            let own = own.and_then(|upstream| upstream.problem.clone());
+            let own = own.map(|problem| Broken { kind, id: id.clone(), problem });
+            own.into_iter().chain(service.layer.broken(kind, id))
+        })
     }
 
     /// The one of that id.

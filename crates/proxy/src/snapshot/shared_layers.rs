@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::SharedPlugins;
+use gateward_model::apisix::{Kind, SharedPlugins};
 
+use super::Broken;
 use super::chain::Layer;
 use super::layers::Workshop;
 use super::resources::Collection;
@@ -44,6 +45,11 @@ impl SharedLayers {
     /// The layer of the one that has that id.
     pub(super) fn get(&self, id: &str) -> Option<&Arc<Layer>> {
         Some(&self.0.get(id)?.layer)
+    }
+
+    /// What of them is not in force; each is of that `kind`.
+    pub(super) fn broken(&self, kind: Kind) -> impl Iterator<Item = Broken> {
+        self.0.iter().flat_map(move |(id, known)| known.layer.broken(kind.plural(), id))
     }
 
     /// All layers, in the order of their ids.

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::{ClientCertificate, Ssl, Upstream};
+use gateward_model::apisix::{ClientCertificate, Kind, Ssl, Upstream};
 use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_net::ClientCertificate as ClientPair;
 use gateward_upstreams::{Balanced, Registry};
 use serde_json::Value;
 
-use super::Target;
 use super::references::{Resolved, ResolvedJson};
 use super::resources::Collection;
 use super::secrets::Secrets;
 use super::ssls::Ssls;
+use super::{Broken, Target};
 
 /// The upstreams that stand on their own, by id.
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub(super) struct KnownUpstream {
     json: Option<Arc<ResolvedJson>>,
     certificate: Option<Arc<Ssl>>,
     pub(super) target: Target,
+    /// Why it cannot be used, if it is its configuration's fault.
+    pub(super) problem: Option<String>,
 }
 
 impl Upstreams {
@@ -48,6 +50,14 @@ impl Upstreams {
             let known = foundry.compile(identity, &standing.parsed, || referring.cloned(), before.as_ref());
             self.0.insert(id.to_owned(), known);
         }
+    }
+
+    /// Those that cannot be used.
+    pub(super) fn broken(&self) -> impl Iterator<Item = Broken> {
+        self.0.iter().filter_map(|(id, known)| {
+            let problem = known.problem.clone()?;
+            Some(Broken { kind: Kind::Upstreams.plural(), id: id.clone(), problem })
+        })
     }
 
     /// The one of that id.
@@ -88,10 +98,11 @@ impl Foundry<'_> {
             }),
         };
         let json = resolved.as_ref().and_then(|resolved| resolved.json());
+        let mut problem = None;
         let target = match (&resolved, &json) {
             (Some(_), None) => Target::unusable(secret_missing(&identity)),
             (Some(_), Some(json)) => match Upstream::parse(json) {
-                Ok(parsed) => self.target(&identity, &Arc::new(parsed), certificate),
+                Ok(parsed) => self.target(&identity, &Arc::new(parsed), certificate, &mut problem),
                 Err(error) => {
                     tracing::error!(
                         identity,
@@ -101,19 +112,26 @@ impl Foundry<'_> {
                     Target::unusable(secret_missing(&identity))
                 }
             },
-            (None, _) => self.target(&identity, source, certificate),
+            (None, _) => self.target(&identity, source, certificate, &mut problem),
         };
         let certificate = certificate.cloned();
-        Arc::new(KnownUpstream { source: Arc::clone(source), resolved, json, certificate, target })
+        Arc::new(KnownUpstream { source: Arc::clone(source), resolved, json, certificate, target, problem })
     }
 
-    fn target(&self, identity: &str, source: &Arc<Upstream>, certificate: Option<&Arc<Ssl>>) -> Target {
+    fn target(
+        &self,
+        identity: &str,
+        source: &Arc<Upstream>,
+        certificate: Option<&Arc<Ssl>>,
+        problem: &mut Option<String>,
+    ) -> Target {
         let pair = certificate.and_then(|ssl| ssl.pairs.first());
         let client = pair.map(|pair| ClientPair { chain: &pair.chain, key: pair.key.expose() });
         match Balanced::compile(identity, source, client, self.registry) {
             Ok(balanced) => Target::Upstream(Arc::new(balanced)),
             Err(error) => {
                 tracing::error!(identity, %error, "an upstream cannot be used; its requests are answered with 503");
+                *problem = Some(error.to_string());
                 Target::unusable(unusable(identity))
             }
         }

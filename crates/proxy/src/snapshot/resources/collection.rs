@@ -75,7 +75,7 @@ impl<T: Resource> Collection<T> {
     pub(super) fn broken(&self) -> impl Iterator<Item = Broken> {
         self.stored.iter().filter_map(|(id, stored)| {
             let problem = stored.read.as_ref().err()?.clone();
-            Some(Broken { kind: self.name, id: id.clone(), problem })
+            Some(Broken { kind: self.partition, id: id.clone(), problem })
         })
     }
 
