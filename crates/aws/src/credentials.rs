@@ -4,11 +4,19 @@
 //! fresh ones ([`keeper`] decides when it asks), and a [`Chain`] has a provider for each way to come by them: the
 //! sources of this machine in their order, and roles assumed on top.
 
+mod ask;
 mod chain;
+mod container;
 mod environment;
+mod file;
+mod files;
+mod instance;
 mod keeper;
 mod provider;
+mod role;
 mod source;
+mod variables;
+mod web_identity;
 
 use std::sync::Arc;
 
@@ -17,6 +25,7 @@ use thiserror::Error;
 
 pub use chain::{Chain, ChainParts};
 pub use provider::Provider;
+pub use role::Role;
 
 /// An access key, with its secret; temporary ones come with a session token.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,13 @@
 //! start; the tests hold it against AWS's official vectors and against `aws-sigv4`.
 
 mod credentials;
+mod endpoint;
+mod error_type;
 pub mod secrets_manager;
+mod service;
 pub mod sigv4;
+pub mod sts;
 
-pub use credentials::{Chain, ChainParts, Credentials, CredentialsError, Provider, Tried};
+pub use credentials::{Chain, ChainParts, Credentials, CredentialsError, Provider, Role, Tried};
+pub use endpoint::{check_endpoint, check_region, domain};
+pub use error_type::ErrorType;

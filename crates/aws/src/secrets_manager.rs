@@ -9,28 +9,20 @@ use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_net::{Client, FetchError, Limits};
 use gateward_seal::SecretValue;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Request};
 use thiserror::Error;
-use url::Url;
 use zeroize::Zeroizing;
 
-use crate::Credentials;
-use crate::sigv4::{PayloadHash, SignError, Signer};
-pub use answer::ErrorType;
+use crate::endpoint::{check_endpoint, check_region, domain};
+use crate::service::{CallError, Service, wipe};
+use crate::sigv4::SignError;
+use crate::{Credentials, ErrorType};
 
-/// What one call may take, from the name's resolution to the answer's last byte.
-const TIMEOUT: Duration = Duration::from_secs(5);
-/// A secret has at most 64 KiB; in JSON, each byte of it at most six.
-const MAX_ANSWER: usize = 512 * 1024;
+/// What one call may take: the time from the name's resolution to the answer's last byte, and, as a secret has at most
+/// 64 KiB, six bytes of JSON for each byte of it.
+const LIMITS: Limits = Limits { timeout: Duration::from_secs(5), max_body: 512 * 1024, verify: true };
 
 /// The Secrets Manager of one region.
-pub struct SecretsManager {
-    client: Client,
-    signer: Signer,
-    endpoint: String,
-    host: HeaderValue,
-}
+pub struct SecretsManager(Service);
 
 /// A secret, as it was put there: text, or bytes.
 #[derive(Debug)]
@@ -99,11 +91,9 @@ impl SecretsManager {
         check_region(region)?;
         let url = match endpoint_url {
             Some(url) => check_endpoint(url)?,
-            None => check_endpoint(&default_endpoint(region))?,
+            None => check_endpoint(&format!("https://secretsmanager.{region}.{}", domain(region)))?,
         };
-        let broken = |_| Invalid::new("endpoint_url", "it names no host");
-        let host = HeaderValue::from_str(&authority(&url)).map_err(broken)?;
-        Ok(Self { client, signer: Signer::new(region, "secretsmanager"), endpoint: url.into(), host })
+        Ok(Self(Service::new(client, region, "secretsmanager", url)?))
     }
 
     /// The value of the secret that is called, or has the ARN, `id`: its current version, or the one at
@@ -119,81 +109,25 @@ impl SecretsManager {
         if let Some(stage) = version_stage {
             body["VersionStage"] = stage.into();
         }
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1"),
+            ("x-amz-target", "secretsmanager.GetSecretValue"),
+        ];
         let body = Bytes::from(body.to_string());
-        let request = self.signed_request(credentials, body, now)?;
-        let limits = Limits { timeout: TIMEOUT, max_body: MAX_ANSWER, verify: true };
-        let response = match self.client.fetch(request.clone(), limits).await {
-            // A kept connection that had ended unseen. To read twice does no harm, so the call is made again.
-            Err(FetchError::Closed(_)) => self.client.fetch(request, limits).await,
-            other => other,
-        };
-        let response = response.map_err(SecretError::Unreachable)?;
-        let (head, body) = response.into_parts();
+        let response = self.0.post(Some(credentials), &headers, body, LIMITS, now).await;
+        let (head, body) = response?.into_parts();
         let secret = answer::read(&head, &body);
-        answer::wipe(body);
+        wipe(body);
         secret
     }
-
-    fn signed_request(
-        &self,
-        credentials: &Credentials,
-        body: Bytes,
-        now: Timestamp,
-    ) -> Result<Request<Bytes>, SecretError> {
-        let request = Request::post(self.endpoint.as_str())
-            .header(HOST, self.host.clone())
-            .header(CONTENT_TYPE, "application/x-amz-json-1.1")
-            .header("x-amz-target", "secretsmanager.GetSecretValue")
-            .body(());
-        // The endpoint was checked when it was set, and the rest is ours.
-        let (mut head, ()) = request.expect("an endpoint that was checked makes a request").into_parts();
-        self.signer
-            .sign(credentials, &mut head, PayloadHash::Bytes(&body), now)
-            .map_err(SecretError::Unsigned)?;
-        Ok(Request::from_parts(head, body))
-    }
 }
 
-/// Checks that `region` could be the name of one.
-pub fn check_region(region: &str) -> Result<(), Invalid> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !region.is_empty() && region.len() <= 64 && region.bytes().all(allowed) {
-        return Ok(());
-    }
-    Err(Invalid::new("region", "a region is lower-case letters, digits and -, such as us-east-1"))
-}
-
-/// Checks an endpoint: `http` or `https`, a host, perhaps a port and a path; nothing else.
-pub fn check_endpoint(url: &str) -> Result<Url, Invalid> {
-    let wrong = |problem: &str| Invalid::new("endpoint_url", problem);
-    let url = Url::parse(url).map_err(|_| wrong("a complete URL is needed, such as https://host:port"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("only http and https are known"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("a user or password cannot stand in it"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("a query or fragment cannot stand in it"));
-    }
-    if authority(&url).is_empty() || url.as_str().parse::<http::Uri>().is_err() {
-        return Err(wrong("it names no host"));
-    }
-    Ok(url)
-}
-
-fn default_endpoint(region: &str) -> String {
-    // The regions in China are a world of their own, with a domain of its own.
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    format!("https://secretsmanager.{region}.{domain}")
-}
-
-/// The host, and the port where it is not the scheme's own.
-fn authority(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => String::new(),
+impl From<CallError> for SecretError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Unsigned(error) => Self::Unsigned(error),
+            CallError::Unreachable(error) => Self::Unreachable(error),
+        }
     }
 }
 

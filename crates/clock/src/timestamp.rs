@@ -47,6 +47,13 @@ impl Timestamp {
         self.civil().strftime("%Y%m%dT%H%M%SZ").to_string()
     }
 
+    /// The moment that `text` names in the form of RFC 3339, such as `2026-11-21T00:53:27Z`; `None` if it names none since
+    /// 1970.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let moment: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(moment.as_millisecond()).ok().map(Self)
+    }
+
     fn civil(self) -> jiff::civil::DateTime {
         let seconds = i64::try_from(self.secs()).unwrap_or(i64::MAX);
         let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
@@ -85,6 +92,20 @@ mod tests {
         let moment = Timestamp::from_millis(1_440_938_160_999);
         assert_eq!(moment.rfc3339(), "2015-08-30T12:36:00Z");
         assert_eq!(moment.iso8601_basic(), "20150830T123600Z");
+    }
+
+    #[test]
+    fn a_moment_is_read_as_aws_writes_it() {
+        for (text, millis) in [
+            ("2015-08-30T12:36:00Z", 1_440_938_160_000),
+            ("2015-08-30T12:36:00.999Z", 1_440_938_160_999),
+            ("2015-08-30T14:36:00+02:00", 1_440_938_160_000),
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text), Some(Timestamp::from_millis(millis)), "{text}");
+        }
+        for text in ["", "soon", "2015-08-30", "1440938160", "1960-01-01T00:00:00Z", "2015-08-30T12:36:00"] {
+            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_access::{Authenticator, Tokens};
-use gateward_aws::{Chain, ChainParts};
 use gateward_clock::{Clock, SystemClock};
 use gateward_control::{Control, ControlParts};
 use gateward_leases::producer::Producers;
@@ -27,6 +26,7 @@ use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
+use crate::credential_chain::credential_chain;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
 
@@ -74,13 +74,11 @@ impl Assembly {
 
         let extra_ca = settings.tls_ca.as_deref().map(read_ca).transpose()?;
         let dns_servers = settings.dns_servers.clone();
-        let connector = Arc::new(Connector::new(ConnectorSettings { forbidden, extra_ca, dns_servers })?);
+        let connections =
+            ConnectorSettings { forbidden, extra_ca, dns_servers, ..ConnectorSettings::default() };
+        let connector = Arc::new(Connector::new(connections.clone())?);
         let client = Client::new(Arc::clone(&connector));
-        let aws = Chain::new(ChainParts {
-            environment: surroundings.environment.clone(),
-            clock: Arc::clone(&clock),
-            runtime: runtime.clone(),
-        });
+        let aws = credential_chain(surroundings, &client, connections, &clock)?;
         let resolver = ResolverParts {
             clock: Arc::clone(&clock),
             client: client.clone(),

@@ -3,6 +3,7 @@
 mod arguments;
 mod assembly;
 mod client;
+mod credential_chain;
 mod function;
 mod handover;
 mod logging;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use gateward_aws::{Chain, ChainParts};
 use gateward_clock::{Clock, SystemClock};
 use gateward_net::{Client, Connector, ConnectorSettings, TrustError};
 use gateward_seal::SecretValue;
@@ -11,6 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::arguments::VaultGet;
 use crate::client::{AskError, Session};
+use crate::credential_chain::credential_chain;
 use crate::surroundings::Surroundings;
 
 /// Why there is no value.
@@ -41,16 +41,11 @@ pub enum VaultGetError {
 /// The value of the reference.
 pub async fn vault_get(get: &VaultGet, surroundings: &Surroundings) -> Result<SecretValue, VaultGetError> {
     let reference = reference(&get.reference)?;
-    let connector = Connector::new(ConnectorSettings::default())?;
-    let (clock, runtime): (Arc<dyn Clock>, _) = (Arc::new(SystemClock), Handle::current());
-    let environment = &surroundings.environment;
-    let aws = Chain::new(ChainParts {
-        environment: environment.clone(),
-        clock: Arc::clone(&clock),
-        runtime: runtime.clone(),
-    });
-    let client = Client::new(Arc::new(connector));
-    let parts = ResolverParts { clock, client, environment: environment.clone(), runtime };
+    let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default())?));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let aws = credential_chain(surroundings, &client, ConnectorSettings::default(), &clock)?;
+    let environment = surroundings.environment.clone();
+    let parts = ResolverParts { clock, client, environment, runtime: Handle::current() };
     let resolver = Resolver::with_aws(parts, aws);
     let vault = reference.vault();
     if !Resolver::has_backend(vault) {

@@ -10,18 +10,25 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(crate) struct AddressFilter {
     /// Listeners that are nobody's upstream: our own control plane, the Lambda Runtime API.
     listeners: Vec<SocketAddr>,
+    /// Whether metadata addresses can be called after all.
+    reaches_metadata: bool,
 }
 
 impl AddressFilter {
     pub(crate) fn new(listeners: &[SocketAddr]) -> Self {
         let listeners = listeners.iter().map(|at| SocketAddr::new(canonical(at.ip()), at.port())).collect();
-        Self { listeners }
+        Self { listeners, reaches_metadata: false }
+    }
+
+    /// The same filter, past which metadata addresses can be called.
+    pub(crate) fn with_metadata(self) -> Self {
+        Self { reaches_metadata: true, ..self }
     }
 
     /// Whether `address` must not be called.
     pub(crate) fn forbids(&self, address: SocketAddr) -> bool {
         let ip = canonical(address.ip());
-        METADATA.contains(&ip)
+        (METADATA.contains(&ip) && !self.reaches_metadata)
             || self.listeners.iter().any(|listener| {
                 listener.port() == address.port()
                     && (listener.ip() == ip
@@ -97,6 +104,13 @@ mod tests {
         for address in ["169.254.169.253:80", "127.0.0.1:80", "[fd00:ec2::255]:80", "[::ffff:10.0.0.1]:80"] {
             assert!(!forbids(&[], address), "{address}");
         }
+    }
+
+    #[test]
+    fn who_may_call_metadata_addresses_may_call_no_listener_of_ours() {
+        let filter = filter(&["127.0.0.1:8000"]).with_metadata();
+        assert!(!filter.forbids("169.254.169.254:80".parse().unwrap()));
+        assert!(filter.forbids("127.0.0.1:8000".parse().unwrap()));
     }
 
     #[test]

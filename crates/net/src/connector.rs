@@ -23,6 +23,9 @@ pub struct ConnectorSettings {
     /// Listeners that nobody may call through the gateway: its own control plane, the Lambda Runtime API. One on the
     /// unspecified address forbids its port on every address of this machine.
     pub forbidden: Vec<SocketAddr>,
+    /// Whether the addresses where clouds hand out credentials can be called, as they are for this process's own sake
+    /// and for nobody else's.
+    pub reaches_metadata: bool,
     /// Certificates (PEM) to trust besides the compiled-in roots.
     pub extra_ca: Option<Vec<u8>>,
     /// Who is asked for names (DNS over UDP, and TCP where an answer is long), in place of those that
@@ -41,9 +44,10 @@ pub struct Connector {
 impl Connector {
     /// A connector with `settings`.
     pub fn new(settings: ConnectorSettings) -> Result<Self, TrustError> {
-        let ConnectorSettings { forbidden, extra_ca, dns_servers } = settings;
+        let ConnectorSettings { forbidden, reaches_metadata, extra_ca, dns_servers } = settings;
+        let filter = AddressFilter::new(&forbidden);
         Ok(Self {
-            filter: AddressFilter::new(&forbidden),
+            filter: if reaches_metadata { filter.with_metadata() } else { filter },
             tls: TlsSettings::new(extra_ca.as_deref())?,
             dns: Dns::new(dns_servers),
         })

@@ -42,12 +42,14 @@ fn world(moto: &Moto) -> World {
 
 fn resolver(clock: &ManualClock, environment: BTreeMap<String, String>) -> Arc<Resolver> {
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
     let aws = Chain::new(ChainParts {
         environment: environment.clone(),
+        client: client.clone(),
+        metadata_client: client.clone(),
         clock: Arc::clone(&clock),
         runtime: Handle::current(),
     });
-    let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
     Resolver::with_aws(ResolverParts { clock, client, environment, runtime: Handle::current() }, aws)
 }
 

@@ -5,44 +5,98 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gateward_clock::Clock;
+use gateward_net::Client;
 use tokio::runtime::Handle;
 
+use super::container::Container;
 use super::environment::Environment;
+use super::files::{Profiles, SharedFiles};
+use super::instance::Instance;
 use super::provider::Provider;
+use super::role::{AssumedRole, Role, StsAccess};
 use super::source::Source;
+use super::variables::Variables;
+use super::web_identity::WebIdentity;
 
 /// The sources of this process. There is one chain, shared by all that call AWS.
 pub struct Chain {
     provider: Arc<Provider>,
-    region: Option<String>,
+    /// The roles that are assumed, as long as somebody holds them.
+    roles: Mutex<Vec<Assumed>>,
+    /// Absent in a process that calls nobody.
+    sts: Option<Arc<StsAccess>>,
+    clock: Arc<dyn Clock>,
+    runtime: Handle,
 }
 
 /// What a [`Chain`] is made of.
 pub struct ChainParts {
     /// The process's environment.
     pub environment: BTreeMap<String, String>,
+    /// What calls STS.
+    pub client: Client,
+    /// What calls the metadata services of the container and of the machine, which no other client may.
+    pub metadata_client: Client,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where calls run.
     pub runtime: Handle,
 }
 
+struct Assumed {
+    base: Arc<Provider>,
+    role: Role,
+    provider: Weak<Provider>,
+}
+
 impl Chain {
     /// The sources that `parts` has.
     pub fn new(parts: ChainParts) -> Arc<Self> {
-        let ChainParts { environment, clock, runtime } = parts;
-        let sources: Vec<Box<dyn Source>> = vec![Box::new(Environment::of(&environment))];
-        let variable = |name| environment.get(name).filter(|value: &&String| !value.is_empty());
-        let region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")).cloned();
-        Arc::new(Self { provider: Provider::of(sources, clock, runtime), region })
+        let ChainParts { environment, client, metadata_client, clock, runtime } = parts;
+        let variables = Variables::new(environment);
+        let profiles = Profiles::new(variables.clone());
+        let sts =
+            Arc::new(StsAccess { client, variables: variables.clone(), profiles: Arc::clone(&profiles) });
+        let environment: Arc<dyn Source> = Arc::new(Environment::of(&variables));
+        let container: Arc<dyn Source> =
+            Arc::new(Container { client: metadata_client.clone(), variables: variables.clone() });
+        let instance: Arc<dyn Source> = Arc::new(Instance {
+            client: metadata_client,
+            variables: variables.clone(),
+            profiles: Arc::clone(&profiles),
+        });
+        // As the profile files call them.
+        let named = [
+            ("Environment", Arc::clone(&environment)),
+            ("EcsContainer", Arc::clone(&container)),
+            ("Ec2InstanceMetadata", Arc::clone(&instance)),
+        ];
+        let sources: Vec<Arc<dyn Source>> = vec![
+            environment,
+            Arc::new(SharedFiles::new(profiles, Arc::clone(&sts), named.into())),
+            container,
+            Arc::new(WebIdentity { sts: Arc::clone(&sts), variables }),
+            instance,
+        ];
+        Self::of(sources, Some(sts), clock, runtime)
     }
 
     /// A chain without any source: its credentials are an error.
     pub fn without_sources(clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { provider: Provider::of(Vec::new(), clock, runtime), region: None })
+        Self::of(Vec::new(), None, clock, runtime)
+    }
+
+    fn of(
+        sources: Vec<Arc<dyn Source>>,
+        sts: Option<Arc<StsAccess>>,
+        clock: Arc<dyn Clock>,
+        runtime: Handle,
+    ) -> Arc<Self> {
+        let provider = Provider::of(sources, Arc::clone(&clock), runtime.clone());
+        Arc::new(Self { provider, roles: Mutex::default(), sts, clock, runtime })
     }
 
     /// What the sources have.
@@ -50,9 +104,23 @@ impl Chain {
         Arc::clone(&self.provider)
     }
 
-    /// The region that this machine is set to.
+    /// What `base` gets when it assumes `role`. Who asks for the same gets the same, so each role is assumed once.
+    pub fn assuming(&self, base: &Arc<Provider>, role: Role) -> Arc<Provider> {
+        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        roles.retain(|assumed| assumed.provider.strong_count() > 0);
+        let known = roles.iter().find(|assumed| assumed.role == role && assumed.base.is_same(base));
+        if let Some(provider) = known.and_then(|assumed| assumed.provider.upgrade()) {
+            return provider;
+        }
+        let source = AssumedRole::new(Arc::clone(base), role.clone(), self.sts.clone());
+        let provider = Provider::of(vec![Arc::new(source)], Arc::clone(&self.clock), self.runtime.clone());
+        roles.push(Assumed { base: Arc::clone(base), role, provider: Arc::downgrade(&provider) });
+        provider
+    }
+
+    /// The region that this machine is set to: `AWS_REGION`, `AWS_DEFAULT_REGION`, else the profile's.
     pub fn region(&self) -> Option<String> {
-        self.region.clone()
+        self.sts.as_ref()?.region()
     }
 }
 

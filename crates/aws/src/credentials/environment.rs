@@ -1,13 +1,11 @@
 //! Credentials from the environment, in the variables that every AWS tool reads.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use gateward_clock::Timestamp;
-use gateward_seal::SecretValue;
 
 use super::Credentials;
 use super::source::{Loaded, Missing, Source};
+use super::variables::Variables;
 
 /// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, as they were when the process started.
 pub(super) struct Environment {
@@ -23,13 +21,13 @@ enum Half {
 }
 
 impl Environment {
-    pub(super) fn of(environment: &BTreeMap<String, String>) -> Self {
-        let variable = |name| environment.get(name).filter(|value: &&String| !value.is_empty());
+    pub(super) fn of(variables: &Variables) -> Self {
+        let variable = |name| variables.get(name);
         let found = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
             (Some(key), Some(secret)) => Ok(Credentials {
-                access_key: key.clone(),
-                secret_key: SecretValue::from(secret.as_str()),
-                session_token: variable("AWS_SESSION_TOKEN").map(|token| SecretValue::from(token.as_str())),
+                access_key: key.to_owned(),
+                secret_key: secret.into(),
+                session_token: variable("AWS_SESSION_TOKEN").map(Into::into),
             }),
             (None, None) => Err(Half::Both),
             (Some(_), None) => Err(Half::Secret),
@@ -66,7 +64,7 @@ mod tests {
     async fn load(variables: &[(&str, &str)]) -> Result<Credentials, Missing> {
         let environment =
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let loaded = Environment::of(&environment).load(Timestamp::from_secs(0)).await?;
+        let loaded = Environment::of(&Variables::new(environment)).load(Timestamp::from_secs(0)).await?;
         assert_eq!((loaded.expires, loaded.look_again), (None, None));
         Ok(loaded.credentials)
     }

@@ -33,7 +33,7 @@ enum Kind {
 struct Kept {
     me: Weak<Kept>,
     /// Asked in this order.
-    sources: Vec<Box<dyn Source>>,
+    sources: Vec<Arc<dyn Source>>,
     clock: Arc<dyn Clock>,
     runtime: Handle,
     published: ArcSwap<Published>,
@@ -64,7 +64,7 @@ impl Provider {
     }
 
     /// The first credentials that one of `sources` has.
-    pub(super) fn of(sources: Vec<Box<dyn Source>>, clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
+    pub(super) fn of(sources: Vec<Arc<dyn Source>>, clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
         let keeper = Keeper::new();
         let published = Published { view: keeper.view(), error: None };
         let kept = Arc::new_cyclic(|me| Kept {
@@ -79,6 +79,14 @@ impl Provider {
             answered: watch::Sender::new(()),
         });
         Arc::new(Self(Kind::Kept(kept)))
+    }
+
+    /// Whether both have the same credentials, now and later.
+    pub(super) fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        match (&self.0, &other.0) {
+            (Kind::Fixed(one), Kind::Fixed(another)) => one == another,
+            _ => Arc::ptr_eq(self, other),
+        }
     }
 
     /// The credentials, if there are some now. Never waits; what is due is asked for in the background, so that a

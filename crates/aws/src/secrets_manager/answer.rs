@@ -2,25 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
 use gateward_seal::SecretValue;
 use http::StatusCode;
 use http::response::Parts;
 use serde::Deserialize;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::{Bytestring, Secret, SecretError};
-
-/// AWS's name for an error, such as `ResourceNotFoundException`. Letters and digits only, so that no part of an
-/// answer can come along.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorType(String);
-
-impl std::fmt::Display for ErrorType {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(if self.0.is_empty() { "no error named" } else { &self.0 })
-    }
-}
+use crate::ErrorType;
 
 #[derive(Deserialize)]
 struct Found {
@@ -41,7 +30,7 @@ pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
     if head.status != StatusCode::OK {
         return Err(classify(head.status, error_type(head, body)));
     }
-    let garbage = || SecretError::Garbage { status: 200, error: ErrorType(String::new()) };
+    let garbage = || SecretError::Garbage { status: 200, error: ErrorType::default() };
     // serde_json quotes what it dislikes, and that may be the secret.
     let found: Found = serde_json::from_slice(body).map_err(|_| garbage())?;
     match found {
@@ -54,27 +43,17 @@ pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
     }
 }
 
-/// Wipes an answer, unless somebody else still holds it.
-pub(super) fn wipe(body: Bytes) {
-    if let Ok(mut body) = body.try_into_mut() {
-        body.as_mut().zeroize();
-    }
-}
-
 fn error_type(head: &Parts, body: &[u8]) -> ErrorType {
     let in_header = head.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
     let name = match in_header {
         Some(name) => name.to_owned(),
         None => serde_json::from_slice(body).map(|refusal: Refusal| refusal.error).unwrap_or_default(),
     };
-    // `com.amazonaws.secretsmanager#ResourceNotFoundException:http://…`
-    let name = name.split(':').next().unwrap_or_default();
-    let name = name.rsplit('#').next().unwrap_or_default();
-    ErrorType(name.chars().filter(char::is_ascii_alphanumeric).take(64).collect())
+    ErrorType::of(&name)
 }
 
 fn classify(status: StatusCode, error: ErrorType) -> SecretError {
-    match (error.0.as_str(), status.as_u16()) {
+    match (error.as_str(), status.as_u16()) {
         // AWS throttles with 400, so the name decides before the status.
         (
             "ThrottlingException"

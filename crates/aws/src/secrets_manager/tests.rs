@@ -71,18 +71,3 @@ fn the_name_of_an_error_cannot_carry_other_text() {
     let error = answer(418, None, r#"{"__type":"x\ny <b>{secret}"}"#).unwrap_err();
     assert_eq!(error.to_string(), "an answer that is not one of Secrets Manager's (status 418, xybsecret)");
 }
-
-#[test]
-fn an_endpoint_is_a_plain_url() {
-    for url in ["http://127.0.0.1:5000", "https://vpce.example.com/path", "http://[::1]:5000/"] {
-        assert!(check_endpoint(url).is_ok(), "{url}");
-    }
-    for url in ["", "localhost:5000", "ftp://host", "http://u:canary@host", "http://host?x=canary", "http://"]
-    {
-        let error = check_endpoint(url).unwrap_err();
-        assert_eq!(error.field, "endpoint_url");
-        assert!(!error.problem.contains("canary"), "{error}");
-    }
-    assert!(check_region("us-east-1").is_ok());
-    assert!(check_region("us-east-1.evil.example").is_err() && check_region("").is_err());
-}

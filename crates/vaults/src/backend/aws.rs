@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateward_aws::secrets_manager::{Secret, SecretError, SecretsManager, check_endpoint, check_region};
-use gateward_aws::{CredentialsError, Provider};
+use gateward_aws::secrets_manager::{Secret, SecretError, SecretsManager};
+use gateward_aws::{CredentialsError, Provider, check_endpoint, check_region};
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;

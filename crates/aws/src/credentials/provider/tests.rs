@@ -40,7 +40,7 @@ fn world() -> World {
     let calls = Arc::new(AtomicU32::new(0));
     let (script, answers) = mpsc::unbounded_channel();
     let source = Scripted { calls: Arc::clone(&calls), answers: AsyncMutex::new(answers) };
-    let provider = Provider::of(vec![Box::new(source)], Arc::new(clock.clone()), Handle::current());
+    let provider = Provider::of(vec![Arc::new(source)], Arc::new(clock.clone()), Handle::current());
     World { clock, calls, script, provider }
 }
 
@@ -209,7 +209,7 @@ async fn a_source_that_fails_is_the_last_one_asked() {
         (Missing::failed("broken"), Err("no AWS credentials: first: broken".to_owned())),
     ] {
         let clock = Arc::new(ManualClock::at(START));
-        let provider = Provider::of(vec![Box::new(Fails(missing)), Box::new(Has)], clock, Handle::current());
+        let provider = Provider::of(vec![Arc::new(Fails(missing)), Arc::new(Has)], clock, Handle::current());
         let got = provider.get().await.map(|credentials| credentials.access_key.clone());
         assert_eq!(got.map_err(|error| error.to_string()), expected);
     }

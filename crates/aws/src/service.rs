@@ -1,0 +1,75 @@
+//! One service of AWS, at one endpoint: requests to it are signed, sent, and answered whole.
+
+use bytes::Bytes;
+use gateward_clock::Timestamp;
+use gateward_model::Invalid;
+use gateward_net::{Client, FetchError, Limits};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response};
+use thiserror::Error;
+use url::Url;
+use zeroize::Zeroize as _;
+
+use crate::Credentials;
+use crate::endpoint::authority;
+use crate::sigv4::{PayloadHash, SignError, Signer};
+
+/// One service, at one endpoint.
+pub(crate) struct Service {
+    client: Client,
+    signer: Signer,
+    endpoint: String,
+    host: HeaderValue,
+}
+
+/// Why a call had no answer.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    #[error("the request could not be signed")]
+    Unsigned(#[from] SignError),
+    #[error("the service cannot be reached")]
+    Unreachable(#[from] FetchError),
+}
+
+impl Service {
+    /// The service called `name` in `region`, at `endpoint`.
+    pub(crate) fn new(client: Client, region: &str, name: &str, endpoint: Url) -> Result<Self, Invalid> {
+        let broken = |_| Invalid::new("endpoint_url", "it names no host");
+        let host = HeaderValue::from_str(&authority(&endpoint)).map_err(broken)?;
+        Ok(Self { client, signer: Signer::new(region, name), endpoint: endpoint.into(), host })
+    }
+
+    /// Posts `body`, signed where there are `credentials` to sign with.
+    pub(crate) async fn post(
+        &self,
+        credentials: Option<&Credentials>,
+        headers: &[(&'static str, &'static str)],
+        body: Bytes,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Result<Response<Bytes>, CallError> {
+        let mut request = Request::post(self.endpoint.as_str()).header(HOST, self.host.clone());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        // The endpoint was checked when it was set, and the rest is ours.
+        let request = request.body(()).expect("an endpoint that was checked makes a request");
+        let (mut head, ()) = request.into_parts();
+        if let Some(credentials) = credentials {
+            self.signer.sign(credentials, &mut head, PayloadHash::Bytes(&body), now)?;
+        }
+        let request = Request::from_parts(head, body);
+        Ok(match self.client.fetch(request.clone(), limits).await {
+            // A kept connection that had ended unseen. To ask twice does no harm, so the call is made again.
+            Err(FetchError::Closed(_)) => self.client.fetch(request, limits).await,
+            other => other,
+        }?)
+    }
+}
+
+/// Wipes an answer, unless somebody else still holds it.
+pub(crate) fn wipe(body: Bytes) {
+    if let Ok(mut body) = body.try_into_mut() {
+        body.as_mut().zeroize();
+    }
+}
