@@ -24,6 +24,7 @@ use std::time::Duration;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::{Body, Connector, FetchError, Peer, Protocol, Upgraded};
@@ -90,12 +91,20 @@ struct Shared {
     /// Peers come from the configuration, so nobody outside can choose ones that hash alike.
     peers: RefCell<FxHashMap<Peer, Rc<Home>>>,
     swept: Cell<bool>,
+    /// Rung when there is a new peer: its connections may grow old sooner than all others.
+    peer_came: Rc<Notify>,
 }
 
 impl Pool {
     /// A pool that opens its connections with `connector`.
     pub fn new(connector: Arc<Connector>, settings: PoolSettings) -> Self {
-        Self(Rc::new(Shared { connector, settings, peers: RefCell::default(), swept: Cell::new(false) }))
+        Self(Rc::new(Shared {
+            connector,
+            settings,
+            peers: RefCell::default(),
+            swept: Cell::new(false),
+            peer_came: Rc::default(),
+        }))
     }
 
     /// Sends `request` to `peer` and returns the answer as soon as its head is there.
@@ -232,6 +241,7 @@ impl Pool {
         let name = self.0.connector.name(peer);
         let home = Rc::new(Home::new(peer, self.0.settings, name));
         peers.insert(peer.clone(), Rc::clone(&home));
+        self.0.peer_came.notify_one();
         home
     }
 
@@ -259,13 +269,18 @@ impl Pool {
         if self.0.swept.replace(true) {
             return;
         }
-        let shared = Rc::downgrade(&self.0);
+        let (shared, peer_came) = (Rc::downgrade(&self.0), Rc::clone(&self.0.peer_came));
+        let mut swept = Instant::now();
         tokio::task::spawn_local(async move {
             loop {
                 let Some(period) = shared.upgrade().map(|shared| shared.period()) else { return };
-                tokio::time::sleep(period).await;
+                tokio::select! {
+                    () = tokio::time::sleep_until(after(swept, period)) => {}
+                    () = peer_came.notified() => continue,
+                }
                 let Some(shared) = shared.upgrade() else { return };
-                shared.sweep(Instant::now());
+                swept = Instant::now();
+                shared.sweep(swept);
                 if shared.peers.borrow().is_empty() {
                     shared.swept.set(false);
                     return;

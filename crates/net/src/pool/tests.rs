@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::BodyError;
 use crate::testing::{Scripted, Then, connector, on_a_data_thread, plain, until};
+use crate::{BodyError, Keepalive};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n";
@@ -301,6 +301,23 @@ async fn an_idle_connection_grows_old_and_is_closed() {
         until(|| pool.0.peers.borrow().is_empty() && !pool.0.swept.get()).await;
         text(pool.fetch(&server.peer, get(), &PATIENT).await.unwrap()).await;
         assert_eq!(server.connections.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn connections_to_a_peer_that_came_late_grow_old_in_their_own_time() {
+    on_a_data_thread(async {
+        let (patient, hasty) =
+            (Scripted::start(|_, _| Then::Answer(OK)).await, Scripted::start(|_, _| Then::Answer(OK)).await);
+        let pool = pool();
+        text(pool.fetch(&patient.peer, get(), &PATIENT).await.unwrap()).await;
+        tokio::task::yield_now().await;
+        let keepalive = Keepalive { size: 1, idle_timeout: Duration::from_millis(50), requests: 0 };
+        let peer = hasty.peer.with_keepalive(keepalive);
+        text(pool.fetch(&peer, get(), &PATIENT).await.unwrap()).await;
+        until(|| hasty.ended.get() == 1).await;
+        assert_eq!(patient.ended.get(), 0);
     })
     .await;
 }
