@@ -3,6 +3,7 @@
 //! One small enum in place of a boxed stream: a proxied body is never boxed and never collected. It stays on the
 //! thread that it came to.
 
+mod ahead;
 mod observed;
 mod progress;
 

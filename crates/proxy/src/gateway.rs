@@ -3,6 +3,7 @@
 //! [`Gateway::handle`] is all that a host calls. It reads top to bottom as what happens: is the request in order, which
 //! route takes it, what do the plugins say (see [`turns`]), and who of the upstream's nodes answers it (see [`passage`]).
 
+mod by_body;
 mod ending;
 mod forward;
 mod ink;
@@ -103,6 +104,9 @@ impl Gateway {
         id: &RequestId,
     ) -> Result<Response<Body>, Refused> {
         let snapshot = self.current.load();
+        if snapshot.router.needs_body() && by_body::decides(&snapshot, &request, conn) {
+            return Box::pin(self.answer_by_body(&snapshot, request, conn, id)).await;
+        }
         let target = hygiene::check(&request)?;
         let facts = facts(&request, target.host, conn, id.as_str());
         snapshot.certificates().permits(conn, target.host, request.uri().path()).map_err(Box::new)?;

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 mod authority;
+mod balancing;
+mod bodies;
 mod framing;
 mod health;
 mod http2;
@@ -10,9 +12,11 @@ mod http2_abuse;
 mod lambda;
 mod lifecycle;
 mod limits;
+mod protocols;
 mod proxy_protocol;
 mod proxying;
 mod retries;
 mod support;
 mod tls;
 mod upgrades;
+mod websockets;

@@ -1,0 +1,52 @@
+//! Requests of which the body decides which route takes them.
+//!
+//! Few configurations have routes that ask for something in a body, and of their requests few depend on it. The body of
+//! such a request is read before its route is looked for; it then goes where it would have gone anyway.
+
+use std::sync::Arc;
+
+use gateward_model::Origin;
+use gateward_net::{Body, Conn, FetchError};
+use gateward_vars::{Facts, RequestBody};
+use http::{Request, Response};
+
+use super::request_id::RequestId;
+use super::turns::Found;
+use super::{Gateway, Refused, facts};
+use crate::hygiene;
+use crate::snapshot::Snapshot;
+
+/// Whether it depends on the body of `request` which route takes it. What is refused anyway depends on nothing.
+pub(super) fn decides(snapshot: &Snapshot, request: &Request<Body>, conn: &Conn) -> bool {
+    let Ok(target) = hygiene::check(request) else { return false };
+    let facts = facts(request, target.host, conn, "");
+    snapshot.certificates().permits(conn, target.host, request.uri().path()).is_ok()
+        && snapshot.router.wants_body(target.host, &target.path, request.method(), &facts)
+}
+
+impl Gateway {
+    /// Answers a request of which the body [`decides`]. One that is longer than [`LONGEST`] says nothing that a route
+    /// could ask for.
+    pub(super) async fn answer_by_body(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        mut request: Request<Body>,
+        conn: &Conn,
+        id: &RequestId,
+    ) -> Result<Response<Body>, Refused> {
+        let body = std::mem::take(request.body_mut()).read_ahead(LONGEST).await;
+        let (bytes, body) =
+            body.map_err(|error| Box::new(FetchError::RequestBody(error.into()).failure(Origin::Client)))?;
+        *request.body_mut() = body;
+        let found = {
+            let target = hygiene::check(&request)?;
+            let body = bytes.as_deref().map(RequestBody::new);
+            let facts = Facts { body: body.as_ref(), ..facts(&request, target.host, conn, id.as_str()) };
+            snapshot.router.find(target.host, &target.path, request.method(), &facts).map(Found::from)
+        };
+        self.answer_in_turns(snapshot, found, request, conn, id).await
+    }
+}
+
+/// How much of a body is read for the sake of its route, in bytes.
+const LONGEST: usize = 1024 * 1024;
