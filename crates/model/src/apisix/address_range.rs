@@ -31,9 +31,23 @@ impl FromStr for AddressRange {
         };
         let wrong =
             |_| Invalid::new("", "an address is like 192.0.2.1 or 2001:db8::1, a range like 10.0.0.0/8");
-        network.map(|network| Self(network.trunc())).map_err(wrong)
+        network.map(|network| Self(canonical(network.trunc()))).map_err(wrong)
     }
 }
+
+/// An IPv4 network within the IPv6 addresses as the IPv4 network that it is, for no address is compared in that form.
+fn canonical(network: IpNet) -> IpNet {
+    let (address, length) = (network.addr().to_canonical(), network.prefix_len());
+    match length.checked_sub(IPV4_WITHIN_IPV6) {
+        Some(length) if address.is_ipv4() && network.addr().is_ipv6() => {
+            IpNet::new(address, length).unwrap_or(network)
+        }
+        _ => network,
+    }
+}
+
+/// The bits that all IPv4 addresses have in common as IPv6 addresses.
+const IPV4_WITHIN_IPV6: u8 = 96;
 
 impl TryFrom<String> for AddressRange {
     type Error = Invalid;
@@ -69,6 +83,8 @@ mod tests {
     fn an_ipv4_address_may_come_as_an_ipv6_one() {
         assert!(contains("192.0.2.0/24", "::ffff:192.0.2.9"));
         assert!(contains("::ffff:192.0.2.9", "192.0.2.9"));
+        assert!(contains("::ffff:192.0.2.0/120", "192.0.2.9"));
+        assert!(!contains("::ffff:192.0.2.0/120", "192.0.3.9"));
     }
 
     #[test]
