@@ -12,20 +12,22 @@ use http_body::Frame;
 /// What is not an answer, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct NotHttp(&'static str);
+pub struct NotHttp(&'static str);
 
 /// The head of an answer.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) response: Response<()>,
-    pub(super) framing: Framing,
+pub struct Head {
+    /// Status and headers.
+    pub response: Response<()>,
+    /// What body follows.
+    pub framing: Framing,
     /// Whether the connection can carry another exchange after this one.
-    pub(super) goes_on: bool,
+    pub goes_on: bool,
 }
 
 /// How much of the body is still to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Framing {
+pub enum Framing {
     /// Nothing.
     #[default]
     Over,
@@ -39,7 +41,7 @@ pub(super) enum Framing {
 
 /// Where in the chunks it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunk {
+pub enum Chunk {
     /// Before the line with the size of the next chunk.
     Size,
     /// In a chunk, of which this many bytes are to come.
@@ -52,18 +54,20 @@ pub(super) enum Chunk {
 
 /// Takes the head of the answer to a request of `method` from `received`; None as long as it is not all there. The map of
 /// its headers is `spare`, which loses what is in it: room that is there need not be made.
-pub(super) fn take_head(
+pub fn take_head(
     received: &mut BytesMut,
     method: &Method,
     spare: &mut HeaderMap,
 ) -> Result<Option<Head>, NotHttp> {
-    let Some(end) = end_of_lines(received) else {
-        // What does not begin like an answer will not become one.
-        let beginning = &received[..received.len().min(START.len())];
-        if !START.starts_with(beginning) {
-            return Err(NotHttp("it does not begin like an answer"));
-        }
-        return if received.len() > LARGEST_HEAD { Err(NotHttp("its head is too large")) } else { Ok(None) };
+    // What does not begin like an answer will not become one.
+    let beginning = &received[..received.len().min(START.len())];
+    if !START.starts_with(beginning) {
+        return Err(NotHttp("it does not begin like an answer"));
+    }
+    let end = match end_of_lines(received) {
+        Some(end) if end <= LARGEST_HEAD => end,
+        None if received.len() <= LARGEST_HEAD => return Ok(None),
+        _ => return Err(NotHttp("its head is too large")),
     };
     let head = received.split_to(end).freeze();
     let (version, status, headers) = parse(&head, spare)?;
@@ -200,7 +204,7 @@ impl<'h> Said<'h> {
 
 impl Framing {
     /// Takes the next piece of the body from `received`; None if there is none yet, or no more (see [`Framing::Over`]).
-    pub(super) fn take(&mut self, received: &mut BytesMut) -> Result<Option<Frame<Bytes>>, NotHttp> {
+    pub fn take(&mut self, received: &mut BytesMut) -> Result<Option<Frame<Bytes>>, NotHttp> {
         match self {
             Self::Over => Ok(None),
             Self::UntilClose if received.is_empty() => Ok(None),
@@ -262,7 +266,7 @@ impl Framing {
     }
 
     /// How many bytes will come, if that is known.
-    pub(super) fn exact(self) -> Option<u64> {
+    pub fn exact(self) -> Option<u64> {
         match self {
             Self::Over => Some(0),
             Self::Length(length) => Some(length),
@@ -283,8 +287,10 @@ fn take_some(received: &mut BytesMut, left: &mut u64) -> Option<Bytes> {
 
 /// A line without its end.
 fn take_line(received: &mut BytesMut) -> Result<Option<Bytes>, NotHttp> {
-    let Some(end) = memchr::memchr(b'\n', received) else {
-        return if received.len() > LONGEST_LINE { Err(NotHttp("a line is too long")) } else { Ok(None) };
+    let end = match memchr::memchr(b'\n', received) {
+        Some(end) if end < LONGEST_LINE => end,
+        None if received.len() < LONGEST_LINE => return Ok(None),
+        _ => return Err(NotHttp("a line is too long")),
     };
     let line = received.split_to(end + 1).freeze();
     let Some(line) = line.strip_suffix(b"\r\n") else {
@@ -298,12 +304,10 @@ fn take_trailers(received: &mut BytesMut) -> Result<Option<HeaderMap>, NotHttp> 
         received.advance(2);
         return Ok(Some(HeaderMap::new()));
     }
-    let Some(end) = end_of_lines(received) else {
-        return if received.len() > LARGEST_HEAD {
-            Err(NotHttp("its trailers are too large"))
-        } else {
-            Ok(None)
-        };
+    let end = match end_of_lines(received) {
+        Some(end) if end <= LARGEST_HEAD => end,
+        None if received.len() <= LARGEST_HEAD => return Ok(None),
+        _ => return Err(NotHttp("its trailers are too large")),
     };
     let block = received.split_to(end).freeze();
     let not_http = NotHttp("its trailers are not fields");
@@ -339,7 +343,7 @@ const START: &[u8] = b"HTTP/1.";
 /// The largest head of an answer, in bytes.
 const LARGEST_HEAD: usize = 128 * 1024;
 
-/// The longest line before a chunk.
+/// The longest line before a chunk, its end included.
 const LONGEST_LINE: usize = 4 * 1024;
 
 /// Nearly all answers have fewer fields.

@@ -51,6 +51,7 @@ fn a_head_is_taken_when_all_of_it_is_there() {
 fn what_is_not_an_answer_is_refused() {
     for text in [
         "SSH-2.0-OpenSSH\r\n",
+        "\r\nHTTP/1.1 200 OK\r\n\r\n",
         "HTTP/2 200\r\n\r\n",
         "HTTP/1.1 2000 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
