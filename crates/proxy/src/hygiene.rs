@@ -8,6 +8,8 @@
 //! What hyper itself refuses stays with hyper: framing (two lengths, a broken chunk, `Transfer-Encoding` on
 //! HTTP/1.0), more than 100 header fields, heads that are too large or too slow (see `host::server`).
 
+use std::net::Ipv6Addr;
+
 use gateward_model::{ErrorStatus, Failure, Origin};
 use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
 use http::uri::Authority;
@@ -125,10 +127,9 @@ fn without_port(host: &str) -> Result<&str, Improper> {
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let address = |byte: u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'[' | b']');
-    let name_is_fine = match name.starts_with('[') {
-        true => name.bytes().all(address),
-        false => !name.is_empty() && name.bytes().all(named),
+    let name_is_fine = match name.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !name.is_empty() && name.bytes().all(named),
     };
     let port_is_fine = match port.strip_prefix(':') {
         Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),

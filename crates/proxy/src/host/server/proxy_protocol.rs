@@ -105,8 +105,8 @@ fn addresses<A: Into<IpAddr>>(
     client_port: &str,
     local_port: &str,
 ) -> Option<Header> {
-    let client = SocketAddr::new(client?.into(), port(client_port)?);
-    let local = SocketAddr::new(local?.into(), port(local_port)?);
+    let client = SocketAddr::new(client?.into().to_canonical(), port(client_port)?);
+    let local = SocketAddr::new(local?.into().to_canonical(), port(local_port)?);
     Some(Header::Proxied { client, local })
 }
 

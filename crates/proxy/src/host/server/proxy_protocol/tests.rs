@@ -18,6 +18,7 @@ fn lines_are_read_as_their_specification_has_them() {
     for (line, expected) in [
         ("PROXY TCP4 192.0.2.1 192.0.2.2 50000 443\r\n", proxied("192.0.2.1:50000", "192.0.2.2:443")),
         ("PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n", proxied("[2001:db8::1]:1", "[2001:db8::2]:65535")),
+        ("PROXY TCP6 ::ffff:192.0.2.1 ::ffff:192.0.2.2 1 2\r\n", proxied("192.0.2.1:1", "192.0.2.2:2")),
         ("PROXY UNKNOWN\r\n", Header::Own),
         ("PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n", Header::Own),
     ] {
