@@ -17,6 +17,7 @@ TEST_VENV_STAMP := $(TEST_VENV)/.installed
 
 TOOLS := $(CURDIR)/target/tools
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 GATEWARD := $(or $(CARGO_TARGET_DIR),target)/release/gateward
 BENCH_TOOLS := nginx haproxy wrk h2load valgrind strace openssl
@@ -72,6 +73,27 @@ unit: peers ## Every test
 		$(CARGO) build --workspace --locked --examples; \
 		$(CARGO) test --workspace --locked --lib --bins --tests; \
 	fi
+
+# Each target of fuzz/ (see its README) runs for SECONDS, from its seeds and what earlier runs found. Stable Rust is enough.
+SECONDS := 30
+FUZZ := $(CARGO) fuzz
+FOUND := target/fuzz/found
+TARGETS = $(shell sed -n 's/^name = "\(.*\)"$$/\1/p' fuzz/Cargo.toml | grep -v gateward-fuzz)
+
+.PHONY: fuzz
+fuzz: cargo-fuzz ## Looks for input that breaks a parser, for SECONDS=30 each; TARGETS="router path" for some
+	@for target in $(TARGETS); do \
+		echo "== $$target"; \
+		mkdir -p $(FOUND)/$$target; \
+		$(FUZZ) run --sanitizer none --features libfuzzer --target-dir target/fuzz $$target $(FOUND)/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0; \
+	done
+
+.PHONY: cargo-fuzz
+cargo-fuzz:
+	@$(FUZZ) --version >/dev/null 2>&1 || { \
+		echo "== cargo-fuzz (once, about a minute)"; \
+		$(CARGO) install cargo-fuzz --locked --version $(CARGO_FUZZ_VERSION) --root $(TOOLS); }
 
 # QUICK=1 measures a part in three minutes, and leaves docs/performance.md alone.
 .PHONY: bench

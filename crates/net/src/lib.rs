@@ -28,6 +28,9 @@ pub use fetch_error::FetchError;
 pub use gateward_model::apisix::Scheme;
 pub use hop_by_hop::remove_hop_by_hop;
 pub use peer::{Keepalive, Peer, Protocol};
+// For fuzz/ alone: nobody else reads an answer by hand.
+#[doc(hidden)]
+pub use pool::incoming;
 pub use pool::{Left, Missed, Pool, PoolSettings, Timeouts};
 pub use stream::Stream;
 pub use tls::{ClientCertificate, PeerTls, PeerTlsError, PeerTlsSettings, TrustError};

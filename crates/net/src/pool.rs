@@ -8,7 +8,7 @@
 mod connection;
 mod home;
 mod idle;
-mod incoming;
+pub mod incoming;
 mod multiplexed;
 mod outgoing;
 mod patience;

@@ -4,7 +4,7 @@
 //! Between two events the function may be frozen for hours: connections to upstreams are kept for 4 s only, and the
 //! configuration is looked at again when the last look is more than 5 s old.
 
-mod event;
+pub mod event;
 mod runtime_api;
 
 use std::fmt;

@@ -17,7 +17,7 @@ pub(super) use answer::response;
 
 /// Why there is no request in an event.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EventError {
+pub enum EventError {
     /// Some other kind of event.
     #[error(
         "this is not an event of an API Gateway HTTP API or of a function URL; only those, with payload format \
@@ -31,7 +31,7 @@ pub(super) enum EventError {
 
 impl EventError {
     /// A word for programs.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Unsupported => "Gateward.UnsupportedEvent",
             Self::Malformed(_) => "Gateward.MalformedEvent",
@@ -40,7 +40,7 @@ impl EventError {
 }
 
 /// The request that `event` is, and the connection that it came to API Gateway by.
-pub(super) fn request(event: &[u8]) -> Result<(Request<Body>, Conn), EventError> {
+pub fn request(event: &[u8]) -> Result<(Request<Body>, Conn), EventError> {
     let event: HttpEvent<'_> = serde_json::from_slice(event).map_err(|_| EventError::Unsupported)?;
     if event.version != "2.0" {
         return Err(EventError::Unsupported);

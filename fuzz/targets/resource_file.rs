@@ -1,0 +1,5 @@
+//! libFuzzer's way into `src/resource_file.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| gateward_fuzz::run("resource_file", input));
