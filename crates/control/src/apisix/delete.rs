@@ -21,10 +21,11 @@ pub(super) async fn delete(parts: &ControlParts, place: &Place, forced: bool) ->
         tries -= 1;
         let standing = parts.standing(place.kind.plural(), &place.sort()).await?;
         let standing = standing.ok_or_else(Problem::missing)?;
+        let unmark = usage::unmark(parts, place).await?;
         if !forced {
             usage::refuse(parts, place).await?;
         }
-        match remove(parts, place, &standing).await {
+        match remove(parts, place, &standing, unmark).await {
             Ok(()) => {
                 let body = json!({"deleted": "1", "key": place.key()});
                 return Ok(Reply::Json(StatusCode::OK, body));
@@ -35,7 +36,7 @@ pub(super) async fn delete(parts: &ControlParts, place: &Place, forced: bool) ->
     }
 }
 
-/// Deletes `standing`, and of a consumer its credentials.
+/// Deletes `standing`, and of a consumer its credentials, if `unmark` holds.
 ///
 /// A consumer goes in the last commit: if there are more credentials than one commit takes, and it breaks off, the
 /// deletion can be asked for again, and nothing stays that a later consumer of the same name would get.
@@ -43,8 +44,10 @@ pub(super) async fn remove(
     parts: &ControlParts,
     place: &Place,
     standing: &Standing,
+    unmark: Option<Write>,
 ) -> Result<(), ResourceError> {
-    let own = removal(parts, place, standing).await?;
+    let mut own = removal(parts, place, standing).await?;
+    own.extend(unmark);
     let mut writes = Vec::new();
     if place.kind == Kind::Consumers {
         for (place, standing) in credentials(parts, &place.id).await? {

@@ -14,8 +14,8 @@ use gateward_clock::Timestamp;
 use gateward_model::apisix::{Kind, ResourceId};
 use gateward_store::{Change, Changes, Entry, Key, Precondition, StoreError, Write};
 
-use super::delete;
 use super::place::Place;
+use super::{delete, usage};
 use crate::ControlParts;
 use crate::resources::{ResourceError, deletion};
 
@@ -98,7 +98,10 @@ async fn end(parts: &ControlParts, due: &mut Due, name: &str) -> Result<(), Reso
         return Ok(());
     };
     let deleted = match parts.standing(place.kind.plural(), &place.sort()).await? {
-        Some(standing) => delete::remove(parts, &place, &standing).await,
+        Some(standing) => {
+            let unmark = usage::unmark(parts, &place).await?;
+            delete::remove(parts, &place, &standing, unmark).await
+        }
         None => parts.commit(vec![deletion(key, entry.version)]).await,
     };
     match deleted {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::place::Place;
 use super::problem::Problem;
-use super::{Answer, expiry, keys, masks, timestamps, written};
+use super::{Answer, expiry, keys, masks, timestamps, usage, written};
 use crate::ControlParts;
 use crate::resources::{ResourceError, Standing, key};
 
@@ -74,7 +74,7 @@ pub(super) async fn write(
     ttl: Option<Duration>,
 ) -> Result<Written, Problem> {
     let before = standing.and_then(Standing::json);
-    masks::restore(place.kind, json, before)?;
+    masks::restore(place.kind, place.id.as_str(), json, before)?;
     place.write_id(json);
     if place.kind != Kind::PluginMetadata {
         timestamps::write(json, before, parts.clock.now());
@@ -92,7 +92,7 @@ pub(super) async fn write(
     }
 }
 
-/// What makes a commit hold only if all that is referred to exists.
+/// What makes a commit hold only if all that is referred to exists, and tells those who might delete it.
 async fn links(parts: &ControlParts, links: &[Link]) -> Result<Vec<Write>, Problem> {
     let mut checks = Vec::with_capacity(links.len());
     for link in links {
@@ -104,6 +104,7 @@ async fn links(parts: &ControlParts, links: &[Link]) -> Result<Vec<Write>, Probl
                 precondition: Precondition::Version(standing.version),
                 change: Change::Check,
             });
+            checks.extend(usage::mark(link));
         }
     }
     Ok(checks)
