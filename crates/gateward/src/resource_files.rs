@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use gateward_clock::SystemClock;
-use gateward_model::apisix::Kind;
+use gateward_clock::{Clock, SystemClock};
+use gateward_model::apisix::{Kind, ResourceId, Ssl};
+use gateward_proxy::certificates;
 use gateward_proxy::declarative::{Declared, Files, Following, Refused, Wrong};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
@@ -43,7 +44,7 @@ pub fn check(
     if check.json {
         let answer = match result {
             Ok(declared) => {
-                let warnings = hidden(&declared);
+                let warnings = warnings(&declared);
                 json!({"ok": true, "counts": counts(&declared), "errors": [], "warnings": warnings})
             }
             Err(refused) => json!({"ok": false, "errors": errors(&refused)}),
@@ -53,8 +54,8 @@ pub fn check(
     }
     match result {
         Ok(declared) => {
-            for hidden in hidden(&declared) {
-                terminal.warning(&hidden);
+            for warning in warnings(&declared) {
+                terminal.warning(&warning);
             }
             terminal.result(&summary(&declared))?;
         }
@@ -84,6 +85,18 @@ fn errors(refused: &Refused) -> Vec<Value> {
         })
     };
     refused.errors().iter().map(error).collect()
+}
+
+/// What a person should know though nothing is wrong.
+fn warnings(declared: &Declared) -> Vec<String> {
+    let now = SystemClock.now();
+    let ssls = declared.resources.iter().filter(|(kind, _, _)| *kind == Kind::Ssls);
+    let parsed = ssls.filter_map(|(_, id, json)| Ssl::parse(ResourceId::parse(id).ok()?, json).ok());
+    let of = |ssl: Ssl| {
+        let warnings = certificates::warnings(&ssl, now).into_iter();
+        warnings.map(move |warning| format!("ssl {:?}: {warning}", ssl.id.as_str()))
+    };
+    hidden(declared).into_iter().chain(parsed.flat_map(of)).collect()
 }
 
 /// How many there are of each kind of which there is one.

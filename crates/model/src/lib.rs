@@ -4,6 +4,7 @@
 //! read, by the same code that refused it when it was wrong.
 
 pub mod apisix;
+pub mod der;
 pub mod failure;
 mod go_duration;
 mod invalid;

@@ -32,6 +32,7 @@ pub(crate) const KIND: Kind = Kind {
     schema,
     consumer: None,
     metadata: Some(MetadataKind {
+        secrets: &[],
         check: |json| Metadata::read(Some(json)).map(drop),
         schema: || {
             json!({
@@ -82,7 +83,8 @@ impl Plugin for Cors {
 
     fn respond(&self, exchange: &mut Exchange<'_>, response: &mut Response<Body>) {
         let page = exchange.notes.get::<Page>();
-        let origin = page.and_then(|page| page.origin.as_ref());
+        // A plugin that has its turns earlier may have answered before this one saw the request.
+        let origin = page.and_then(|page| page.origin.as_ref()).or(exchange.request.headers().get(ORIGIN));
         let headers = response.headers_mut();
         if self.varies {
             headers.append(VARY, HeaderValue::from_static("Origin"));

@@ -87,6 +87,8 @@ pub struct ConsumerKind {
 /// What all instances of a plugin have in common.
 #[derive(Debug)]
 pub struct MetadataKind {
+    /// Where secrets stand, as [`Kind::secrets`]; `*` stands for each field of an object.
+    pub secrets: &'static [&'static str],
     /// As [`Kind::check`].
     pub check: fn(&Value) -> Result<(), Invalid>,
     /// As [`Kind::schema`].

@@ -30,6 +30,7 @@ pub(crate) const KIND: Kind = Kind {
     schema: settings::schema,
     consumer: None,
     metadata: Some(MetadataKind {
+        secrets: &[],
         check: |json| Metadata::read(Some(json)).map(drop),
         schema: settings::metadata_schema,
     }),

@@ -10,6 +10,7 @@
 
 mod certificate;
 mod client_auth;
+mod validity;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -18,11 +19,13 @@ use std::sync::Arc;
 use gateward_model::apisix::{ResourceId, Ssl, SslRole};
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
 use gateward_net::{Conn, Scheme};
+use gateward_vars::RoutePath;
 use gateward_vaults::Resolver;
 use http::StatusCode;
 
 pub(crate) use certificate::Served;
 pub use certificate::{Certificate, check};
+pub use validity::warnings;
 
 /// All certificates that the gateway shows to clients. Never changes; a new one takes its place.
 #[derive(Default)]
@@ -100,7 +103,7 @@ impl Certificates {
     }
 
     /// Whether a request for `path` on `host` may come by `conn`.
-    pub fn permits(&self, conn: &Conn, host: &str, path: &str) -> Result<(), Failure> {
+    pub fn permits(&self, conn: &Conn, host: &str, path: &RoutePath<'_>) -> Result<(), Failure> {
         if !self.demanding {
             return Ok(());
         }

@@ -109,7 +109,7 @@ impl Gateway {
         }
         let target = hygiene::check(&request)?;
         let facts = facts(&request, target.host, conn, id.as_str());
-        snapshot.certificates().permits(conn, target.host, request.uri().path()).map_err(Box::new)?;
+        snapshot.certificates().permits(conn, target.host, &target.path).map_err(Box::new)?;
         let found = snapshot.router.find(target.host, &target.path, request.method(), &facts);
         let plain = found.as_ref().map(|found| found.payload).filter(|route| self.is_plain(&snapshot, route));
         let Some(route) = plain.filter(|_| !request.headers().contains_key(UPGRADE)) else {
@@ -119,7 +119,8 @@ impl Gateway {
         };
         let mut passage = Passage::new(route, &facts);
         let host = forward::strip(&mut request);
-        forward::announce(request.headers_mut(), host, conn.client.ip(), conn, id.clone().into(), &self.ink);
+        forward::announce_way(request.headers_mut(), host, conn, &self.ink);
+        forward::announce_client(request.headers_mut(), conn.client.ip(), id.clone().into(), &self.ink);
         let response = self.pass(&mut passage, request).await?;
         Ok(forward::returned(response))
     }
@@ -162,6 +163,7 @@ fn facts<'f, B>(request: &'f Request<B>, host: &'f str, conn: &'f Conn, id: &'f 
         body: None,
         conn,
         client: conn.client.ip(),
+        client_port: Some(conn.client.port()),
         request_id: id,
         params: None,
         route: None,

@@ -9,6 +9,7 @@ mod chain;
 mod checks;
 mod compile;
 mod layers;
+mod metadata;
 mod references;
 mod resources;
 mod routes;

@@ -51,7 +51,7 @@ pub(super) async fn list(
 /// A resource as it is shown, in APISIX's envelope.
 pub(super) fn entry(kind: Kind, document: Document) -> Value {
     let Document { id, mut json, version } = document;
-    masks::hide(kind, &mut json);
+    masks::hide(kind, &id, &mut json);
     let created = created_index(&json);
     json!({
         "key": place::key(kind, &id), "value": json,

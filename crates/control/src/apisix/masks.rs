@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::problem::Problem;
 
-/// Hides the secrets in a resource that goes out.
-pub(super) fn hide(kind: Kind, json: &mut Value) {
+/// Hides the secrets in a resource that goes out. The `id` of plugin metadata says whose they are.
+pub(super) fn hide(kind: Kind, id: &str, json: &mut Value) {
     if kind == Kind::Ssls
         && let Some(fields) = json.as_object_mut()
     {
         fields.shift_remove("key");
         fields.shift_remove("keys");
     }
-    for pointer in secrets(kind, json) {
+    for pointer in secrets(kind, id, json) {
         if let Some(secret) = json.pointer_mut(&pointer)
             && !secret.as_str().is_some_and(is_reference)
         {
@@ -26,8 +26,8 @@ pub(super) fn hide(kind: Kind, json: &mut Value) {
 }
 
 /// Puts back what `***` stands for in a resource that comes in.
-pub(super) fn restore(kind: Kind, json: &mut Value, before: Option<&Value>) -> Result<(), Problem> {
-    for pointer in secrets(kind, json) {
+pub(super) fn restore(kind: Kind, id: &str, json: &mut Value, before: Option<&Value>) -> Result<(), Problem> {
+    for pointer in secrets(kind, id, json) {
         let Some(secret) = json.pointer_mut(&pointer).filter(|secret| secret.as_str() == Some(MASK)) else {
             continue;
         };
@@ -43,7 +43,7 @@ pub(super) fn restore(kind: Kind, json: &mut Value, before: Option<&Value>) -> R
 }
 
 /// Where secrets stand in a resource, as JSON pointers.
-fn secrets(kind: Kind, json: &Value) -> Vec<String> {
+fn secrets(kind: Kind, id: &str, json: &Value) -> Vec<String> {
     let mut pointers = Vec::new();
     match kind {
         Kind::Ssls => {
@@ -55,8 +55,14 @@ fn secrets(kind: Kind, json: &Value) -> Vec<String> {
         Kind::Routes | Kind::Services => {
             pointers.extend(Upstream::SECRETS.map(|secret| format!("/upstream{secret}")));
         }
-        Kind::PluginMetadata
-        | Kind::Consumers
+        Kind::PluginMetadata => match gateward_plugins::kind(id) {
+            Some(plugin) => {
+                let secrets = plugin.metadata.as_ref().map_or(&[][..], |metadata| metadata.secrets);
+                secrets.iter().for_each(|secret| fields(secret, json, String::new(), &mut pointers));
+            }
+            None => texts(json, "", &mut pointers),
+        },
+        Kind::Consumers
         | Kind::Credentials
         | Kind::ConsumerGroups
         | Kind::GlobalRules
@@ -80,6 +86,18 @@ fn secrets(kind: Kind, json: &Value) -> Vec<String> {
     pointers.sort();
     pointers.dedup();
     pointers
+}
+
+/// The fields of `json` that `pattern` stands for, in which a part `*` is any. `at` is where `json` stands.
+fn fields(pattern: &str, json: &Value, at: String, pointers: &mut Vec<String>) {
+    let Some(rest) = pattern.strip_prefix('/') else { return pointers.push(at) };
+    let (part, rest) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    for (name, field) in json.as_object().into_iter().flatten() {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        if part == "*" || part == name {
+            fields(rest, field, format!("{at}/{name}"), pointers);
+        }
+    }
 }
 
 fn texts(json: &Value, at: &str, pointers: &mut Vec<String>) {

@@ -211,7 +211,7 @@ async fn any_body(request: Request<Body>) -> Result<Value, Problem> {
 }
 
 fn written(place: &Place, is_new: bool, mut json: Value) -> Reply {
-    masks::hide(place.kind, &mut json);
+    masks::hide(place.kind, place.id.as_str(), &mut json);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Reply::Json(status, json!({"key": place.key(), "value": json}))
 }

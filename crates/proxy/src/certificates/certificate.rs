@@ -6,6 +6,7 @@ use arc_swap::ArcSwapOption;
 use gateward_model::Invalid;
 use gateward_model::apisix::{ClientDemand, ClientTrust, KeyPair, ResourceId, Ssl, TlsVersion};
 use gateward_seal::SecretValue;
+use gateward_vars::RoutePath;
 use gateward_vaults::{Asked, Binding, Reference, Resolver};
 use regex::RegexSet;
 use rustls::crypto::CryptoProvider;
@@ -119,9 +120,10 @@ impl Demand {
         Ok(Self { trust: Arc::new(demand.trust.clone()), skip })
     }
 
-    /// Whether requests for `path` need show nothing.
-    pub(super) fn skips(&self, path: &str) -> bool {
-        self.skip.as_ref().is_some_and(|skip| skip.is_match(path))
+    /// Whether requests for `path` need show nothing. The form of the path counts that routes are found by: else
+    /// another way of writing it would be another way around the certificate.
+    pub(super) fn skips(&self, path: &RoutePath<'_>) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip.is_match(&String::from_utf8_lossy(path.normal())))
     }
 }
 

@@ -130,7 +130,8 @@ fn a_host_that_asks_for_a_certificate_is_served_only_where_one_was_shown() {
         let facts = TlsFacts { sni: Some(sni.into()), version: "TLSv1.3", vouched_by };
         Conn { scheme: Scheme::Https, tls: Some(Arc::new(facts)), ..Conn::plain(end, end) }
     };
-    let permits = |conn: &Conn, host, path| certificates.permits(conn, host, path).is_ok();
+    let permits =
+        |conn: &Conn, host, path| certificates.permits(conn, host, &RoutePath::new(path).unwrap()).is_ok();
     let mutual = conn("mutual.example", true);
     assert!(permits(&mutual, "mutual.example", "/"));
     assert!(permits(&mutual, "plain.example", "/"));
@@ -140,10 +141,11 @@ fn a_host_that_asks_for_a_certificate_is_served_only_where_one_was_shown() {
     }
     for conn in [conn("plain.example", false), conn("other.example", false), Conn::plain(end, end)] {
         for host in ["mutual.example", "MUTUAL.example", "mutual.example."] {
-            let failure = certificates.permits(&conn, host, "/").unwrap_err();
+            let failure = certificates.permits(&conn, host, &RoutePath::new("/").unwrap()).unwrap_err();
             assert_eq!(failure.status.status(), StatusCode::MISDIRECTED_REQUEST, "{host}");
         }
         assert!(permits(&conn, "other.example", "/open/x"));
+        assert!(permits(&conn, "other.example", "//%6fpen/x"), "as routes take it");
         assert!(!permits(&conn, "other.example", "/closed?/open/"));
     }
 }

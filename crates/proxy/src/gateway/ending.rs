@@ -121,6 +121,6 @@ fn plugin(link: &Link) -> Option<Arc<dyn Plugin>> {
     match &link.instance {
         Instance::Ready(plugin) => Some(Arc::clone(plugin)),
         Instance::Referring(slot) => Some(Arc::clone(&slot.plugin().as_ref()?.0)),
-        Instance::Broken => None,
+        Instance::Unresolved | Instance::Broken => None,
     }
 }

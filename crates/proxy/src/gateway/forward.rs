@@ -31,29 +31,26 @@ pub(super) fn strip(request: &mut Request<Body>) -> Option<HeaderValue> {
     host
 }
 
-/// Tells the upstream who asked (`client`), and how: for `host`, and by `conn`.
-pub(super) fn announce(
-    headers: &mut HeaderMap,
-    host: Option<HeaderValue>,
-    client: IpAddr,
-    conn: &Conn,
-    id: HeaderValue,
-    ink: &Ink,
-) {
+/// Tells the upstream how the request came: for `host`, and by `conn`. A plugin may say otherwise afterwards.
+pub(super) fn announce_way(headers: &mut HeaderMap, host: Option<HeaderValue>, conn: &Conn, ink: &Ink) {
     if let Some(host) = host {
         headers.insert(&X_FORWARDED_HOST, host);
     }
-    let client = ink.address(client);
-    if headers.append(&X_FORWARDED_FOR, client.clone()) {
-        make_one(headers, &X_FORWARDED_FOR, b", ");
-    }
-    headers.insert(&X_REAL_IP, client);
     let scheme = match conn.scheme {
         Scheme::Http => "http",
         Scheme::Https => "https",
     };
     headers.insert(&X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
     headers.insert(&X_FORWARDED_PORT, ink.number(conn.local.port()));
+}
+
+/// Tells the upstream who asked, once the plugins had their say in that, and by which id.
+pub(super) fn announce_client(headers: &mut HeaderMap, client: IpAddr, id: HeaderValue, ink: &Ink) {
+    let client = ink.address(client);
+    if headers.append(&X_FORWARDED_FOR, client.clone()) {
+        make_one(headers, &X_FORWARDED_FOR, b", ");
+    }
+    headers.insert(&X_REAL_IP, client);
     headers.insert(&X_REQUEST_ID, id);
 }
 

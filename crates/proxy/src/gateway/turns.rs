@@ -10,6 +10,7 @@ use gateward_model::Failure;
 use gateward_net::{Body, Conn};
 use gateward_plugins::{Answerer, Exchange, Flow, Notes, Step};
 use gateward_vars::{Condition, Params};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use serde_json::Value;
 
@@ -52,15 +53,16 @@ impl Gateway {
         id: &RequestId,
     ) -> Result<Response<Body>, Refused> {
         let target: Uri = request.uri().clone();
-        let mut ending = Ending::begin(self, snapshot, found.as_ref(), &request, conn);
+        let ending = Ending::begin(self, snapshot, found.as_ref(), &request, conn);
         let wanted = Wanted::take(&mut request, found.as_ref());
         let host = forward::strip(&mut request);
-        let host_name = host.clone();
+        forward::announce_way(request.headers_mut(), host.clone(), conn, &self.ink);
         let mut exchange = Exchange {
             target: &target,
-            host: host_name.as_ref().map_or("", without_port),
+            host: host.as_ref().map_or("", without_port),
             conn,
             client: conn.client.ip(),
+            client_port: Some(conn.client.port()),
             request_id: id.clone().into(),
             route: found.as_ref().map(|found| &found.route.facts),
             rest: found.as_ref().and_then(|found| target.path().get(found.rest?..)),
@@ -77,19 +79,20 @@ impl Gateway {
             gateway: self,
             snapshot,
             found: found.as_ref(),
-            host,
             wanted,
-            ending: &mut ending,
-            closed: Closed::default(),
+            ending,
+            filters: Filters::default(),
+            route: None,
+            caller: None,
         };
         let answered = way.go(&mut exchange).await;
-        let closed = way.closed;
+        let Way { ending, mut filters, route, caller, .. } = way;
         let Answered { mut response, by } = answered.unwrap_or_else(|failure| {
-            let response = refusal::answer(&failure, exchange.request_id.to_str().unwrap_or_default());
+            let response = refusal::answer(&failure, id_of(&exchange));
             Answered { response, by: Answerer::Gateway }
         });
-        let caller = caller(snapshot, &exchange);
-        let links = || after(snapshot, found.as_ref(), caller).filter(|link| closed.lets(link));
+        filters.ask(after(snapshot, route, caller), &exchange);
+        let links = || after(snapshot, route, caller).filter(|link| filters.lets(link));
         for link in links().filter(|link| link.phases.respond) {
             link.respond(&mut exchange, &mut response);
         }
@@ -105,68 +108,93 @@ struct Way<'w> {
     gateway: &'w Gateway,
     snapshot: &'w Snapshot,
     found: Option<&'w Found>,
-    /// The Host that the client named.
-    host: Option<HeaderValue>,
     wanted: Option<Wanted>,
-    ending: &'w mut Ending,
-    closed: Closed,
+    ending: Ending,
+    filters: Filters,
+    /// The route, once its plugins see the request.
+    route: Option<&'w CompiledRoute>,
+    /// What the consumer brought along that calls, once its plugins see the request.
+    caller: Option<&'w Caller>,
 }
 
-/// The filters that do not let the request at hand pass. Each is asked once, before the request goes anywhere.
+/// What the filters of plugins say of the request at hand. Each is asked once: when its plugin would have its first
+/// turn, so that it knows who calls where that is known by then, and at the latest before the request goes anywhere.
 #[derive(Default)]
-struct Closed(Vec<*const Condition>);
+struct Filters(Vec<(*const Condition, bool)>);
 
-impl Closed {
-    fn look<'l>(&mut self, links: impl Iterator<Item = &'l Link>, exchange: &Exchange<'_>) {
+impl Filters {
+    fn ask<'l>(&mut self, links: impl Iterator<Item = &'l Link>, exchange: &Exchange<'_>) {
         for filter in links.filter_map(|link| link.filter.as_ref()) {
-            if !filter.holds(&exchange.facts()) {
-                self.0.push(Arc::as_ptr(filter));
+            if self.said(filter).is_none() {
+                self.0.push((Arc::as_ptr(filter), filter.holds(&exchange.facts())));
             }
         }
     }
 
-    /// Whether the plugin has turns at the request.
+    /// Whether the plugin has turns at the request; its filter has been asked.
     fn lets(&self, link: &Link) -> bool {
-        self.0.is_empty() || !link.filter.as_ref().is_some_and(|filter| self.0.contains(&Arc::as_ptr(filter)))
+        link.filter.as_ref().is_none_or(|filter| self.said(filter) == Some(true))
+    }
+
+    fn said(&self, filter: &Arc<Condition>) -> Option<bool> {
+        self.0.iter().find(|(asked, _)| *asked == Arc::as_ptr(filter)).map(|(_, holds)| *holds)
     }
 }
 
-impl Way<'_> {
+impl<'w> Way<'w> {
     async fn go(&mut self, exchange: &mut Exchange<'_>) -> Result<Answered, Box<Failure>> {
         let global = self.snapshot.global.links();
-        self.closed.look(global.iter(), exchange);
         for phase in [Phase::Rewrite, Phase::Access] {
             if let Some(answered) = self.turns(global.iter(), phase, exchange).await? {
                 return Ok(answered);
             }
         }
-        let route = &self.found.ok_or_else(|| Box::new(no_route()))?.route;
+        let route: &'w CompiledRoute = &self.found.ok_or_else(|| Box::new(no_route()))?.route;
         if let Some(refused) = &route.refused {
             return Err(Box::new(Failure::clone(refused)));
         }
-        self.closed.look(route.chain.links().iter(), exchange);
-        if let Some(answered) = self.turns(route.chain.links().iter(), Phase::Rewrite, exchange).await? {
+        self.route = Some(route);
+        if let Some(answered) = self.rewrite(route, exchange).await? {
             return Ok(answered);
         }
-        let caller = caller(self.snapshot, exchange);
-        if let Some(caller) = caller {
+        if let Some(caller) = caller(self.snapshot, exchange) {
+            if let Some(refused) = &caller.refused {
+                return Err(Box::new(Failure::clone(refused)));
+            }
+            self.caller = Some(caller);
             let links = caller.chain().links();
-            self.closed.look(links.iter(), exchange);
             if let Some(answered) = self.turns(links.iter(), Phase::Rewrite, exchange).await? {
                 return Ok(answered);
             }
         }
-        self.announce(exchange);
-        if let Some(answered) = self.turns(route.chain.with(caller), Phase::Access, exchange).await? {
+        self.announce_client(exchange);
+        let links = || route.chain.with(self.caller);
+        self.filters.ask(links(), exchange);
+        if let Some(answered) = self.turns(links(), Phase::Access, exchange).await? {
             return Ok(answered);
         }
         self.pass(route, exchange).await
     }
 
-    fn announce(&mut self, exchange: &mut Exchange<'_>) {
-        let id = exchange.request_id.clone();
-        let (headers, ink) = (exchange.request.headers_mut(), &self.gateway.ink);
-        forward::announce(headers, self.host.take(), exchange.client, exchange.conn, id, ink);
+    /// Has the route's plugins rewrite the request. As soon as it is known who calls, those have no turn any more that
+    /// the caller brings its own for.
+    async fn rewrite(
+        &mut self,
+        route: &CompiledRoute,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Option<Answered>, Box<Failure>> {
+        for link in route.chain.links().iter().filter(|link| link.phases.rewrite) {
+            let is_replaced = caller(self.snapshot, exchange).is_some_and(|caller| caller.names(link));
+            if !is_replaced && let Some(answered) = self.turn(link, Phase::Rewrite, exchange).await? {
+                return Ok(Some(answered));
+            }
+        }
+        Ok(None)
+    }
+
+    fn announce_client(&self, exchange: &mut Exchange<'_>) {
+        let (client, id) = (exchange.client, exchange.request_id.clone());
+        forward::announce_client(exchange.request.headers_mut(), client, id, &self.gateway.ink);
     }
 
     async fn pass(
@@ -188,7 +216,7 @@ impl Way<'_> {
 
     /// Has each of `links` take its turn, until one ends the request.
     async fn turns<'l>(
-        &self,
+        &mut self,
         links: impl Iterator<Item = &'l Link>,
         phase: Phase,
         exchange: &mut Exchange<'_>,
@@ -198,22 +226,31 @@ impl Way<'_> {
                 Phase::Rewrite => link.phases.rewrite,
                 Phase::Access => link.phases.access,
             };
-            if !has_turn || !self.closed.lets(link) {
-                continue;
-            }
-            match link.turn(phase, exchange).await {
-                Flow::Continue => {}
-                Flow::Answer(response) => {
-                    return Ok(Some(Answered { response: link.worded(*response), by: Answerer::Plugin }));
-                }
-                Flow::Fail(failure) => {
-                    let Some(words) = &link.entry.meta.error_response else { return Err(failure) };
-                    let response = with_words(failure.status.status(), words);
-                    return Ok(Some(Answered { response, by: Answerer::Plugin }));
-                }
+            if has_turn && let Some(answered) = self.turn(link, phase, exchange).await? {
+                return Ok(Some(answered));
             }
         }
         Ok(None)
+    }
+
+    /// Has `link` take its turn, if its filter lets it; and whether that ends the request.
+    async fn turn(
+        &mut self,
+        link: &Link,
+        phase: Phase,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Option<Answered>, Box<Failure>> {
+        self.filters.ask(std::iter::once(link), exchange);
+        if !self.filters.lets(link) {
+            return Ok(None);
+        }
+        let response = match link.turn(phase, exchange).await {
+            Flow::Continue => return Ok(None),
+            Flow::Answer(response) => *response,
+            Flow::Fail(failure) if link.entry.meta.error_response.is_none() => return Err(failure),
+            Flow::Fail(failure) => refusal::answer(&failure, id_of(exchange)),
+        };
+        Ok(Some(Answered { response: link.worded(response), by: Answerer::Plugin }))
     }
 }
 
@@ -232,6 +269,7 @@ impl Link {
                 Some(built) => over(phase, &*built.0, exchange).await,
                 None => Flow::Fail(Box::new(secret_unresolved())),
             },
+            Instance::Unresolved => Flow::Fail(Box::new(secret_unresolved())),
             Instance::Broken => Flow::Fail(Box::new(plugin_invalid())),
         }
     }
@@ -244,7 +282,7 @@ impl Link {
                     built.0.respond(exchange, response);
                 }
             }
-            Instance::Broken => {}
+            Instance::Unresolved | Instance::Broken => {}
         }
     }
 
@@ -252,7 +290,9 @@ impl Link {
     fn worded(&self, response: Response<Body>) -> Response<Body> {
         let status = response.status();
         match &self.entry.meta.error_response {
-            Some(words) if status.is_client_error() || status.is_server_error() => with_words(status, words),
+            Some(words) if status.is_client_error() || status.is_server_error() => {
+                with_words(response, words)
+            }
             _ => response,
         }
     }
@@ -269,15 +309,23 @@ async fn over(phase: Phase, plugin: &dyn gateward_plugins::Plugin, exchange: &mu
     }
 }
 
-fn with_words(status: StatusCode, words: &Value) -> Response<Body> {
+/// `response` with `words` for a body. What else it tells stays, such as how to authenticate.
+fn with_words(mut response: Response<Body>, words: &Value) -> Response<Body> {
     let (kind, text) = match words {
         Value::String(text) => ("text/plain; charset=utf-8", text.clone()),
         words => ("application/json", words.to_string()),
     };
-    let mut response = Response::new(Body::full(text));
-    *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    *response.body_mut() = Body::full(text);
+    let headers = response.headers_mut();
+    for of_the_body_before in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, TRANSFER_ENCODING, ETAG] {
+        headers.remove(of_the_body_before);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+fn id_of<'e>(exchange: &'e Exchange<'_>) -> &'e str {
+    exchange.request_id.to_str().unwrap_or_default()
 }
 
 /// What the consumer brings along that calls, if it is known who calls.
@@ -287,13 +335,13 @@ fn caller<'s>(snapshot: &'s Snapshot, exchange: &Exchange<'_>) -> Option<&'s Cal
 }
 
 /// All plugins that saw a request, in the order of their turns.
-pub(super) fn after<'a>(
+fn after<'a>(
     snapshot: &'a Snapshot,
-    found: Option<&'a Found>,
+    route: Option<&'a CompiledRoute>,
     caller: Option<&'a Caller>,
 ) -> impl Iterator<Item = &'a Link> {
     let global = snapshot.global.links().iter();
-    global.chain(found.into_iter().flat_map(move |found| found.route.chain.with(caller)))
+    global.chain(route.into_iter().flat_map(move |route| route.chain.with(caller)))
 }
 
 fn without_port(host: &HeaderValue) -> &str {

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::{Kind, PluginSet};
+use gateward_model::apisix::{Kind, PluginSet, ResourceId};
+use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_plugins::{Consumer, Consumers, ConsumersBuilder};
 use serde_json::Value;
 
@@ -170,9 +171,13 @@ impl CallersCompiler {
     fn by_name(&self, resources: &Resources) -> HashMap<Box<str>, Caller> {
         let mut by_name = HashMap::new();
         for (id, standing) in resources.consumers.iter() {
-            let group = standing.parsed.group.as_ref().and_then(|group| self.groups.get(group.as_str()));
+            let group_id = standing.parsed.group.as_ref();
+            let group = group_id.and_then(|group| self.groups.get(group.as_str()));
             let layers = self.layers.get(id).into_iter().chain(group);
-            let caller = Caller::of(layers.map(|layer| &**layer));
+            let caller = match (group_id, group) {
+                (Some(missing), None) => Caller::refused(no_group(id, missing)),
+                _ => Caller::of(layers.map(|layer| &**layer)),
+            };
             if !caller.is_empty() {
                 by_name.insert(standing.parsed.username.as_str().into(), caller);
             }
@@ -201,6 +206,14 @@ fn layers(
         layers.insert(id.to_owned(), layer);
     }
     layers
+}
+
+/// The code is APISIX's.
+fn no_group(consumer: &str, group: &ResourceId) -> Failure {
+    let message = format!(
+        "consumer \"{consumer}\": consumer_group \"{group}\" does not exist, or cannot be used; create it, or drop group_id"
+    );
+    Failure::new(ErrorStatus::UNAVAILABLE, Origin::Gateway, "consumer_group_missing", message)
 }
 
 /// A plugin's own settings.

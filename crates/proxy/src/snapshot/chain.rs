@@ -6,11 +6,12 @@
 
 use std::sync::Arc;
 
+use gateward_model::Failure;
 use gateward_model::apisix::PluginEntry;
 use gateward_plugins::{Phases, Plugin};
 use gateward_vars::Condition;
-use serde_json::Value;
 
+use super::metadata::Metadata;
 use super::{Broken, Slot};
 
 /// The plugins of one resource.
@@ -25,7 +26,7 @@ pub(crate) struct Link {
     /// Its name, settings and `_meta`, as somebody wrote them.
     pub(crate) entry: Arc<PluginEntry>,
     /// The metadata that it was built with.
-    pub(super) metadata: Option<Arc<Value>>,
+    pub(super) metadata: Metadata,
     /// Those with a higher one have their turns first.
     pub(super) priority: i32,
     /// When it has turns.
@@ -45,6 +46,8 @@ pub(crate) enum Instance {
     Ready(Arc<dyn Plugin>),
     /// Its settings refer to secrets.
     Referring(Arc<Slot>),
+    /// A secret that its metadata refer to is not there.
+    Unresolved,
     /// What is stored cannot be used. Nobody must be served without it.
     Broken,
 }
@@ -59,6 +62,8 @@ pub(crate) struct Chain {
 /// What a consumer brings along: its plugins, and its group's.
 #[derive(Default)]
 pub(crate) struct Caller {
+    /// Why its requests are not served: the group that it is in does not exist, whatever that might restrict.
+    pub(crate) refused: Option<Arc<Failure>>,
     chain: Chain,
     /// Everything that it has settings for, also what it has switched off: a route's plugin of that name has no turn.
     named: Vec<Arc<PluginEntry>>,
@@ -89,7 +94,7 @@ impl Instance {
         match (self, other) {
             (Self::Ready(one), Self::Ready(other)) => Arc::ptr_eq(one, other),
             (Self::Referring(one), Self::Referring(other)) => Arc::ptr_eq(one, other),
-            (Self::Broken, Self::Broken) => true,
+            (Self::Unresolved, Self::Unresolved) | (Self::Broken, Self::Broken) => true,
             _ => false,
         }
     }
@@ -146,12 +151,17 @@ impl Caller {
     pub(super) fn of<'l>(layers: impl IntoIterator<Item = &'l Layer>) -> Self {
         let links = first_of_each_name(layers);
         let named = links.iter().map(|link| Arc::clone(&link.entry)).collect();
-        Self { chain: Chain::in_order(links), named }
+        Self { refused: None, chain: Chain::in_order(links), named }
+    }
+
+    /// A consumer whose requests are not served.
+    pub(super) fn refused(failure: Failure) -> Self {
+        Self { refused: Some(Arc::new(failure)), ..Self::default() }
     }
 
     /// Whether it brings nothing along.
     pub(crate) fn is_empty(&self) -> bool {
-        self.named.is_empty()
+        self.named.is_empty() && self.refused.is_none()
     }
 
     /// Its plugins.
@@ -159,7 +169,8 @@ impl Caller {
         &self.chain
     }
 
-    fn names(&self, link: &Link) -> bool {
+    /// Whether it brings its own in the place of `link`.
+    pub(crate) fn names(&self, link: &Link) -> bool {
         self.named.iter().any(|entry| entry.name == link.entry.name)
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::Kind;
+use gateward_model::apisix::{Kind, Ssl};
 use gateward_plugins::Shared;
 use gateward_store::Revision;
 use gateward_upstreams::Registry;
@@ -17,6 +17,7 @@ use super::callers::CallersCompiler;
 use super::chain::Chain;
 use super::checks::Checked;
 use super::layers::Workshop;
+use super::metadata::AllMetadata;
 use super::routes::{CompiledRoute, Referents};
 use super::secrets::Secrets;
 use super::services::Services;
@@ -24,7 +25,7 @@ use super::shared_layers::SharedLayers;
 use super::ssls::Ssls;
 use super::upstreams::{Foundry, Upstreams};
 use super::{Broken, Resources, Snapshot};
-use crate::certificates::Certificates;
+use crate::certificates::{self, Certificates};
 
 /// Compiles snapshots, one after the other.
 pub(crate) struct Compiler {
@@ -32,8 +33,11 @@ pub(crate) struct Compiler {
     /// Rings when a secret has changed that something is compiled with.
     secrets_changed: Arc<Notify>,
     ssls: Ssls,
+    /// The certificates that were looked at for what people should know about them.
+    looked_at: HashMap<String, Arc<Ssl>>,
     upstreams: Upstreams,
     services: Services,
+    metadata: AllMetadata,
     plugin_configs: SharedLayers,
     global_rules: SharedLayers,
     callers: CallersCompiler,
@@ -64,8 +68,10 @@ impl Compiler {
             parts,
             secrets_changed: Arc::default(),
             ssls: Ssls::default(),
+            looked_at: HashMap::new(),
             upstreams: Upstreams::default(),
             services: Services::default(),
+            metadata: AllMetadata::default(),
             plugin_configs: SharedLayers::default(),
             global_rules: SharedLayers::default(),
             callers: CallersCompiler::default(),
@@ -86,9 +92,11 @@ impl Compiler {
         revision: Revision,
         before: &Snapshot,
     ) -> Compiled {
+        self.warn(resources);
         let CompilerParts { resolver, shared, registry } = &self.parts;
         let secrets = Secrets::new(resolver, &self.secrets_changed);
-        let workshop = Workshop { secrets: &secrets, shared, metadata: &resources.plugin_metadata };
+        self.metadata.refresh(&resources.plugin_metadata, &secrets);
+        let workshop = Workshop { secrets: &secrets, shared, metadata: &self.metadata };
         let certificates = Certificates::compile(
             resources.ssls.iter().map(|(_, standing)| &standing.parsed),
             &before.certificates,
@@ -163,5 +171,20 @@ impl Compiler {
         broken.extend(self.global_rules.broken(Kind::GlobalRules));
         broken.extend(self.callers.broken());
         broken.sort_by(|one, other| (one.kind, &one.id).cmp(&(other.kind, &other.id)));
+    }
+
+    /// Says of each certificate once what people should know about it.
+    fn warn(&mut self, resources: &Resources) {
+        let now = self.parts.shared.clock.now();
+        let mut before = std::mem::take(&mut self.looked_at);
+        for (id, standing) in resources.ssls.iter() {
+            let ssl = &standing.parsed;
+            if before.remove(id).is_none_or(|known| !Arc::ptr_eq(&known, ssl)) {
+                for warning in certificates::warnings(ssl, now) {
+                    tracing::warn!(ssl = id, "{warning}");
+                }
+            }
+            self.looked_at.insert(id.to_owned(), Arc::clone(ssl));
+        }
     }
 }

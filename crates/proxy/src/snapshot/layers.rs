@@ -5,11 +5,10 @@ use std::sync::Arc;
 use gateward_model::apisix::{Expression, PluginEntry, PluginSet};
 use gateward_plugins::{Kind, Phases, Shared, Site};
 use gateward_vars::Condition;
-use serde_json::Value;
 
 use super::chain::{Instance, Layer, Link};
+use super::metadata::{AllMetadata, Metadata};
 use super::references::references;
-use super::resources::Collection;
 use super::secrets::Secrets;
 use super::slot::SlotParts;
 
@@ -20,7 +19,7 @@ pub(super) struct Workshop<'w> {
     /// What they share.
     pub(super) shared: &'w Arc<Shared>,
     /// What all plugins of one name have in common.
-    pub(super) metadata: &'w Collection<Value>,
+    pub(super) metadata: &'w AllMetadata,
 }
 
 impl Workshop<'_> {
@@ -39,10 +38,7 @@ impl Workshop<'_> {
 
     /// Whether `layer` would be built the same from the plugins that it was built from.
     pub(super) fn stands(&self, layer: &Layer) -> bool {
-        layer.links.iter().all(|link| {
-            let metadata = self.metadata.get(&link.entry.name);
-            same_metadata(link.metadata.as_ref(), metadata.map(|standing| &standing.parsed))
-        })
+        layer.links.iter().all(|link| link.metadata.is(&self.metadata.get(&link.entry.name)))
     }
 
     fn layer_of(
@@ -54,13 +50,13 @@ impl Workshop<'_> {
     ) -> Layer {
         let entries = plugins.iter().filter(|entry| wanted(entry));
         let links = entries.map(|entry| {
-            let metadata = self.metadata.get(&entry.name).map(|standing| Arc::clone(&standing.parsed));
+            let metadata = self.metadata.get(&entry.name);
             let same = before.and_then(|before| {
                 before.links.iter().find(|link| {
                     !matches!(link.instance, Instance::Broken)
                         && link.entry.name == entry.name
                         && link.entry.settings == entry.settings
-                        && same_metadata(link.metadata.as_ref(), metadata.as_ref())
+                        && link.metadata.is(&metadata)
                 })
             });
             self.link(owner, entry, metadata, same)
@@ -68,13 +64,7 @@ impl Workshop<'_> {
         Layer { links: links.collect() }
     }
 
-    fn link(
-        &self,
-        owner: &str,
-        entry: &Arc<PluginEntry>,
-        metadata: Option<Arc<Value>>,
-        same: Option<&Link>,
-    ) -> Link {
+    fn link(&self, owner: &str, entry: &Arc<PluginEntry>, metadata: Metadata, same: Option<&Link>) -> Link {
         let mut unusable = None;
         let mut broken = |problem: &dyn std::fmt::Display| {
             let plugin = &entry.name;
@@ -93,6 +83,7 @@ impl Workshop<'_> {
             (None, _) => broken(&"there is no such plugin"),
             (Some(_), _) if let Some(problem) = &filter_problem => broken(problem),
             (Some(_), Some(same)) => same.instance.clone(),
+            (Some(_), None) if matches!(metadata, Metadata::Missing) => Instance::Unresolved,
             (Some(kind), None) => {
                 self.instance(kind, owner, entry, metadata.clone()).unwrap_or_else(|problem| broken(&problem))
             }
@@ -104,7 +95,7 @@ impl Workshop<'_> {
             priority: entry.meta.priority.or(kind.map(|kind| kind.priority)).unwrap_or(i32::MAX),
             // What cannot be used must be in the way.
             phases: match (&instance, kind) {
-                (Instance::Broken, _) | (_, None) => access,
+                (Instance::Broken | Instance::Unresolved, _) | (_, None) => access,
                 (_, Some(kind)) => kind.phases,
             },
             filter,
@@ -118,11 +109,11 @@ impl Workshop<'_> {
         kind: &'static Kind,
         owner: &str,
         entry: &PluginEntry,
-        metadata: Option<Arc<Value>>,
+        metadata: Metadata,
     ) -> Result<Instance, String> {
         let references = references(&entry.settings).map_err(|error| error.to_string())?;
         if references.is_empty() {
-            let site = Site { owner, metadata: metadata.as_deref(), shared: self.shared };
+            let site = Site { owner, metadata: metadata.json(), shared: self.shared };
             return (kind.build)(&entry.settings, &site)
                 .map(Instance::Ready)
                 .map_err(|error| error.to_string());
@@ -131,13 +122,5 @@ impl Workshop<'_> {
         let parts =
             SlotParts { kind, settings: &entry.settings, references, owner, metadata, shared: self.shared };
         Ok(Instance::Referring(self.secrets.slot(parts)))
-    }
-}
-
-fn same_metadata(one: Option<&Arc<Value>>, other: Option<&Arc<Value>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
     }
 }

@@ -159,8 +159,19 @@ resources! {
     };
     SharedPlugins, |id, json| Self::parse(ResourceId::parse(id)?, json);
     Ssl, |id, json| Self::parse(ResourceId::parse(id)?, json);
-    Value, |_id, json| Ok(json.clone());
+    Value, |_id, json| Ok(own_fields(json));
     Vault, |_id, json| gateward_model::parse(json);
+}
+
+/// Plugin metadata without what the gateway, or the file that they stand in, says of any resource.
+fn own_fields(json: &Value) -> Value {
+    let mut own = json.clone();
+    if let Some(fields) = own.as_object_mut() {
+        for not_the_plugins in ["id", "name", "create_time", "update_time"] {
+            fields.shift_remove(not_the_plugins);
+        }
+    }
+    own
 }
 
 async fn list(store: &dyn Store, partition: &str) -> Result<Vec<Entry>, StoreError> {

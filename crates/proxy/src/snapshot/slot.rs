@@ -11,6 +11,7 @@ use gateward_seal::SecretValue;
 use gateward_vaults::{Asked, Binding, Reference, Resolver};
 use serde_json::Value;
 
+use super::metadata::Metadata;
 use super::references::substitute;
 
 /// A plugin that comes and goes with the secrets that its settings refer to.
@@ -33,7 +34,7 @@ pub(super) struct SlotParts<'s> {
     /// Whose plugin it is.
     pub(super) owner: &'s str,
     /// Its metadata.
-    pub(super) metadata: Option<Arc<Value>>,
+    pub(super) metadata: Metadata,
     /// What plugins share.
     pub(super) shared: &'s Arc<Shared>,
 }
@@ -46,7 +47,7 @@ impl Slot {
         let (place, settings) = (Arc::clone(&built), settings.clone());
         let (owner, shared) = (owner.to_owned(), Arc::clone(shared));
         let changed = move |values: Option<&[SecretValue]>| {
-            let site = Site { owner: &owner, metadata: metadata.as_deref(), shared: &shared };
+            let site = Site { owner: &owner, metadata: metadata.json(), shared: &shared };
             place.store(values.and_then(|values| build(kind, &settings, values, &site)).map(Arc::new));
         };
         let binding = resolver.bind(references, Box::new(changed));

@@ -10,10 +10,10 @@ fn route(apikey: &str) -> Value {
 #[test]
 fn a_secret_is_hidden_and_a_reference_is_not() {
     let mut secret = route("canary");
-    hide(Kind::Routes, &mut secret);
+    hide(Kind::Routes, "1", &mut secret);
     assert_eq!(secret, route(MASK));
     let mut reference = route("{vault://aws/a}");
-    hide(Kind::Routes, &mut reference);
+    hide(Kind::Routes, "1", &mut reference);
     assert_eq!(reference, route("{vault://aws/a}"));
 }
 
@@ -30,7 +30,7 @@ fn secrets_are_hidden_wherever_they_stand() {
         Kind::Credentials,
     ] {
         let mut json = route("canary");
-        hide(kind, &mut json);
+        hide(kind, "1", &mut json);
         assert_eq!(json, route(MASK), "{kind:?}");
     }
     for (kind, mut json, hidden) in [
@@ -48,7 +48,7 @@ fn secrets_are_hidden_wherever_they_stand() {
             json!({"plugins": {"of/old": {"a~b": [MASK, 1], "c": true}}}),
         ),
     ] {
-        hide(kind, &mut json);
+        hide(kind, "1", &mut json);
         assert_eq!(json, hidden, "{kind:?}");
     }
 }
@@ -56,13 +56,13 @@ fn secrets_are_hidden_wherever_they_stand() {
 #[test]
 fn what_was_read_can_be_written_back_without_losing_the_secret() {
     let mut read = route(MASK);
-    assert!(restore(Kind::Routes, &mut read, Some(&route("canary"))).is_ok());
+    assert!(restore(Kind::Routes, "1", &mut read, Some(&route("canary"))).is_ok());
     assert_eq!(read, route("canary"));
     let mut ssl = json!({"key": MASK, "keys": [MASK, "new"]});
-    assert!(restore(Kind::Ssls, &mut ssl, Some(&json!({"key": "a", "keys": ["b", "c"]}))).is_ok());
+    assert!(restore(Kind::Ssls, "1", &mut ssl, Some(&json!({"key": "a", "keys": ["b", "c"]}))).is_ok());
     assert_eq!(ssl, json!({"key": "a", "keys": ["b", "new"]}));
-    assert!(restore(Kind::Routes, &mut route(MASK), None).is_err());
-    assert!(restore(Kind::Routes, &mut route(MASK), Some(&json!({"uri": "/a"}))).is_err());
+    assert!(restore(Kind::Routes, "1", &mut route(MASK), None).is_err());
+    assert!(restore(Kind::Routes, "1", &mut route(MASK), Some(&json!({"uri": "/a"}))).is_err());
 }
 
 proptest! {
@@ -78,8 +78,25 @@ proptest! {
         if let Some(secretkey) = secretkey { authorization["iam"]["secretkey"] = secretkey.into(); }
         if let Some(client_key) = client_key { resource["upstream"]["tls"]["client_key"] = client_key.into(); }
         let mut shown = resource.clone();
-        hide(Kind::Routes, &mut shown);
-        prop_assert!(restore(Kind::Routes, &mut shown, Some(&resource)).is_ok());
+        hide(Kind::Routes, "1", &mut shown);
+        prop_assert!(restore(Kind::Routes, "1", &mut shown, Some(&resource)).is_ok());
         prop_assert_eq!(shown, resource);
     }
+}
+
+#[test]
+fn a_pattern_stands_for_each_field_that_there_is() {
+    let json = json!({"collector": {"request_headers": {"a/b": "x", "c": {"d": "y"}}, "address": "z"}});
+    let of = |pattern| {
+        let mut pointers = Vec::new();
+        fields(pattern, &json, String::new(), &mut pointers);
+        pointers
+    };
+    assert_eq!(
+        of("/collector/request_headers/*"),
+        ["/collector/request_headers/a~1b", "/collector/request_headers/c"]
+    );
+    assert_eq!(of("/collector/*/c/d"), ["/collector/request_headers/c/d"]);
+    assert_eq!(of("/collector/address"), ["/collector/address"]);
+    assert!(of("/nobody/*").is_empty());
 }

@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gateward_model::der::{INTEGER, certificate_from_validity, element, sequence};
 
 /// A public key, as signatures are verified with it.
 #[derive(Debug, PartialEq)]
@@ -66,48 +67,13 @@ impl PublicKey {
 
 /// What the `SubjectPublicKeyInfo` of a certificate holds.
 fn info_in_certificate(der: &[u8]) -> Option<&[u8]> {
-    let (certificate, _) = sequence(der)?;
-    let (mut fields, _) = sequence(certificate)?;
-    // The version may be left out, the fields between it and the key are always there: serial number, algorithm,
-    // issuer, validity, subject.
-    if let Some((_, rest)) = element(fields, VERSION) {
-        fields = rest;
-    }
-    fields = element(fields, INTEGER)?.1;
-    for _ in 0..4 {
-        fields = sequence(fields)?.1;
-    }
-    Some(sequence(fields)?.0)
+    let (_validity, rest) = sequence(certificate_from_validity(der)?)?;
+    let (_subject, rest) = sequence(rest)?;
+    Some(sequence(rest)?.0)
 }
 
-fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    element(der, SEQUENCE)
-}
-
-/// What the element at the beginning of `der` holds, and what comes after it, if its tag is `tag`.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&[found, length], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = match length {
-        short @ ..=0x7f => (usize::from(short), rest),
-        0x81 => {
-            let (&length, rest) = rest.split_first()?;
-            (usize::from(length), rest)
-        }
-        0x82 => {
-            let (&length, rest) = rest.split_first_chunk::<2>()?;
-            (usize::from(u16::from_be_bytes(length)), rest)
-        }
-        // No key is that long.
-        _ => return None,
-    };
-    (found == tag).then_some(rest.split_at_checked(length)?)
-}
-
-const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const OBJECT_IDENTIFIER: u8 = 0x06;
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
 
 /// 1.2.840.113549.1.1.1
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];

@@ -20,7 +20,8 @@ fn prepared(target: &str, headers: &[(&str, &str)]) -> Request<Body> {
     let id = RequestIds::new().for_request(request.headers(), &ink);
     let host = strip(&mut request);
     let conn = conn();
-    announce(request.headers_mut(), host, conn.client.ip(), &conn, id.into(), &ink);
+    announce_way(request.headers_mut(), host, &conn, &ink);
+    announce_client(request.headers_mut(), conn.client.ip(), id.into(), &ink);
     request
 }
 
