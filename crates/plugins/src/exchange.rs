@@ -23,6 +23,8 @@ pub struct Exchange<'e> {
     pub conn: &'e Conn,
     /// Who asks: the other end of the connection, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// The port that goes with it; none where a proxy does not name it.
+    pub client_port: Option<u16>,
     /// The id that the answer will carry.
     pub request_id: HeaderValue,
     /// The route; none when nothing takes the request, and only global rules see it.
@@ -58,6 +60,7 @@ impl Exchange<'_> {
             body: None,
             conn: self.conn,
             client: self.client,
+            client_port: self.client_port,
             request_id: self.request_id.to_str().unwrap_or_default(),
             params: self.params,
             route: self.route.map(|route| &**route),

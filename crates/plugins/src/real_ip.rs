@@ -44,27 +44,27 @@ enum Source {
 }
 
 impl RealIp {
-    fn address(&self, exchange: &Exchange<'_>) -> Option<IpAddr> {
+    fn end(&self, exchange: &Exchange<'_>) -> Option<End> {
         if !self.trusts(exchange.client) {
             return None;
         }
         match &self.source {
-            Source::Variable(variable) => address(&exchange.facts().get(variable)?),
+            Source::Variable(variable) => end(&exchange.facts().get(variable)?),
             Source::ForwardedFor => self.forwarded_for(exchange),
         }
     }
 
     /// Each proxy appends whom it saw, so the list is read from its end.
-    fn forwarded_for(&self, exchange: &Exchange<'_>) -> Option<IpAddr> {
+    fn forwarded_for(&self, exchange: &Exchange<'_>) -> Option<End> {
         let fields = exchange.request.headers().get_all(&X_FORWARDED_FOR).iter().rev();
         let texts = fields.map(|field| field.to_str().map_or(Cow::Borrowed("?"), Cow::Borrowed));
         let mut first = None;
         for text in texts {
             for item in text.rsplit(',') {
                 // What is no address was not written by a proxy of ours: nothing to the left of it is believed.
-                let Some(address) = address(item) else { return first };
-                first = Some(address);
-                if !self.recursive || !self.trusts(address) {
+                let Some(end) = end(item) else { return first };
+                first = Some(end);
+                if !self.recursive || !self.trusts(end.0) {
                     return first;
                 }
             }
@@ -79,20 +79,25 @@ impl RealIp {
 
 impl Plugin for RealIp {
     fn rewrite<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
-        if let Some(address) = self.address(exchange) {
-            exchange.client = address;
+        if let Some((address, port)) = self.end(exchange) {
+            (exchange.client, exchange.client_port) = (address, port);
         }
         Step::CONTINUE
     }
 }
 
+/// An address, and the port that stands with it.
+type End = (IpAddr, Option<u16>);
+
 /// An address, with a port or without, in brackets or without.
-fn address(text: &str) -> Option<IpAddr> {
+fn end(text: &str) -> Option<End> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let alone = bare.parse::<IpAddr>().ok();
-    let address = alone.or_else(|| Some(text.parse::<SocketAddr>().ok().filter(|end| end.port() > 0)?.ip()));
-    address.map(|address| address.to_canonical())
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Some((address.to_canonical(), None));
+    }
+    let end = text.parse::<SocketAddr>().ok().filter(|end| end.port() > 0)?;
+    Some((end.ip().to_canonical(), Some(end.port())))
 }
 
 #[derive(Deserialize)]

@@ -66,6 +66,7 @@ impl Bench {
             host: &host,
             conn: &self.conn,
             client: self.conn.client.ip(),
+            client_port: Some(self.conn.client.port()),
             request_id: HeaderValue::from_static("test"),
             route: Some(&self.route),
             rest: self.rest,

@@ -179,6 +179,7 @@ fn is_found(router: &Router<Arc<RouteMatch>>, host: &str, target: &Uri) -> bool 
         body: None,
         conn: &Conn { client: end, local: end, scheme: Scheme::Http, tls: None },
         client: end.ip(),
+        client_port: Some(end.port()),
         request_id: "",
         params: None,
         route: None,

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use gateward_model::apisix::Scalar;
 use gateward_net::{Conn, Scheme};
-use http::header::{COOKIE, HeaderMap, HeaderValue};
+use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
 use http::{HeaderName, Method, Uri, Version};
 
 use crate::variable::Known;
@@ -34,6 +34,8 @@ pub struct Facts<'a> {
     pub conn: &'a Conn,
     /// Who asks: the other end of the connection, or whom a trusted proxy names.
     pub client: IpAddr,
+    /// The port that goes with it; none where a proxy does not name it.
+    pub client_port: Option<u16>,
     /// Its id.
     pub request_id: &'a str,
     /// The parameters in its path.
@@ -94,7 +96,7 @@ impl<'a> Facts<'a> {
                 Scheme::Https => "on",
                 Scheme::Http => "",
             },
-            Known::Host => return Some(lower_case(self.host)),
+            Known::Host => return Some(lower_case(self.host.strip_suffix('.').unwrap_or(self.host))),
             Known::Query => query(),
             Known::IsArgs => match query() {
                 "" => "",
@@ -107,7 +109,8 @@ impl<'a> Facts<'a> {
             Known::PostArgument(name) => return self.body?.argument(self.headers, name),
             Known::PostPath(path) => return self.body?.at(self.headers, path),
             Known::RemoteAddr => return owned(self.client.to_canonical().to_string()),
-            Known::RemotePort | Known::PeerPort => return owned(self.conn.client.port().to_string()),
+            Known::RemotePort => return owned(self.client_port?.to_string()),
+            Known::PeerPort => return owned(self.conn.client.port().to_string()),
             Known::PeerAddr => return owned(address(self.conn.client)),
             Known::ServerAddr => return owned(address(self.conn.local)),
             Known::ServerPort => return owned(self.conn.local.port().to_string()),
@@ -162,10 +165,14 @@ impl<'a> Facts<'a> {
         self.target.path_and_query().map_or("/", |target| target.as_str())
     }
 
-    /// All fields of that name; nginx joins them with commas too.
+    /// All fields of that name; nginx joins them with commas too. What HTTP/2 says in `:authority` is its Host.
     fn header(&self, name: &HeaderName) -> Option<Cow<'a, str>> {
         let mut values = self.headers.get_all(name).iter();
-        let first = text(values.next()?);
+        let first = match values.next() {
+            Some(first) => text(first),
+            None if *name == HOST => return Some(Cow::Borrowed(self.target.authority()?.as_str())),
+            None => return None,
+        };
         let separator = if *name == COOKIE { "; " } else { ", " };
         Some(values.fold(first, |joined, value| joined + separator + text(value)))
     }

@@ -50,6 +50,7 @@ impl Request {
             body: self.body.as_ref(),
             conn: &self.conn,
             client: "::ffff:203.0.113.9".parse().unwrap(),
+            client_port: Some(5100),
             request_id: "id-1",
             params: None,
             route: None,

@@ -59,6 +59,9 @@ impl HeaderRewrite {
         if rewrite.add.iter().any(|(name, _)| *name == HOST) {
             return Err(Invalid::new("headers.add", "a request has one Host; set it"));
         }
+        if rewrite.remove.contains(&HOST) {
+            return Err(Invalid::new("headers.remove", "a request has one Host; set it to another one"));
+        }
         Ok(rewrite)
     }
 

@@ -56,6 +56,7 @@ impl Snapshot {
             body: None,
             conn: &conn,
             client: conn.client.ip(),
+            client_port: Some(conn.client.port()),
             request_id: "",
             params: None,
             route: None,

@@ -89,6 +89,7 @@ impl Asked {
             body: self.body.as_ref(),
             conn: &Conn { client: end, local: end, scheme: Scheme::Http, tls: None },
             client: self.client,
+            client_port: None,
             request_id: "",
             params: None,
             route: None,

@@ -85,6 +85,7 @@ mod tests {
             body: None,
             conn: &conn,
             client,
+            client_port: None,
             request_id: "id",
             params: None,
             route: None,

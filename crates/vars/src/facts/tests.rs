@@ -25,7 +25,8 @@ fn a_request_has_the_variables_that_nginx_has() {
         ("http_x_a_b", "v"),
         ("http_X-A-B", "v"),
         ("remote_addr", "203.0.113.9"),
-        ("remote_port", "4711"),
+        ("remote_port", "5100"),
+        ("realip_remote_port", "4711"),
         ("realip_remote_addr", "192.0.2.7"),
         ("server_addr", "10.0.0.1"),
         ("server_port", "9080"),
@@ -38,6 +39,20 @@ fn a_request_has_the_variables_that_nginx_has() {
         assert_eq!(get(&request, name), None, "{name}");
     }
     assert_eq!(get(&Request::get("/"), "is_args").as_deref(), Some(""));
+}
+
+#[test]
+fn the_host_is_lower_case_and_bare_and_http_host_is_as_it_came() {
+    let request = Request::get("/");
+    for (asked, host) in [("A.Example.", "a.example"), ("a.example", "a.example"), ("[::1]", "[::1]")] {
+        let facts = Facts { host: asked, ..request.facts() };
+        assert_eq!(facts.get(&Variable::parse("host")).as_deref(), Some(host));
+    }
+    let http1 = Request::get("/").header("host", "A.Example.:9080");
+    assert_eq!(get(&http1, "http_host").as_deref(), Some("A.Example.:9080"));
+    let http2 = Request::get("http://A.Example:9080/");
+    assert_eq!(get(&http2, "http_host").as_deref(), Some("A.Example:9080"));
+    assert_eq!(get(&Request::get("/"), "http_host"), None);
 }
 
 #[test]
