@@ -20,7 +20,7 @@ use crate::snapshot::Snapshot;
 pub(super) fn decides(snapshot: &Snapshot, request: &Request<Body>, conn: &Conn) -> bool {
     let Ok(target) = hygiene::check(request) else { return false };
     let facts = facts(request, target.host, conn, "");
-    snapshot.certificates().permits(conn, target.host, request.uri().path()).is_ok()
+    snapshot.certificates().permits(conn, target.host, &target.path).is_ok()
         && snapshot.router.wants_body(target.host, &target.path, request.method(), &facts)
 }
 
