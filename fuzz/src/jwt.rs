@@ -88,6 +88,7 @@ fn passes(token: &[u8]) -> bool {
             host: "h",
             conn: &conn,
             client: conn.client.ip(),
+            client_port: None,
             request_id: HeaderValue::from_static("1"),
             route: None,
             rest: None,

@@ -29,6 +29,7 @@ pub(crate) fn facts<R>(target: &Uri, host: &str, with: impl FnOnce(&Facts<'_>) -
         body: Some(&RequestBody::new(br#"{"a": [{"b": 1}, "x"], "c": {"d": true}}"#)),
         conn: &conn,
         client: conn.client.ip(),
+        client_port: None,
         request_id: "",
         params: None,
         route: None,
