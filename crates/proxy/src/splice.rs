@@ -4,6 +4,7 @@
 //! say, nothing was said for too long, or the server ends.
 
 use std::cell::Cell;
+use std::future::pending;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, copy_bidirectional};
+use tokio::time::{Instant, sleep_until};
 
 use crate::host::server::Tether;
 
@@ -35,7 +37,7 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     let Ok(Ok(client)) = tokio::time::timeout(idle, client).await else { return Ending::Broken };
-    let moved = Cell::new(false);
+    let moved = Cell::new(Instant::now());
     let mut client = Noticed { stream: TokioIo::new(client), moved: &moved };
     let mut upstream = Noticed { stream: upstream, moved: &moved };
     let ending = {
@@ -52,28 +54,28 @@ where
     ending
 }
 
-/// Completes when nothing has moved for `idle`; it may take up to twice as long to notice.
-async fn silence(moved: &Cell<bool>, idle: Duration) {
+/// Completes when nothing has `moved` for `idle`.
+async fn silence(moved: &Cell<Instant>, idle: Duration) {
     loop {
-        moved.set(false);
-        tokio::time::sleep(idle).await;
-        if !moved.get() {
+        let Some(end) = moved.get().checked_add(idle) else { return pending().await };
+        if end <= Instant::now() {
             return;
         }
+        sleep_until(end).await;
     }
 }
 
 async fn end(tether: Option<Tether>) {
     match tether {
         Some(mut tether) => tether.end().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
-/// A stream that leaves a note when something comes by it.
+/// A stream that notes when something came by it.
 struct Noticed<'m, S> {
     stream: S,
-    moved: &'m Cell<bool>,
+    moved: &'m Cell<Instant>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Noticed<'_, S> {
@@ -81,7 +83,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noticed<'_, S> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         if read.is_ready() {
-            this.moved.set(true);
+            this.moved.set(Instant::now());
         }
         read
     }

@@ -28,7 +28,7 @@ use super::authority::{Authority, Identity};
 use super::support::Gate;
 
 /// What a node shows and asks for.
-fn tls(shows: &Identity, trusts: Option<&Authority>, speaks: &[&str]) -> ServerConfig {
+pub fn tls(shows: &Identity, trusts: Option<&Authority>, speaks: &[&str]) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

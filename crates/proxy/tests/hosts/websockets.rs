@@ -1,13 +1,17 @@
 //! WebSockets through a route: who may have one, and how it ends.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
+use super::authority::Authority;
+use super::protocols::tls;
 use super::support::{Gate, LONG, body, header, nodes, read_to_end, status, upstream};
 
 /// A node that takes every upgrade, and gives its end to the test, with the head of the request.
@@ -34,7 +38,7 @@ impl Node {
     }
 }
 
-async fn read_head(stream: &mut TcpStream) -> String {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -159,4 +163,33 @@ async fn a_node_that_is_not_there_is_a_502() {
     let gate = gate(&json!({"enable_websocket": true, "upstream": nodes(&[nobody])})).await;
     let mut client = ask(&gate).await;
     assert_eq!(status(&read_head(&mut client).await), 502);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_behind_tls_takes_upgrades_too_whatever_it_speaks_otherwise() {
+    let root = Authority::root("root");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = tls(&root.identity("127.0.0.1", &[]), None, &["h2", "http/1.1"]);
+    let node = Handle::current().spawn(async move {
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        read_head(&mut stream).await;
+        let switching =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(switching.as_bytes()).await.unwrap();
+        let mut said = [0; 4];
+        stream.read_exact(&mut said).await.unwrap();
+        stream.write_all(&said).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let http1: &[u8] = b"http/1.1";
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(http1));
+    });
+    let upstream = json!({"nodes": {address.to_string(): 1}, "scheme": "grpcs", "tls": {"ca": root.pem}});
+    let gate = gate(&json!({"enable_websocket": true, "upstream": upstream})).await;
+    let mut client = ask(&gate).await;
+    assert_eq!(status(&read_head(&mut client).await), 101);
+    client.write_all(b"ping").await.unwrap();
+    assert_eq!(read_to_end(client).await, "ping");
+    node.await.unwrap();
 }
