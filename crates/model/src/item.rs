@@ -79,6 +79,9 @@ impl ProducerUrl {
             url.set_path(&path);
             // Only a URL without host refuses a port, and this one has a host.
             let _ = url.set_port(Some(port));
+            if port_after_path(&url).is_some() {
+                return Err(wrong("a producer's URL has one port; write it after the host"));
+            }
         }
         Ok(Self(url))
     }
@@ -171,7 +174,8 @@ mod tests {
 
     #[test]
     fn urls_that_could_mislead_are_refused() {
-        for text in ["ftp://h/", "http://u:p@h/", "/sync/create", "http://h/#x", "http://"] {
+        for text in ["ftp://h/", "http://u:p@h/", "/sync/create", "http://h/#x", "http://", "http://h/a:1:80"]
+        {
             assert!(ProducerUrl::parse(text).is_err(), "{text}");
         }
     }
