@@ -1,10 +1,13 @@
 //! Normal forms of paths: whatever is taken has one, which is its own normal form, and every part of it has a place in
-//! what was written.
+//! what was written. Paths of requests begin with a slash.
 
 use gateward_vars::RoutePath;
 
 pub(crate) fn run(input: &[u8]) {
     let Ok(raw) = std::str::from_utf8(input) else { return };
+    if !raw.starts_with('/') {
+        return;
+    }
     let Ok(path) = RoutePath::new(raw) else { return };
     let normal = path.normal();
     assert!(!normal.windows(2).any(|pair| pair == b"//"), "slashes are merged");

@@ -127,7 +127,7 @@ fn check_claims(
     call: Call<'_>,
     now: u64,
 ) -> Result<Claims, Refused> {
-    let claims: Claims = serde_json::from_slice(&decode(parts.claims)?).map_err(|_| Refused::Malformed)?;
+    let claims: Claims = read(parts.claims)?;
     if claims.exp.saturating_add(CLOCK_SKEW_SECONDS) <= now {
         return Err(Refused::Expired);
     }
@@ -183,8 +183,14 @@ impl<'a> Parts<'a> {
     }
 
     fn header(&self) -> Result<Header, Refused> {
-        serde_json::from_slice(&decode(self.header)?).map_err(|_| Refused::Malformed)
+        read(self.header)
     }
+}
+
+/// The JSON of a part. It is read as text, for what nobody looks at must be UTF-8 too.
+fn read<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, Refused> {
+    let text = String::from_utf8(decode(part)?).map_err(|_| Refused::Malformed)?;
+    serde_json::from_str(&text).map_err(|_| Refused::Malformed)
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Refused> {

@@ -31,7 +31,9 @@ impl<'t> Token<'t> {
         }
         let (message, signature) = text.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
-        let header: Header = serde_json::from_slice(&decoded(header)?).ok()?;
+        // As text, for what is not looked at must be UTF-8 too.
+        let header = String::from_utf8(decoded(header)?).ok()?;
+        let header: Header = serde_json::from_str(&header).ok()?;
         if header.crit.is_some() {
             return None;
         }
