@@ -1,47 +1,48 @@
 //! One connection of a client, from its first byte to its last.
 //!
 //! What a balancer says of the client comes first, where the listener asks for it; then the handshake of TLS, where the
-//! listener speaks it; then HTTP/1.1, or HTTP/2 if both ends agreed on it or the connection begins with its preface.
+//! listener speaks it (`arrival`); then HTTP/1.1, or HTTP/2 if both ends agreed on it or the connection begins with its preface.
 //! hyper serves each, and what it leaves open is kept here: who has taken too long, who has had enough requests, who
 //! is to go because the server ends.
+
+mod arrival;
+mod linger;
+mod streams;
 
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use gateward_net::{Body, Conn, Scheme};
+use gateward_net::{Body, Conn};
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::client_body::{self, Fault};
 use super::crowd::Crowd;
 use super::dozing::Dozing;
 use super::limits::USUAL_FIELDS;
-use super::proxy_protocol::{self, Header};
 use super::refusal;
-use super::tether::{Seats, Tether};
-use super::tls;
+use super::tether::Tether;
 use super::transport::{Heard, Transport};
 use super::vigil::{Alarm, HeadTimer, Vigil};
 use super::{CertificatesSource, Limits};
 use crate::host::Entrance;
 use crate::hygiene;
+pub(super) use arrival::{Connections, Manners};
+use linger::linger;
+use streams::Streams;
 
 /// How connections are served, whichever listener they came by.
 pub(super) struct Protocols {
@@ -51,23 +52,6 @@ pub(super) struct Protocols {
     pub(super) certificates: CertificatesSource,
     pub(super) fallback_sni: Option<Box<str>>,
     http1: http1::Builder,
-}
-
-/// What a listener asks of its connections.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Manners {
-    pub(super) tls: bool,
-    pub(super) proxy_protocol: bool,
-}
-
-/// The connections of one listener.
-#[derive(Clone)]
-pub(super) struct Connections {
-    pub(super) protocols: Rc<Protocols>,
-    pub(super) manners: Manners,
-    pub(super) stopped: watch::Receiver<Option<Duration>>,
-    /// Held as long as there is a listener or a connection.
-    pub(super) alive: mpsc::Sender<()>,
 }
 
 impl Protocols {
@@ -104,118 +88,6 @@ impl Protocols {
             .keep_alive_timeout(PING_TIMEOUT);
         http2
     }
-}
-
-impl Connections {
-    /// Serves `stream` in a task of its own.
-    pub(super) fn serve(&self, stream: TcpStream, client: SocketAddr) {
-        let Some(seat) = self.protocols.crowd.seat() else {
-            self.turn_away(stream);
-            return;
-        };
-        let this = self.clone();
-        tokio::task::spawn_local(async move {
-            let alive = this.alive.clone();
-            let Some(welcomed) = this.welcome(stream, client).await else { return };
-            let Ok(of_address) = this.protocols.crowd.seat_of(welcomed.conn.client.ip()) else {
-                if let Transport::Plain(stream) = welcomed.transport {
-                    this.turn_away(stream);
-                }
-                return;
-            };
-            let vigil = Vigil::new(&this.protocols.limits);
-            let open = Rc::new(Open {
-                conn: welcomed.conn,
-                vigil: Arc::clone(&vigil),
-                tether: Tether {
-                    stopped: this.stopped,
-                    _alive: alive,
-                    _seats: Arc::new(Seats { _seat: seat, _of_address: of_address }),
-                },
-                protocols: this.protocols,
-                since: Instant::now(),
-                requests: Cell::new(0),
-                http2: Cell::new(false),
-                stopping: Cell::new(false),
-                last: Cell::new(false),
-                rude: Cell::new(false),
-            });
-            let io = Heard { transport: welcomed.transport, before: welcomed.before, vigil };
-            open.serve(io, welcomed.http2).await;
-        });
-    }
-
-    /// Completes when no more connections are to be taken.
-    pub(super) async fn stop(&mut self) {
-        // An error means that the server was dropped, and all tasks are about to be.
-        let _ = self.stopped.wait_for(Option::is_some).await;
-    }
-
-    /// All that comes before HTTP.
-    async fn welcome(&self, tcp: TcpStream, client: SocketAddr) -> Option<Welcomed> {
-        // Answers are written whole; to wait for more would only delay them.
-        tcp.set_nodelay(true).ok()?;
-        let conn = Conn::plain(client, tcp.local_addr().ok()?);
-        if !self.manners.tls && !self.manners.proxy_protocol {
-            return Some(Welcomed {
-                transport: Transport::Plain(tcp),
-                before: Vec::new(),
-                conn,
-                http2: None,
-            });
-        }
-        // The future of a handshake is large, and a connection is long: it must not take its room all the time.
-        timeout(self.protocols.limits.handshake, Box::pin(self.introduce(tcp, conn))).await.ok()?
-    }
-
-    /// Lets the balancer say who the client is, and shakes hands with that.
-    async fn introduce(&self, mut tcp: TcpStream, mut conn: Conn) -> Option<Welcomed> {
-        let client = conn.client;
-        let mut before = Vec::new();
-        if self.manners.proxy_protocol {
-            let header = proxy_protocol::read(&mut tcp).await;
-            let (header, rest) = header.inspect_err(|error| refused_before_http(&client, error)).ok()?;
-            if let Header::Proxied { client, local } = header {
-                (conn.client, conn.local) = (client, local);
-            }
-            before = rest;
-        }
-        if !self.manners.tls {
-            return Some(Welcomed { transport: Transport::Plain(tcp), before, conn, http2: None });
-        }
-        let Protocols { certificates, fallback_sni, .. } = &*self.protocols;
-        let encrypted = tls::accept(tcp, before, || certificates(), fallback_sni.as_deref()).await;
-        let encrypted = encrypted.inspect_err(|error| refused_before_http(&client, error)).ok()?;
-        conn.scheme = Scheme::Https;
-        conn.tls = Some(Arc::new(encrypted.facts));
-        let (transport, http2) = (Transport::Tls(encrypted.stream), Some(encrypted.http2));
-        Some(Welcomed { transport, before: Vec::new(), conn, http2 })
-    }
-
-    /// Says that there is no room, to a client that can hear it without a handshake.
-    fn turn_away(&self, stream: TcpStream) {
-        if self.manners.tls {
-            return;
-        }
-        let Some(turn) = self.protocols.crowd.refusal() else { return };
-        tokio::task::spawn_local(async move {
-            let _turn = turn;
-            let mut stream = stream;
-            if stream.write_all(refusal::NO_ROOM.as_bytes()).await.is_ok() {
-                linger(&mut stream).await;
-            }
-        });
-    }
-}
-
-/// A connection that is ready for HTTP.
-struct Welcomed {
-    transport: Transport,
-    /// What was read of HTTP already.
-    before: Vec<u8>,
-    conn: Conn,
-    /// Whether it is HTTP/2 that is spoken; None if the first bytes tell.
-    http2: Option<bool>,
 }
 
 /// A connection that serves requests.
@@ -501,63 +373,6 @@ impl Open {
     }
 }
 
-/// Runs the streams of an HTTP/2 connection where the connection itself runs, on its data thread, and counts them.
-#[derive(Clone)]
-struct Streams(Arc<Vigil>);
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
-    fn execute(&self, future: F) {
-        let stream = Stream::begin(&self.0);
-        // It is large, and spawning moves what it is given many times over.
-        let future = Box::pin(future);
-        tokio::task::spawn_local(async move {
-            let _stream = stream;
-            future.await;
-        });
-    }
-}
-
-struct Stream(Arc<Vigil>);
-
-impl Stream {
-    fn begin(vigil: &Arc<Vigil>) -> Self {
-        vigil.begin_stream();
-        Self(Arc::clone(vigil))
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.0.end_stream();
-    }
-}
-
-/// Lets a client finish what it is saying, for a while, so that it gets to read what we said: a socket that is closed
-/// with unread bytes in it takes back what was sent.
-async fn linger<S>(stream: &mut S)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-{
-    let unheard = async {
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        let mut heard = 0;
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
-            heard += length;
-            if heard > LINGER_BYTES {
-                return;
-            }
-        }
-    };
-    let _ = timeout(LINGER, Box::pin(unheard)).await;
-}
-
-fn refused_before_http(client: &SocketAddr, error: &(dyn std::error::Error + 'static)) {
-    tracing::debug!(%client, error, "a connection ended before its first request");
-}
-
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// hyper takes no smaller buffer.
@@ -569,7 +384,3 @@ const GRACE: Duration = Duration::from_millis(250);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-const LINGER: Duration = Duration::from_secs(1);
-
-const LINGER_BYTES: usize = 1024 * 1024;
