@@ -18,6 +18,7 @@ use ring::hmac;
 use serde_json::{Map, Value, json};
 
 use crate::request::conn;
+use crate::says_all_once;
 use crate::stage::{NOW, with_stage};
 
 const SECRET: &str = "a secret that nobody guesses";
@@ -76,10 +77,6 @@ fn is_good(header: &[u8], claims: &[u8]) -> Option<bool> {
     let has_ended = claims.get("exp").is_some_and(|until| until.as_f64().is_none_or(|until| until <= now));
     let is_early = claims.get("nbf").is_some_and(|from| from.as_f64().is_none_or(|from| from > now));
     Some(is_named && is_known && !has_ended && !is_early)
-}
-
-fn says_all_once(json: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(json).is_ok_and(|read| read.to_string().as_bytes() == json)
 }
 
 /// Whether the plugin lets a request pass that shows `token`.

@@ -73,3 +73,9 @@ fn named(input: &[u8]) -> Option<(&str, Value)> {
     let name = std::str::from_utf8(&input[..end]).ok()?;
     Some((name, serde_json::from_slice(&input[end + 1..]).ok()?))
 }
+
+/// Whether `json` is written as it is here, and so says nothing twice.
+fn says_all_once(json: &[u8]) -> bool {
+    let Ok(read) = serde_json::from_slice::<Value>(json) else { return false };
+    serde_json::to_vec(&read).is_ok_and(|written| written == json)
+}
