@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 
@@ -142,29 +142,64 @@ fn respell(out: &mut Vec<u8>, text: &str) -> Range<usize> {
 
 /// Writes the signed headers, the empty line that ends them, and their names; gives the place of the names.
 fn write_headers(buffer: &mut Vec<u8>, headers: &HeaderMap, covered: SignedHeaders) -> Range<usize> {
-    let mut names: Vec<&HeaderName> = Vec::with_capacity(8);
-    names.extend(headers.keys().filter(|name| covers(covered, name)));
-    names.sort_unstable_by_key(|name| name.as_str());
-    for name in &names {
-        buffer.extend_from_slice(name.as_str().as_bytes());
-        buffer.push(b':');
-        for (place, value) in headers.get_all(*name).iter().enumerate() {
-            if place > 0 {
-                buffer.push(b',');
+    let Some(any) = headers.iter().next() else {
+        buffer.push(b'\n');
+        return buffer.len()..buffer.len();
+    };
+    let all = headers.iter().filter(|(name, _)| covers(covered, name));
+    // The usual few are sorted where they are, so that nothing is allocated for them.
+    let (mut few, mut many) = ([any; FEW], Vec::new());
+    let sorted: &mut [Field<'_>] = if headers.len() <= FEW {
+        let mut length = 0;
+        for field in all {
+            insert(&mut few, length, field);
+            length += 1;
+        }
+        &mut few[..length]
+    } else {
+        many.reserve_exact(headers.len());
+        many.extend(all);
+        many.sort_by(|(name, _), (other, _)| name.as_str().cmp(other.as_str()));
+        &mut many
+    };
+    write_fields(buffer, sorted);
+    buffer.push(b'\n');
+    let start = buffer.len();
+    for (place, names) in sorted.chunk_by(|(name, _), (next, _)| name == next).enumerate() {
+        if place > 0 {
+            buffer.push(b';');
+        }
+        buffer.extend_from_slice(names[0].0.as_str().as_bytes());
+    }
+    start..buffer.len()
+}
+
+/// A header's name and one of its values.
+type Field<'h> = (&'h HeaderName, &'h HeaderValue);
+
+/// Puts `field` in its place among the first `length` of `sorted`: behind those of the same name, so that a header's values
+/// keep their order.
+fn insert<'h>(sorted: &mut [Field<'h>], length: usize, field: Field<'h>) {
+    let mut place = length;
+    while place > 0 && sorted[place - 1].0.as_str() > field.0.as_str() {
+        sorted[place] = sorted[place - 1];
+        place -= 1;
+    }
+    sorted[place] = field;
+}
+
+/// Writes a line for each name of `sorted`, with all of its values.
+fn write_fields(buffer: &mut Vec<u8>, sorted: &[Field<'_>]) {
+    for values in sorted.chunk_by(|(name, _), (next, _)| name == next) {
+        for (place, (name, value)) in values.iter().enumerate() {
+            if place == 0 {
+                buffer.extend_from_slice(name.as_str().as_bytes());
             }
+            buffer.push(if place == 0 { b':' } else { b',' });
             write_folded(buffer, value.as_bytes());
         }
         buffer.push(b'\n');
     }
-    buffer.push(b'\n');
-    let start = buffer.len();
-    for (place, name) in names.iter().enumerate() {
-        if place > 0 {
-            buffer.push(b';');
-        }
-        buffer.extend_from_slice(name.as_str().as_bytes());
-    }
-    start..buffer.len()
 }
 
 fn covers(covered: SignedHeaders, name: &HeaderName) -> bool {
@@ -200,6 +235,9 @@ fn push_encoded(out: &mut Vec<u8>, byte: u8) {
         out.extend_from_slice(&[b'%', high, low]);
     }
 }
+
+/// How many headers a request may have for those that it signs to be sorted without an allocation.
+const FEW: usize = 64;
 
 /// Writes `bytes` in lower-case hexadecimal.
 pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {

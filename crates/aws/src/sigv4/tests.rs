@@ -66,6 +66,46 @@ fn only_what_aws_needs_is_covered() {
 }
 
 #[test]
+fn repeated_headers_keep_their_order_however_many_there_are() {
+    let canonical = |count: usize| {
+        let mut sent = vec![("x-amz-z", "2"), ("x-amz-a", "  1   1 ")];
+        sent.extend(std::iter::repeat_n(("accept", "x"), count));
+        sent.extend([("x-amz-z", "1"), ("x-amz-a", "0"), ("x-amz-z", "3")]);
+        let mut buffer = Vec::new();
+        let names =
+            canonical::write(&mut buffer, &request("/", &sent), Rules::of("lambda"), "hash").signed_headers;
+        assert_eq!(&buffer[names], b"host;x-amz-a;x-amz-z");
+        String::from_utf8(buffer).unwrap()
+    };
+    for count in [0, 1, 200] {
+        let expected = "GET\n/\n\nhost:example.amazonaws.com\nx-amz-a:1 1,0\nx-amz-z:2,1,3\n\n\
+                        host;x-amz-a;x-amz-z\nhash";
+        assert_eq!(canonical(count), expected);
+    }
+}
+
+#[test]
+fn a_path_is_signed_as_aws_reads_it() {
+    let canonical = |target: &str, service: &str| {
+        let mut buffer = Vec::new();
+        canonical::write(&mut buffer, &request(target, &[]), Rules::of(service), "hash");
+        String::from_utf8(buffer).unwrap().split('\n').nth(1).unwrap().to_owned()
+    };
+    for (target, lambda, s3) in [
+        ("http://h", "/", "/"),
+        ("http://h/prod/fn/", "/prod/fn/", "/prod/fn/"),
+        ("http://h//prod//fn", "/prod/fn", "//prod//fn"),
+        ("http://h/a/./b/../c/", "/a/c/", "/a/./b/../c/"),
+        ("http://h/../..", "/", "/../.."),
+        ("http://h/a%2Fb%20c", "/a%252Fb%2520c", "/a%2Fb%20c"),
+        ("http://h/arn:aws:x", "/arn%3Aaws%3Ax", "/arn%3Aaws%3Ax"),
+    ] {
+        assert_eq!(canonical(target, "lambda"), lambda, "{target}");
+        assert_eq!(canonical(target, "s3"), s3, "{target}");
+    }
+}
+
+#[test]
 fn a_request_without_a_host_is_refused() {
     let mut request = request("/", &[]);
     request.headers.remove("host");
