@@ -52,6 +52,11 @@ struct Checks {
 /// Checks what only compiling would find out: certificates and keys that cannot be used, headers that cannot be sent.
 /// What is a reference, and so not known yet, is taken for good.
 pub fn check(upstream: &Upstream) -> Result<(), Invalid> {
+    if KeySource::of(&upstream.balancing).is_some_and(|key| key.needs_body()) {
+        let problem =
+            "stands in the request's body, which is not read to pick a node; take a header or an argument";
+        return Err(Invalid::new("key", problem));
+    }
     let mut known = upstream.clone();
     if known.tls.holds_reference() {
         known.tls.client = None;

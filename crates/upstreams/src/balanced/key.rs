@@ -38,6 +38,14 @@ impl KeySource {
         })
     }
 
+    /// Whether the key would stand in the request's body, which has not been read when a node is picked.
+    pub(super) fn needs_body(&self) -> bool {
+        match self {
+            Self::Variable(variable) => variable.needs_body(),
+            Self::Combination(template) => template.needs_body(),
+        }
+    }
+
     /// The key in `facts`, or the client's address if there is none.
     pub(super) fn key(&self, facts: &Facts<'_>) -> Key {
         let text = match self {
