@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::address::AddressFilter;
 use crate::dns::{Dns, Name};
+use crate::pool::{Tallies, Tally};
 use crate::tls::TlsSettings;
 use crate::{FetchError, Peer, PeerTls, Protocol, Stream, TrustError};
 
@@ -39,6 +40,7 @@ pub struct Connector {
     filter: AddressFilter,
     tls: TlsSettings,
     dns: Dns,
+    tallies: Tallies,
 }
 
 impl Connector {
@@ -50,6 +52,7 @@ impl Connector {
             filter: if reaches_metadata { filter.with_metadata() } else { filter },
             tls: TlsSettings::new(extra_ca.as_deref())?,
             dns: Dns::new(dns_servers),
+            tallies: Tallies::default(),
         })
     }
 
@@ -83,6 +86,11 @@ impl Connector {
     /// What DNS says of `peer`, if it has a name of which DNS may say something new.
     pub(crate) fn name(&self, peer: &Peer) -> Option<Arc<Name>> {
         self.dns.name(peer.host())
+    }
+
+    /// Where the idle connections to `peer` are counted, those of all threads that call by this connector.
+    pub(crate) fn tally(&self, peer: &Peer) -> Arc<Tally> {
+        self.tallies.of(peer)
     }
 
     async fn encrypt(

@@ -22,7 +22,7 @@ pub enum Protocol {
     Http2,
 }
 
-/// How the connections to one peer are kept, on each data thread; in place of what the pool does otherwise.
+/// How the connections to one peer are kept, on each data thread unless the peer says otherwise; in place of what the pool does otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Keepalive {
     /// How many idle connections are kept. Of HTTP/2 the pool keeps as many as are needed.
@@ -55,6 +55,8 @@ struct Identity {
     verify: bool,
     tls: Option<Arc<PeerTls>>,
     keepalive: Option<Keepalive>,
+    /// Whether the limit on idle connections is one for the whole process.
+    together: bool,
 }
 
 impl Peer {
@@ -64,7 +66,16 @@ impl Peer {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let host = host.to_ascii_lowercase().into();
         let protocol = Protocol::Http1;
-        Self::hashed(Identity { scheme, protocol, host, port, verify, tls: None, keepalive: None })
+        Self::hashed(Identity {
+            scheme,
+            protocol,
+            host,
+            port,
+            verify,
+            tls: None,
+            keepalive: None,
+            together: false,
+        })
     }
 
     /// The peer that an absolute `http` or `https` address names, if it names one.
@@ -99,6 +110,13 @@ impl Peer {
     #[must_use]
     pub fn with_keepalive(&self, keepalive: Keepalive) -> Self {
         Self::hashed(Identity { keepalive: Some(keepalive), ..self.0.identity.clone() })
+    }
+
+    /// This peer, with connections kept as `keepalive` says, whose `size` holds for all data threads together.
+    #[must_use]
+    pub fn with_keepalive_of_all(&self, keepalive: Keepalive) -> Self {
+        let identity = self.0.identity.clone();
+        Self::hashed(Identity { keepalive: Some(keepalive), together: true, ..identity })
     }
 
     fn hashed(identity: Identity) -> Self {
@@ -138,6 +156,11 @@ impl Peer {
     /// How its connections are kept, if not as the pool does otherwise.
     pub fn keepalive(&self) -> Option<Keepalive> {
         self.0.identity.keepalive
+    }
+
+    /// Whether its idle connections are counted in the whole process.
+    pub(crate) fn counts_together(&self) -> bool {
+        self.0.identity.together
     }
 
     /// `host[:port]` as a Host header says it: no default port, brackets around an IPv6 address.
@@ -222,6 +245,7 @@ mod tests {
             tls("other"),
             plain.with_keepalive(keepalive),
             plain.with_keepalive(Keepalive { requests: 2, ..keepalive }),
+            plain.with_keepalive_of_all(keepalive),
         ];
         for (at, one) in different.iter().enumerate() {
             for other in &different[at + 1..] {

@@ -15,6 +15,7 @@ mod patience;
 mod pooled_body;
 mod record;
 mod session;
+mod tally;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -32,6 +33,7 @@ use connection::{Connection, Unanswered};
 use home::Home;
 pub(crate) use pooled_body::PooledBody;
 use session::{Exchange, Rest, Session, Unserved};
+pub(crate) use tally::{Tallies, Tally};
 
 /// How long each phase of a call may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +241,8 @@ impl Pool {
             return Rc::clone(home);
         }
         let name = self.0.connector.name(peer);
-        let home = Rc::new(Home::new(peer, self.0.settings, name));
+        let tally = peer.counts_together().then(|| self.0.connector.tally(peer));
+        let home = Rc::new(Home::new(peer, self.0.settings, name, tally));
         peers.insert(peer.clone(), Rc::clone(&home));
         self.0.peer_came.notify_one();
         home

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::PoolSettings;
 use super::idle::Idle;
 use super::multiplexed::Multiplexed;
+use super::tally::Tally;
 use crate::dns::Name;
 use crate::{Keepalive, Peer};
 
@@ -34,14 +35,19 @@ struct Place {
 }
 
 impl Home {
-    pub(super) fn new(peer: &Peer, settings: PoolSettings, name: Option<Arc<Name>>) -> Self {
+    pub(super) fn new(
+        peer: &Peer,
+        settings: PoolSettings,
+        name: Option<Arc<Name>>,
+        tally: Option<Arc<Tally>>,
+    ) -> Self {
         let keepalive = peer.keepalive().unwrap_or(Keepalive {
             size: settings.idle_per_peer,
             idle_timeout: settings.idle_timeout,
             requests: 0,
         });
         let place = name.map(|name| Place { version: Cell::new(name.version()), name });
-        Self { keepalive, idle: Idle::new(keepalive), multiplexed: Multiplexed::new(keepalive), place }
+        Self { keepalive, idle: Idle::new(keepalive, tally), multiplexed: Multiplexed::new(keepalive), place }
     }
 
     /// Sees to it that the peer's addresses are known, and forgets connections to those that it has no longer.

@@ -250,6 +250,32 @@ async fn no_more_idle_connections_are_kept_than_allowed() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_limit_for_all_threads_counts_the_idle_connections_of_every_pool() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let keepalive = Keepalive { size: 3, idle_timeout: Duration::from_secs(60), requests: 0 };
+        let peer = server.peer.with_keepalive_of_all(keepalive);
+        let connector = connector();
+        // What two data threads have: a pool each, and one connector.
+        let pools = [(); 2].map(|()| Pool::new(Arc::clone(&connector), PoolSettings::default()));
+        let fetches = pools.iter().flat_map(|pool| (0..3).map(|_| pool.fetch(&peer, get(), &PATIENT)));
+        for response in futures_util::future::join_all(fetches).await {
+            text(response.unwrap()).await;
+        }
+        until(|| server.ended.get() == 3).await;
+        // A pool that is gone makes room for the others.
+        let [first, second] = pools;
+        drop(first);
+        let fetches = (0..3).map(|_| second.fetch(&peer, get(), &PATIENT));
+        for response in futures_util::future::join_all(fetches).await {
+            text(response.unwrap()).await;
+        }
+        until(|| server.connections.get() - server.ended.get() == 3).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn an_answer_that_breaks_off_is_not_taken_for_a_whole_one() {
     on_a_data_thread(async {
         let server = Scripted::start(|_, _| Then::AnswerAndClose(HALF)).await;
