@@ -75,18 +75,44 @@ pub struct Failure {
     pub message: String,
     /// What only the log should hear, such as the address that refused a connection.
     pub detail: Option<String>,
+    /// What else the client hears: names of fields, and what stands in them.
+    pub told: Vec<(&'static str, String)>,
+    /// After how many seconds it may be worth another try.
+    pub retry_after: Option<u32>,
 }
 
 impl Failure {
     /// A failure without private detail.
     pub fn new(status: ErrorStatus, origin: Origin, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, origin, code, message: message.into(), detail: None }
+        Self {
+            status,
+            origin,
+            code,
+            message: message.into(),
+            detail: None,
+            told: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// The same with a detail for the log.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same, and the client hears of `what` besides.
+    #[must_use]
+    pub fn with_told(mut self, name: &'static str, what: impl Into<String>) -> Self {
+        self.told.push((name, what.into()));
+        self
+    }
+
+    /// The same, and the client is told to try again after so many seconds.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 }

@@ -3,30 +3,45 @@
 use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_net::Body;
 use gateward_upstreams::Balanced;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// What a client hears of `failure`; what only the log should hear goes there.
 pub(super) fn answer(failure: &Failure, id: &str) -> Response<Body> {
     if let Some(detail) = &failure.detail {
         tracing::warn!(request_id = id, code = failure.code, origin = ?failure.origin, detail, "a request failed");
     }
-    let told = Told { error_msg: &failure.message, code: failure.code, request_id: id };
-    // Three strings always have a JSON form.
-    let mut body = serde_json::to_vec(&told).unwrap_or_default();
+    // Strings always have a JSON form.
+    let mut body = serde_json::to_vec(&Told { failure, id }).unwrap_or_default();
     body.push(b'\n');
     let mut response = Response::new(Body::full(body));
     *response.status_mut() = failure.status.status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = failure.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
     response
 }
 
-#[derive(Serialize)]
+/// A failure, in JSON.
 struct Told<'f> {
-    error_msg: &'f str,
-    code: &'static str,
-    request_id: &'f str,
+    failure: &'f Failure,
+    id: &'f str,
+}
+
+impl Serialize for Told<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { failure, id } = *self;
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry("error_msg", &failure.message)?;
+        fields.serialize_entry("code", failure.code)?;
+        fields.serialize_entry("request_id", id)?;
+        for (name, what) in &failure.told {
+            fields.serialize_entry(name, what)?;
+        }
+        fields.end()
+    }
 }
 
 /// No route takes the request. The text is APISIX's.
