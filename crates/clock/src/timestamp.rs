@@ -54,6 +54,11 @@ impl Timestamp {
         u64::try_from(moment.as_millisecond()).ok().map(Self)
     }
 
+    /// `21/Nov/2026:00:53:27 +0000`, as web servers write a date into their logs.
+    pub fn common_log_format(self) -> String {
+        self.civil().strftime("%d/%b/%Y:%H:%M:%S +0000").to_string()
+    }
+
     fn civil(self) -> jiff::civil::DateTime {
         let seconds = i64::try_from(self.secs()).unwrap_or(i64::MAX);
         let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
@@ -92,6 +97,7 @@ mod tests {
         let moment = Timestamp::from_millis(1_440_938_160_999);
         assert_eq!(moment.rfc3339(), "2015-08-30T12:36:00Z");
         assert_eq!(moment.iso8601_basic(), "20150830T123600Z");
+        assert_eq!(moment.common_log_format(), "30/Aug/2015:12:36:00 +0000");
     }
 
     #[test]
