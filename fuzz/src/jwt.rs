@@ -107,7 +107,7 @@ fn passes(token: &[u8]) -> bool {
         let plugin = PLUGIN.with(Arc::clone);
         let passes = match plugin.rewrite(&mut exchange) {
             Step::Now(Flow::Continue) => true,
-            Step::Now(Flow::Answer(answer)) => {
+            Step::Now(Flow::Answer(answer) | Flow::Function(answer)) => {
                 assert_eq!(answer.status(), 401);
                 false
             }

@@ -188,6 +188,8 @@ pub enum Flow {
     Continue,
     /// Not at all: this is the answer.
     Answer(Box<Response<Body>>),
+    /// Not at all: this is what a function answered.
+    Function(Box<Response<Body>>),
     /// Not at all, for this reason.
     Fail(Box<Failure>),
 }

@@ -61,8 +61,10 @@ pub struct Record {
 pub enum Answerer {
     /// A node of an upstream.
     Upstream,
-    /// A plugin, such as one that calls a function.
+    /// A plugin.
     Plugin,
+    /// A function, or the gateway because the function gave no answer.
+    Function,
     /// The gateway itself, which had to refuse or to report a failure.
     Gateway,
 }

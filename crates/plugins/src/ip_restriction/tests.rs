@@ -12,7 +12,9 @@ async fn answer(settings: Value, address: &str) -> Option<(u16, String)> {
     bench.conn.client = (address.parse::<std::net::IpAddr>().unwrap(), 1).into();
     match bench.flow(&*plugin, Request::new(Body::empty())).await {
         Flow::Continue => None,
-        Flow::Answer(response) => Some((response.status().as_u16(), text(*response).await)),
+        Flow::Answer(response) | Flow::Function(response) => {
+            Some((response.status().as_u16(), text(*response).await))
+        }
         Flow::Fail(failure) => panic!("{failure}"),
     }
 }

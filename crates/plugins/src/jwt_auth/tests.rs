@@ -60,7 +60,7 @@ async fn try_as(
                 request: std::mem::take(&mut exchange.request).map(drop),
                 claims: exchange.notes.take::<TokenClaims>().map(|claims| claims.0),
             }),
-            Flow::Answer(response) => Err(response),
+            Flow::Answer(response) | Flow::Function(response) => Err(response),
             Flow::Fail(failure) => panic!("{failure}"),
         })
         .await

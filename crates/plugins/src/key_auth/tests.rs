@@ -40,7 +40,7 @@ async fn try_at(
                 told.insert("caller".to_owned(), exchange.consumer.as_ref().unwrap().username.to_string());
                 Ok(told)
             }
-            Flow::Answer(response) => Err(response),
+            Flow::Answer(response) | Flow::Function(response) => Err(response),
             Flow::Fail(failure) => panic!("{failure}"),
         })
         .await

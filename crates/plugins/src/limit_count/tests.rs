@@ -43,7 +43,7 @@ impl Gate {
             .try_request(plugin, request, |exchange, flow| {
                 let mut response = match flow {
                     Flow::Continue => Response::builder().status(299).body(Body::empty()).unwrap(),
-                    Flow::Answer(response) => *response,
+                    Flow::Answer(response) | Flow::Function(response) => *response,
                     Flow::Fail(failure) => {
                         Response::builder().status(failure.status.status()).body(Body::empty()).unwrap()
                     }
@@ -217,7 +217,7 @@ async fn the_rejection_can_be_worded() {
     let request = || Request::new(Body::empty());
     assert!(matches!(gate.bench.flow(&*plugin, request()).await, Flow::Continue));
     match gate.bench.flow(&*plugin, request()).await {
-        Flow::Answer(response) => {
+        Flow::Answer(response) | Flow::Function(response) => {
             assert_eq!(response.status(), 429);
             assert_eq!(text(*response).await, "{\"error_msg\":\"slow \\\"down\\\"\"}\n");
         }

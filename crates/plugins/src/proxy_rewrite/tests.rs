@@ -27,7 +27,7 @@ async fn send(settings: Value, request: Request<Body>) -> Result<Sent, (u16, &'s
                 host: exchange.upstream_host.as_ref().map(|host| host.to_str().unwrap().to_owned()),
             }),
             Flow::Fail(failure) => Err((failure.status.status().as_u16(), failure.code)),
-            Flow::Answer(response) => panic!("{response:?}"),
+            Flow::Answer(response) | Flow::Function(response) => panic!("{response:?}"),
         })
         .await
 }

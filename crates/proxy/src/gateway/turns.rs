@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use gateward_model::Failure;
+use gateward_model::{Failure, Origin};
 use gateward_net::{Body, Conn};
 use gateward_plugins::{Answerer, Exchange, Flow, Notes, Step};
 use gateward_vars::{Condition, Params};
@@ -89,7 +89,7 @@ impl Gateway {
         let Way { ending, mut filters, route, caller, .. } = way;
         let Answered { mut response, by } = answered.unwrap_or_else(|failure| {
             let response = refusal::answer(&failure, id_of(&exchange));
-            Answered { response, by: Answerer::Gateway }
+            Answered { response, by: to_blame_for(&failure) }
         });
         filters.ask(after(snapshot, route, caller), &exchange);
         let links = || after(snapshot, route, caller).filter(|link| filters.lets(link));
@@ -244,13 +244,28 @@ impl<'w> Way<'w> {
         if !self.filters.lets(link) {
             return Ok(None);
         }
-        let response = match link.turn(phase, exchange).await {
+        let (response, by) = match link.turn(phase, exchange).await {
             Flow::Continue => return Ok(None),
-            Flow::Answer(response) => *response,
+            Flow::Answer(response) => (*response, Answerer::Plugin),
+            Flow::Function(response) => (*response, Answerer::Function),
             Flow::Fail(failure) if link.entry.meta.error_response.is_none() => return Err(failure),
-            Flow::Fail(failure) => refusal::answer(&failure, id_of(exchange)),
+            Flow::Fail(failure) => {
+                let by = match to_blame_for(&failure) {
+                    Answerer::Function => Answerer::Function,
+                    _ => Answerer::Plugin,
+                };
+                (refusal::answer(&failure, id_of(exchange)), by)
+            }
         };
-        Ok(Some(Answered { response: link.worded(response), by: Answerer::Plugin }))
+        Ok(Some(Answered { response: link.worded(response), by }))
+    }
+}
+
+/// Whose failure it was, for those who count: a function's are not the gateway's.
+fn to_blame_for(failure: &Failure) -> Answerer {
+    match failure.origin {
+        Origin::Function => Answerer::Function,
+        _ => Answerer::Gateway,
     }
 }
 

@@ -1,16 +1,18 @@
 mod config;
-mod double;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use gateward_aws::Credentials;
+use gateward_aws::sigv4::{PayloadHash, Signer};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::json;
 
+use super::super::KIND;
+use super::super::double::{Double, Received, on_a_data_thread};
 use super::*;
 use crate::testing::{Bench, NOW};
-use double::{Double, Received};
 
 const SECRET_KEY: &str = "canary-secret-key";
 
@@ -42,7 +44,7 @@ impl Call {
     /// What arrives when `request` is sent.
     async fn send(&self, request: Request<Body>, rest: Option<&'static str>) -> Received {
         match self.flow(request, rest).await {
-            Flow::Answer(response) => assert_eq!(response.status(), 200),
+            Flow::Function(response) => assert_eq!(response.status(), 200),
             other => panic!("{other:?}"),
         }
         self.double.last()
@@ -75,10 +77,6 @@ fn post(body: Body) -> Request<Body> {
 fn streamed(pieces: &'static [&'static str]) -> Body {
     let frames = pieces.iter().map(|piece| Ok::<_, std::io::Error>(Frame::data(Bytes::from(*piece))));
     Body::boxed(StreamBody::new(futures_util::stream::iter(frames)))
-}
-
-async fn on_a_data_thread<F: Future>(test: F) -> F::Output {
-    tokio::task::LocalSet::new().run_until(test).await
 }
 
 /// Fails unless what arrived is what was signed.
@@ -290,10 +288,10 @@ async fn a_body_that_is_too_large_is_refused_and_never_arrives() {
             call.send(post(Body::full("5 byt")), None).await;
         }
         let call = Call::to("/fn", json!({"authorization": {"iam": iam()}})).await;
-        let failure = call.failure(post(Body::full(vec![b'x'; LARGEST_SIGNED_BODY + 1]))).await;
+        let failure = call.failure(post(Body::full(vec![b'x'; LARGEST_CALL + 1]))).await;
         assert_eq!(failure.code, "body_too_large");
-        let received = call.send(post(Body::full(vec![b'x'; LARGEST_SIGNED_BODY])), None).await;
-        assert_eq!(received.body.len(), LARGEST_SIGNED_BODY);
+        let received = call.send(post(Body::full(vec![b'x'; LARGEST_CALL])), None).await;
+        assert_eq!(received.body.len(), LARGEST_CALL);
     })
     .await;
 }
@@ -318,7 +316,7 @@ async fn the_answer_passes_through_without_what_concerned_its_connection() {
                       transfer-encoding: chunked\r\nset-cookie: a=1\r\nset-cookie: b=2\r\nx-amzn-requestid: r\r\n\r\n\
                       3\r\ntea\r\n0\r\n\r\n";
         let call = Call::to_double(Double::answering(answer).await, "/fn", json!({}));
-        let Flow::Answer(response) = call.flow(get("/aws"), None).await else { panic!("no answer") };
+        let Flow::Function(response) = call.flow(get("/aws"), None).await else { panic!("no answer") };
         assert_eq!(response.status(), 418);
         let names: Vec<_> = response.headers().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["set-cookie", "set-cookie", "x-amzn-requestid"]);
@@ -366,6 +364,3 @@ async fn connections_are_kept_unless_told_otherwise() {
     })
     .await;
 }
-
-/// Where a double keeps what it received.
-type Log = Rc<RefCell<Vec<Received>>>;

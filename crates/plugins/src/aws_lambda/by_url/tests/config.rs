@@ -2,10 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::super::{AwsLambda, KIND};
+use super::KIND;
+use crate::testing::Bench;
+use crate::{Built, Site};
 
-fn build(config: &Value) -> Result<AwsLambda, gateward_model::Invalid> {
-    AwsLambda::build(config)
+/// Builds the plugin, which needs a runtime to be built in.
+fn build(config: &Value) -> Built {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _inside = runtime.enter();
+    let bench = Bench::new();
+    (KIND.build)(config, &Site { owner: "route/1", metadata: None, shared: &bench.shared })
 }
 
 fn problem(config: &Value) -> String {
@@ -84,10 +90,14 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
         iam(json!({"accesskey": "canary/1"})),
         iam(json!({"aws_region": "canary 1"})),
         iam(json!({"service": "Canary"})),
-        iam(json!({"session_token": "canary"})),
+        iam(json!({"session_token": ""})),
+        iam(json!({"sessiontoken": "canary"})),
+        json!({"function_uri": "http://x/", "authorization": {"iam": {"session_token": "canary"}}}),
+        json!({"function_uri": "http://x/", "concurrency": 0}),
+        json!({"function_uri": "http://x/", "function_name": "canary"}),
     ].map(|config| problem(&config)).join("\n"), @r#"
-    missing field `function_uri`
-    invalid type: string, expected an object
+    property "function_uri": is required, or function_name: a function is called by its URL or by its name
+    must be an object
     property "function_uri": invalid type: integer, expected a string
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
@@ -95,7 +105,7 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
     property "function_uri": must not hold a user name or password; set authorization in their place
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
-    property "functionuri": unknown field `functionuri`, expected one of `function_uri`, `authorization`, `timeout`, `ssl_verify`, `keepalive`, `keepalive_pool`, `keepalive_timeout`, `max_req_body_size`
+    property "functionuri": unknown field `functionuri`, expected one of `function_uri`, `authorization`, `timeout`, `ssl_verify`, `keepalive`, `keepalive_pool`, `keepalive_timeout`, `concurrency`, `max_req_body_size`
     property "timeout": must be at least 100
     property "timeout": invalid type: string, expected u64
     property "ssl_verify": invalid type: string, expected a boolean
@@ -106,13 +116,17 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "authorization": invalid type: string, expected an object
     property "authorization.apikey": must not be empty
     property "authorization.apikey": holds characters that cannot stand in a header
-    property "authorization.iam": missing field `secretkey`
+    property "authorization.iam.secretkey": is required beside authorization.iam.accesskey; without either, the process's own credentials are used
     property "authorization.iam.secretkey": must not be empty
     property "authorization.iam.secret_key": is another name of secretkey, which is set too; drop one
     property "authorization.iam.accesskey": must be printable ASCII without commas and slashes, as AWS makes them
     property "authorization.iam.aws_region": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
     property "authorization.iam.service": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
-    property "authorization.iam.session_token": unknown field `session_token`, expected one of `accesskey`, `secret_key`, `secretkey`, `aws_region`, `service`
+    property "authorization.iam.session_token": must not be empty
+    property "authorization.iam.sessiontoken": unknown field `sessiontoken`, expected one of `accesskey`, `secret_key`, `secretkey`, `session_token`, `aws_region`, `service`
+    property "authorization.iam.accesskey": is required beside authorization.iam.session_token; without either, the process's own credentials are used
+    property "concurrency": must be at least 1
+    property "function_name": a function has either function_uri or function_name
     "#);
 }
 

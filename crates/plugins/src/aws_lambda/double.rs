@@ -1,12 +1,11 @@
-//! A function on loopback that answers always the same and remembers, byte for byte, what arrived.
+//! A function on loopback that answers as it is told to and remembers, byte for byte, what arrived.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use http::request::Builder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-
-use super::Log;
 
 /// A function on loopback.
 pub(super) struct Double {
@@ -14,10 +13,13 @@ pub(super) struct Double {
     log: Log,
 }
 
+/// Where it keeps what it received.
+type Log = Rc<RefCell<Vec<Received>>>;
+
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
-    method: String,
+    pub(super) method: String,
     pub(super) target: String,
     headers: Vec<(String, String)>,
     pub(super) body: String,
@@ -25,19 +27,26 @@ pub(super) struct Received {
 
 impl Double {
     /// Answers each request with `answer`; with nothing, it leaves them waiting.
-    pub(super) async fn answering(answer: &'static str) -> Self {
+    pub(super) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        Self::following(vec![answer.into()]).await
+    }
+
+    /// Answers the first request with the first of `answers`, and so on; whatever follows with the last.
+    pub(super) async fn following(answers: Vec<Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let authority = listener.local_addr().unwrap().to_string();
         let log = Log::default();
         let double = Self { authority, log: Rc::clone(&log) };
+        let answers = Rc::new(answers);
         tokio::task::spawn_local(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let log = Rc::clone(&log);
+                let (log, answers) = (Rc::clone(&log), Rc::clone(&answers));
                 tokio::task::spawn_local(async move {
                     while let Some(received) = Received::read(&mut stream).await {
                         log.borrow_mut().push(received);
-                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                        let number = log.borrow().len().min(answers.len());
+                        if stream.write_all(&answers[number - 1]).await.is_err() {
                             return;
                         }
                     }
@@ -47,6 +56,10 @@ impl Double {
         double
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.authority.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
     pub(super) fn last(&self) -> Received {
         self.log.borrow().last().expect("something arrived").clone()
     }
@@ -54,6 +67,11 @@ impl Double {
     pub(super) fn count(&self) -> usize {
         self.log.borrow().len()
     }
+}
+
+/// Runs `test` as a data thread would.
+pub(super) async fn on_a_data_thread<F: Future>(test: F) -> F::Output {
+    tokio::task::LocalSet::new().run_until(test).await
 }
 
 impl Received {

@@ -1,0 +1,100 @@
+//! As whom calls are signed: with keys of the plugin's own, or as whom AWS takes this process for.
+
+use std::sync::Arc;
+
+use gateward_aws::sigv4::{PayloadHash, Signer};
+use gateward_aws::{Credentials, Provider};
+use gateward_clock::Timestamp;
+use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
+use gateward_seal::SecretValue;
+use http::request::Parts;
+
+use super::settings::{check_access_key, check_secret};
+use crate::{Site, holds_reference};
+
+/// Who signs, and for which service and region.
+pub(super) struct Identity {
+    signer: Signer,
+    provider: Arc<Provider>,
+}
+
+/// Who shall sign, in settings. The names of the fields differ between the ways to call a function.
+#[derive(Clone, Copy)]
+pub(super) struct Who<'s> {
+    pub(super) access_key: (&'s str, Option<&'s SecretValue>),
+    pub(super) secret_key: (&'s str, Option<&'s SecretValue>),
+    pub(super) session_token: (&'s str, Option<&'s SecretValue>),
+}
+
+impl Who<'_> {
+    /// Checks what is not a reference yet to be replaced.
+    pub(super) fn check(self) -> Result<(), Invalid> {
+        self.check_unless(holds_reference)
+    }
+
+    fn check_unless(self, is_left_out: fn(&str) -> bool) -> Result<(), Invalid> {
+        for (field, value) in [self.access_key, self.secret_key, self.session_token] {
+            match value.map(SecretValue::expose).filter(|text| !is_left_out(text)) {
+                Some(text) if field == self.access_key.0 => check_access_key(field, text)?,
+                Some(text) => check_secret(field, text)?,
+                None => {}
+            }
+        }
+        self.keys().map(drop)
+    }
+
+    /// Where credentials come from: these keys, or else the process.
+    pub(super) fn provider(self, site: &Site<'_>) -> Result<Arc<Provider>, Invalid> {
+        let Some((access_key, secret_key)) = self.keys()? else { return Ok(site.shared.aws.provider()) };
+        self.check_unless(|_| false)?;
+        Ok(Provider::fixed(Credentials {
+            access_key: access_key.expose().to_owned(),
+            secret_key: secret_key.clone(),
+            session_token: self.session_token.1.cloned(),
+        }))
+    }
+
+    /// Both keys, or none.
+    fn keys(&self) -> Result<Option<(&SecretValue, &SecretValue)>, Invalid> {
+        let missing = |missing: &str, there: &str| {
+            let problem =
+                format!("is required beside {there}; without either, the process's own credentials are used");
+            Err(Invalid::new(missing, problem))
+        };
+        match (self.access_key, self.secret_key, self.session_token) {
+            ((_, Some(access)), (_, Some(secret)), _) => Ok(Some((access, secret))),
+            ((there, Some(_)), (field, None), _) | ((field, None), (there, Some(_)), _) => {
+                missing(field, there)
+            }
+            ((field, None), (_, None), (there, Some(_))) => missing(field, there),
+            ((_, None), (_, None), (_, None)) => Ok(None),
+        }
+    }
+}
+
+impl Identity {
+    /// Somebody who signs with `signer`, and with the credentials that `provider` has.
+    pub(super) fn new(signer: Signer, provider: Arc<Provider>) -> Self {
+        Self { signer, provider }
+    }
+
+    /// Signs a request of which `body` is all of the body.
+    pub(super) async fn sign(&self, head: &mut Parts, body: &[u8], now: Timestamp) -> Result<(), Failure> {
+        let credentials = match self.provider.current() {
+            Some(credentials) => credentials,
+            // Boxed, because it is hardly ever needed.
+            None => Box::pin(self.provider.get()).await.map_err(|error| {
+                let message = "the gateway has no AWS credentials to call the function with; its log says where it looked";
+                let code = "credentials_unavailable";
+                Failure::new(ErrorStatus::UNAVAILABLE, Origin::Gateway, code, message)
+                    .with_detail(error.to_string())
+            })?,
+        };
+        let signed = self.signer.sign(&credentials, head, PayloadHash::Bytes(body), now);
+        signed.map_err(|error| {
+            let message = "the call of the function could not be signed";
+            Failure::new(ErrorStatus::INTERNAL, Origin::Gateway, "signing_failed", message)
+                .with_detail(error.to_string())
+        })
+    }
+}
