@@ -70,11 +70,21 @@ TWO_PLUGINS = {
 }
 
 
-def function(upstream_port):
-    """A function at the upstream's address, called with a signature (the key is one of AWS's examples)."""
-    iam = {"accesskey": "AKIDEXAMPLE", "secretkey": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
-    iam |= {"aws_region": "us-east-1", "service": "execute-api"}
-    return {"aws-lambda": {"function_uri": f"http://127.0.0.1:{upstream_port}/", "authorization": {"iam": iam}}}
+SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"  # one of AWS's examples
+
+
+def functions(upstream_port):
+    """A function at the upstream's address, in each way to call it: plugins by the name of the way."""
+    iam = {"accesskey": "AKIDEXAMPLE", "secretkey": SECRET_KEY, "aws_region": "us-east-1", "service": "execute-api"}
+    url = {"function_uri": f"http://127.0.0.1:{upstream_port}/"}
+    named = {"function_name": "bench", "payload_version": "2.0", "host": "127.0.0.1", "port": upstream_port}
+    named |= {"disable_https": True, "aws_region": "us-east-1", "aws_key": "AKIDEXAMPLE", "aws_secret": SECRET_KEY}
+    ways = {
+        "apikey": {**url, "authorization": {"apikey": "a-key-of-the-bench"}},
+        "function": {**url, "authorization": {"iam": iam}},
+        "named": named,
+    }
+    return {way: {"aws-lambda": settings} for way, settings in ways.items()}
 
 
 REFERENCES = 10

@@ -27,7 +27,8 @@ def table(results):
     return markdown(["what", "bar", "measured", ""], rows)
 
 
-VERDICTS = {True: "met", False: "**not met**", None: "not measured"}
+NO_BAR = "no bar"
+VERDICTS = {True: "met", False: "**not met**", None: "not measured", NO_BAR: ""}
 
 
 def rows_of(results):
@@ -40,6 +41,9 @@ def rows_of(results):
         yield compared(f"CPU time against nginx: {title}", bar, lane_ratio(measured, name, "gateward"))
     what = "CPU time: a signed function call, 1 KiB, against a plain proxied one"
     yield compared(what, FUNCTION, lane_ratio(measured, "function", "function"))
+    for lane, how in (("apikey", "with an API key"), ("named", "by name")):
+        ratio_of_lane = lane_ratio(measured, "function", lane)
+        yield f"the same called {how}", "", times(ratio_of_lane), NO_BAR if ratio_of_lane else None
     what = "instructions: ten references against ten literals"
     yield compared(what, REFERENCES, quotient(counts, "references", "literals"), digits=3)
     yield signature(results["examples"].get("aws/signature", ""))

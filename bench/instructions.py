@@ -34,10 +34,12 @@ POST = Request("http1", MIDDLE + "items/17", body_bytes=1024)
 REPORTED = {
     "post": ("POST, body of 1 KiB", POST),
     "function": ("the same to a function, signed", Request("http1", "/function/items/17", body_bytes=1024)),
+    "apikey": ("the same to a function, with an API key", Request("http1", "/apikey/items/17", body_bytes=1024)),
+    "named": ("the same to a function, by name", Request("http1", "/named/items/17", body_bytes=1024)),
     "literals": ("GET, ten literals set as headers", Request("http1", "/literals/items/17")),
     "references": ("the same with ten references", Request("http1", "/references/items/17")),
 }
-CONFIGURED_BY = {"guarded": ("plugins",), "function": ("function",), "rewriting": ("literals", "references")}
+CONFIGURED_BY = {"guarded": ("plugins",), "function": ("function", "apikey", "named"), "rewriting": ("literals", "references")}
 
 
 class UpstreamInPython:

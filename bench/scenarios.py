@@ -65,10 +65,10 @@ def connections(protocol, body):
     return {"connections": 32 if body == "64 KiB" else 64}
 
 
-def against(name, title, base, other, request, paths):
-    """A scenario in which Gateward is compared with itself: `base` and `other` are lanes, `paths` where they go."""
-    lanes = tuple(Lane(lane, "gateward", replace(request, path=path)) for lane, path in zip((base, other), paths))
-    return Scenario(name, title, lanes, base=base)
+def against(name, title, request, paths):
+    """A scenario in which Gateward is compared with itself: `paths` are where its lanes go, the base first."""
+    lanes = tuple(Lane(lane, "gateward", replace(request, path=path)) for lane, path in paths.items())
+    return Scenario(name, title, lanes, base=lanes[0].name)
 
 
 def one_route(api, upstream_port):
@@ -87,7 +87,8 @@ def many_routes(api, upstream_port):
 
 def function(api, upstream_port):
     api.put("routes/plain", admin.route("/plain/*", upstream_port))
-    api.put("routes/function", admin.route("/function/*", upstream_port, admin.function(upstream_port)))
+    for way, plugins in admin.functions(upstream_port).items():
+        api.put(f"routes/{way}", admin.route(f"/{way}/*", upstream_port, plugins))
 
 
 def references(api, upstream_port):
@@ -99,19 +100,21 @@ POST = Request("http1", "", body_bytes=1024)
 GET = Request("http1", "")
 FUNCTION = against(
     "function",
-    "a signed function call, body of 1 KiB, against a plain proxied one",
-    "plain",
-    "function",
+    "a function called with an API key, signed, and by name, body of 1 KiB, against a plain proxied call",
     POST,
-    ("/plain/items/100", "/function/items/100"),
+    {way: f"/{way}/items/100" for way in ("plain", "apikey", "function", "named")},
+)
+FUNCTION_64K = against(
+    "function-64k",
+    "the same with an answer of 64 KiB",
+    POST,
+    {way: f"/{way}/items/64k" for way in ("plain", "apikey", "function")},
 )
 REFERENCES = against(
     "references",
     "ten references in a route, against ten literals",
-    "literals",
-    "references",
     GET,
-    ("/literals/items/100", "/references/items/100"),
+    {lane: f"/{lane}/items/100" for lane in ("literals", "references")},
 )
 
 WORLDS = (
@@ -147,7 +150,7 @@ WORLDS = (
         ),
         routes=500,
     ),
-    World("a function", function, (FUNCTION,)),
+    World("a function", function, (FUNCTION, FUNCTION_64K)),
     World("references", references, (REFERENCES,), settings=admin.SECRETS),
 )
 
