@@ -3,17 +3,27 @@
 It computes Signature V4 again with botocore over what came in, so that it is a judge with no code in common with
 Gateward: method, path, query, the signed headers as received, and the digest of the body that really came.
 Wrong signatures are answered with 403 and the sentence that AWS would say. What is right is answered with an echo.
+
+Under the two paths of Lambda's Invoke API it is that instead: there are functions called `echo` (returns the event),
+`integration` (answers as API Gateway wants it), `crash`, `busy-N` (throttles N calls, then echoes), `slow` (never
+answers in time) and, of those that stream, `stream`, `stream-crash` and `echo`.
 """
 
 import argparse
+import base64
+import binascii
 import datetime
 import hashlib
 import hmac
 import json
 import re
+import struct
 import sys
+import threading
+import time
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -24,6 +34,11 @@ AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=(?P<credential>[^,\s]+),\s*"
     r"SignedHeaders=(?P<signed>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})"
 )
+INVOKE = re.compile(
+    r"/(?:2015-03-31/functions/(?P<buffered>[^/]+)/invocations"
+    r"|2021-11-15/functions/(?P<streamed>[^/]+)/response-streaming-invocations)"
+)
+LARGEST_EVENT = {"RequestResponse": 6 * 1024 * 1024, "Event": 1024 * 1024}
 CLOCK_SKEW = datetime.timedelta(minutes=5)
 
 
@@ -89,6 +104,8 @@ class Function(BaseHTTPRequestHandler):
     # The head and the body of an answer are two writes: without this a keep-alive connection waits 40 ms for each.
     disable_nagle_algorithm = True
     settings = None
+    throttled = {}
+    lock = threading.Lock()
 
     def handle_any(self):
         # self.path has repeated slashes removed; a signature is over what was sent.
@@ -105,6 +122,9 @@ class Function(BaseHTTPRequestHandler):
             self.answer(403, {"message": str(forbidden)})
             return
         path, _, query = target.partition("?")
+        if invoked := INVOKE.fullmatch(path):
+            self.invoke(invoked, query, body)
+            return
         headers = {}
         for name in self.headers.keys():
             headers[name.lower()] = ", ".join(self.headers.get_all(name))
@@ -122,6 +142,68 @@ class Function(BaseHTTPRequestHandler):
                 "body_sha256": hashlib.sha256(body).hexdigest(),
             },
         )
+
+    def invoke(self, invoked, query, body):
+        """Plays Lambda's Invoke API."""
+        name = unquote(invoked["buffered"] or invoked["streamed"]).rsplit("function:", 1)[-1]
+        kind = self.headers.get("x-amz-invocation-type", "RequestResponse")
+        print(f"invoked {name} {kind} {query}", flush=True)
+        if self.command != "POST":
+            self.refuse(405, "MethodNotAllowedException")
+        elif len(body) > LARGEST_EVENT.get(kind, LARGEST_EVENT["RequestResponse"]):
+            self.refuse(413, "RequestTooLargeException")
+        elif name.startswith("busy-") and self.is_throttled(name):
+            self.refuse(429, "TooManyRequestsException")
+        elif name not in FUNCTIONS and not name.startswith("busy-"):
+            self.refuse(404, "ResourceNotFoundException")
+        elif kind == "DryRun":
+            self.give(204, b"")
+        elif kind == "Event":
+            self.give(202, b"")
+        elif invoked["streamed"]:
+            self.stream(name, body)
+        else:
+            function = FUNCTIONS.get(name, FUNCTIONS["echo"])
+            returned, headers = function(json.loads(body), body)
+            if self.headers.get("x-amz-log-type") == "Tail":
+                headers["X-Amz-Log-Result"] = base64.b64encode(b"the end of the log").decode()
+            self.give(200, returned, headers)
+
+    def is_throttled(self, name):
+        with self.lock:
+            count = self.throttled[name] = self.throttled.get(name, 0) + 1
+        return count <= int(name.removeprefix("busy-"))
+
+    def refuse(self, status, error):
+        sentence = json.dumps({"Type": "User", "Message": f"{error}: arn:aws:lambda:us-east-1:123456789012:function:x"})
+        self.give(status, sentence.encode(), {"x-amzn-ErrorType": f"{error}:http://internal.example/"})
+
+    def give(self, status, body, headers=None):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self, name, event):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.amazon.eventstream")
+        self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        pieces, completion = STREAMS.get(name, STREAMS["echo"])(event)
+        for piece in pieces:
+            self.send_chunk(message("PayloadChunk", "application/octet-stream", piece))
+        self.send_chunk(message("InvokeComplete", "application/json", json.dumps(completion).encode()))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def send_chunk(self, data):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
 
     def name_of(self, query, body):
         if names := parse_qs(query).get("name"):
@@ -152,6 +234,54 @@ class Function(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = handle_any
+
+
+def echo(event, body):
+    return body, {}
+
+
+def integration(event, body):
+    name = (event.get("queryStringParameters") or {}).get("name", "world")
+    answer = {
+        "statusCode": 201,
+        "headers": {"Content-Type": "text/plain; charset=utf-8"},
+        "multiValueHeaders": {"X-Twice": ["1", "2"]},
+        "cookies": ["a=1", "b=2"],
+        "body": f"Hello, {name}!",
+    }
+    return json.dumps(answer).encode(), {}
+
+
+def crash(event, body):
+    left = {"errorMessage": "division by zero", "errorType": "ZeroDivisionError", "stackTrace": ["a line"]}
+    return json.dumps(left).encode(), {"X-Amz-Function-Error": "Unhandled"}
+
+
+def slow(event, body):
+    time.sleep(5)
+    return body, {}
+
+
+FUNCTIONS = {"echo": echo, "integration": integration, "crash": crash, "slow": slow, "stream": echo, "stream-crash": echo}
+
+HEAD = json.dumps({"statusCode": 202, "headers": {"Content-Type": "text/event-stream"}, "cookies": ["a=1"]}).encode()
+STREAMS = {
+    "echo": lambda event: ([event], {}),
+    "stream": lambda event: ([HEAD + bytes(8), *(b"data: %d\n\n" % number for number in range(100))], {}),
+    "stream-crash": lambda event: ([HEAD + bytes(8), b"data: 0\n\n"], {"ErrorCode": "Runtime.ExitError"}),
+}
+
+
+def message(event, content_type, payload):
+    """One message of an event stream, in AWS's framing."""
+    fields = {":event-type": event, ":content-type": content_type, ":message-type": "event"}
+    headers = b"".join(
+        struct.pack("!B", len(name)) + name.encode() + b"\x07" + struct.pack("!H", len(value)) + value.encode()
+        for name, value in fields.items()
+    )
+    prelude = struct.pack("!II", 16 + len(headers) + len(payload), len(headers))
+    prelude += struct.pack("!I", binascii.crc32(prelude))
+    return prelude + headers + payload + struct.pack("!I", binascii.crc32(prelude + headers + payload))
 
 
 def main():
