@@ -81,7 +81,7 @@ impl ByName {
         };
         let largest_body = settings.max_req_body_size.and_then(|size| usize::try_from(size).ok());
         Ok(Self {
-            identity: Identity::new(Signer::new(&region, "lambda"), settings.who().provider(site)?),
+            identity: Identity::new(Signer::new(&region, "lambda"), settings.who().provider(&region, site)?),
             form: settings.form(),
             encode: settings.encode(),
             account: function.account.unwrap_or_default().into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateward_aws::sigv4::{PayloadHash, Signer};
-use gateward_aws::{Credentials, Provider};
+use gateward_aws::{Credentials, Provider, Role};
 use gateward_clock::Timestamp;
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
 use gateward_seal::SecretValue;
@@ -24,6 +24,16 @@ pub(super) struct Who<'s> {
     pub(super) access_key: (&'s str, Option<&'s SecretValue>),
     pub(super) secret_key: (&'s str, Option<&'s SecretValue>),
     pub(super) session_token: (&'s str, Option<&'s SecretValue>),
+    pub(super) assumes: Assumes<'s>,
+}
+
+/// Which role they assume, in settings.
+#[derive(Clone, Copy)]
+pub(super) struct Assumes<'s> {
+    pub(super) arn: (&'s str, Option<&'s str>),
+    pub(super) session_name: (&'s str, Option<&'s str>),
+    pub(super) external_id: (&'s str, Option<&'s SecretValue>),
+    pub(super) sts_endpoint: (&'s str, Option<&'s str>),
 }
 
 impl Who<'_> {
@@ -40,18 +50,25 @@ impl Who<'_> {
                 None => {}
             }
         }
+        self.assumes.check_unless(is_left_out)?;
         self.keys().map(drop)
     }
 
-    /// Where credentials come from: these keys, or else the process.
-    pub(super) fn provider(self, site: &Site<'_>) -> Result<Arc<Provider>, Invalid> {
-        let Some((access_key, secret_key)) = self.keys()? else { return Ok(site.shared.aws.provider()) };
+    /// Where credentials for calls in `region` come from: these keys, or else the process; and the role that they assume.
+    pub(super) fn provider(self, region: &str, site: &Site<'_>) -> Result<Arc<Provider>, Invalid> {
         self.check_unless(|_| false)?;
-        Ok(Provider::fixed(Credentials {
-            access_key: access_key.expose().to_owned(),
-            secret_key: secret_key.clone(),
-            session_token: self.session_token.1.cloned(),
-        }))
+        let base = match self.keys()? {
+            None => site.shared.aws.provider(),
+            Some((access_key, secret_key)) => Provider::fixed(Credentials {
+                access_key: access_key.expose().to_owned(),
+                secret_key: secret_key.clone(),
+                session_token: self.session_token.1.cloned(),
+            }),
+        };
+        Ok(match self.assumes.role(Some(region)) {
+            Some(role) => site.shared.aws.assuming(&base, role),
+            None => base,
+        })
     }
 
     /// Both keys, or none.
@@ -71,6 +88,52 @@ impl Who<'_> {
         }
     }
 }
+
+impl Assumes<'_> {
+    fn check_unless(self, is_left_out: fn(&str) -> bool) -> Result<(), Invalid> {
+        let external_id = (self.external_id.0, self.external_id.1.map(SecretValue::expose));
+        let more = [self.session_name, external_id, self.sts_endpoint];
+        let Some(role) = self.role(None) else {
+            return match more.iter().find(|(_, value)| value.is_some()) {
+                Some((field, _)) => Err(Invalid::new(*field, format!("is of no use without {}", self.arn.0))),
+                None => Ok(()),
+            };
+        };
+        // What is a reference yet is taken for something that fits.
+        let unless =
+            |text: &str, fitting: &str| if is_left_out(text) { fitting.to_owned() } else { text.to_owned() };
+        let role = Role {
+            arn: unless(&role.arn, "arn:aws:iam::123456789012:role/name"),
+            session_name: unless(&role.session_name, DEFAULT_SESSION_NAME),
+            external_id: role.external_id.filter(|id| !is_left_out(id.expose())),
+            sts_endpoint: role.sts_endpoint.filter(|url| !is_left_out(url)),
+            region: None,
+        };
+        role.check().map_err(|invalid| {
+            let field = match invalid.field.as_str() {
+                "session_name" => self.session_name.0,
+                "external_id" => self.external_id.0,
+                "sts_endpoint" => self.sts_endpoint.0,
+                _ => self.arn.0,
+            };
+            Invalid::new(field, invalid.problem)
+        })
+    }
+
+    /// The role, if there is one. STS is asked in `region`.
+    fn role(self, region: Option<&str>) -> Option<Role> {
+        Some(Role {
+            arn: self.arn.1?.to_owned(),
+            session_name: self.session_name.1.unwrap_or(DEFAULT_SESSION_NAME).to_owned(),
+            external_id: self.external_id.1.cloned(),
+            sts_endpoint: self.sts_endpoint.1.map(str::to_owned),
+            region: region.map(str::to_owned),
+        })
+    }
+}
+
+/// Kong's, so that trust policies that name it go on to fit.
+const DEFAULT_SESSION_NAME: &str = "kong";
 
 impl Identity {
     /// Somebody who signs with `signer`, and with the credentials that `provider` has.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::event::{Encode, Form, Forward};
-use super::super::identity::Who;
+use super::super::identity::{Assumes, Who};
 use super::super::settings::{at_least, check_in_scope, kept};
 use super::function::{Function, check_qualifier};
 use crate::{Site, holds_reference};
@@ -32,6 +32,10 @@ pub(in super::super) struct Settings {
     aws_secret: Option<SecretValue>,
     aws_session_token: Option<SecretValue>,
     aws_region: Option<String>,
+    aws_assume_role_arn: Option<String>,
+    aws_role_session_name: Option<String>,
+    aws_role_external_id: Option<SecretValue>,
+    aws_sts_endpoint_url: Option<String>,
 
     host: Option<String>,
     port: Option<u16>,
@@ -257,7 +261,18 @@ impl Settings {
             access_key: ("aws_key", self.aws_key.as_ref()),
             secret_key: ("aws_secret", self.aws_secret.as_ref()),
             session_token: ("aws_session_token", self.aws_session_token.as_ref()),
+            assumes: Assumes {
+                arn: ("aws_assume_role_arn", self.aws_assume_role_arn.as_deref()),
+                session_name: ("aws_role_session_name", self.role_session_name()),
+                external_id: ("aws_role_external_id", self.aws_role_external_id.as_ref()),
+                sts_endpoint: ("aws_sts_endpoint_url", self.aws_sts_endpoint_url.as_deref()),
+            },
         }
+    }
+
+    /// Kong's tools write its default out where there is no role, too.
+    fn role_session_name(&self) -> Option<&str> {
+        self.aws_role_session_name.as_deref().filter(|_| self.aws_assume_role_arn.is_some())
     }
 
     pub(super) fn is_streamed(&self) -> bool {

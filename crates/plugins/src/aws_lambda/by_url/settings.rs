@@ -8,7 +8,7 @@ use http::{HeaderValue, Uri};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::identity::{Identity, Who};
+use super::super::identity::{Assumes, Identity, Who};
 use super::super::settings::{at_least, check_in_scope, kept};
 use crate::{Site, holds_reference};
 
@@ -48,6 +48,10 @@ struct Iam {
     #[serde(alias = "secret_key")]
     secretkey: Option<SecretValue>,
     session_token: Option<SecretValue>,
+    assume_role_arn: Option<String>,
+    role_session_name: Option<String>,
+    role_external_id: Option<SecretValue>,
+    sts_endpoint_url: Option<String>,
     aws_region: Option<String>,
     service: Option<String>,
 }
@@ -136,7 +140,8 @@ impl Settings {
         };
         check_in_scope(REGION, &region)?;
         check_in_scope(SERVICE, service)?;
-        Ok(Some(Identity::new(Signer::new(&region, service), iam.who().provider(site)?)))
+        let provider = iam.who().provider(&region, site)?;
+        Ok(Some(Identity::new(Signer::new(&region, service), provider)))
     }
 }
 
@@ -146,6 +151,12 @@ impl Iam {
             access_key: ("authorization.iam.accesskey", self.accesskey.as_ref()),
             secret_key: ("authorization.iam.secretkey", self.secretkey.as_ref()),
             session_token: ("authorization.iam.session_token", self.session_token.as_ref()),
+            assumes: Assumes {
+                arn: ("authorization.iam.assume_role_arn", self.assume_role_arn.as_deref()),
+                session_name: ("authorization.iam.role_session_name", self.role_session_name.as_deref()),
+                external_id: ("authorization.iam.role_external_id", self.role_external_id.as_ref()),
+                sts_endpoint: ("authorization.iam.sts_endpoint_url", self.sts_endpoint_url.as_deref()),
+            },
         }
     }
 }

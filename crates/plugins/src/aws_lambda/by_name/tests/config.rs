@@ -26,7 +26,7 @@ fn function(more: &Value) -> Value {
 #[test]
 fn everything_that_kongs_tools_write_out_is_taken() {
     let settings = json!({
-        "aws_assume_role_arn": null, "aws_imds_protocol_version": "v1", "aws_key": null, "aws_region": "us-east-1",
+        "aws_assume_role_arn": null, "aws_role_session_name": "kong", "aws_imds_protocol_version": "v1", "aws_key": null, "aws_region": "us-east-1",
         "aws_secret": null, "aws_sts_endpoint_url": null, "awsgateway_compatible": false,
         "awsgateway_compatible_payload_version": "1.0", "base64_encode_body": true, "disable_https": false,
         "empty_arrays_mode": "legacy", "forward_request_body": false, "forward_request_headers": false,
@@ -62,6 +62,8 @@ fn where_a_function_is_called_comes_from_its_arn_its_region_or_its_host() {
     }
 }
 
+const ROLE: &str = "arn:aws:iam::123456789012:role/gateway";
+
 #[test]
 fn a_region_must_come_from_somewhere() {
     let error = build(&json!({"function_name": "orders"})).unwrap_err();
@@ -83,6 +85,11 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
         json!({"aws_session_token": "canary"}),
         json!({"aws_key": "canary", "aws_secret": ""}),
         json!({"aws_region": "canary 1"}),
+        json!({"aws_assume_role_arn": "canary"}),
+        json!({"aws_assume_role_arn": ROLE, "aws_role_session_name": "can ary"}),
+        json!({"aws_assume_role_arn": ROLE, "aws_role_external_id": "can ary"}),
+        json!({"aws_assume_role_arn": ROLE, "aws_sts_endpoint_url": "canary"}),
+        json!({"aws_role_external_id": "canary"}),
         json!({"host": "https://canary/"}),
         json!({"host": "canary:80"}),
         json!({"host": ""}),
@@ -120,6 +127,11 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "aws_key": is required beside aws_session_token; without either, the process's own credentials are used
     property "aws_secret": must not be empty
     property "aws_region": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
+    property "aws_assume_role_arn": must be a role's, such as arn:aws:iam::123456789012:role/NAME
+    property "aws_role_session_name": must be 2 to 64 letters, digits and _ + = , . @ -
+    property "aws_role_external_id": must be 2 to 1224 letters, digits and _ + = , . @ : / -
+    property "aws_sts_endpoint_url": a complete URL is needed, such as https://host:port
+    property "aws_role_external_id": is of no use without aws_assume_role_arn
     property "host": must be a host name or an address, without scheme, port and path
     property "host": must be a host name or an address, without scheme, port and path
     property "host": must be a host name or an address, without scheme, port and path
@@ -134,7 +146,7 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "payload_version": is of no use while awsgateway_compatible is false; drop one
     property "payload_version": is another name of awsgateway_compatible_payload_version, which says otherwise; drop one
     property "unhandled_status": must be a status from 400 to 599
-    property "authorization": unknown field `authorization`, expected one of `function_name`, `qualifier`, `invocation_type`, `invoke_mode`, `log_type`, `forward_log_result`, `aws_key`, `aws_secret`, `aws_session_token`, `aws_region`, `host`, `port`, `disable_https`, `ssl_verify`, `proxy_url`, `timeout`, `keepalive`, `keepalive_pool`, `keepalive_timeout`, `concurrency`, `max_req_body_size`, `forward_request_method`, `forward_request_uri`, `forward_request_headers`, `forward_request_body`, `awsgateway_compatible`, `awsgateway_compatible_payload_version`, `payload_version`, `base64_encode_body`, `is_proxy_integration`, `unhandled_status`, `preserve_lambda_api_error_code`, `skip_large_bodies`, `empty_arrays_mode`, `aws_imds_protocol_version`
+    property "authorization": unknown field `authorization`, expected one of `function_name`, `qualifier`, `invocation_type`, `invoke_mode`, `log_type`, `forward_log_result`, `aws_key`, `aws_secret`, `aws_session_token`, `aws_region`, `aws_assume_role_arn`, `aws_role_session_name`, `aws_role_external_id`, `aws_sts_endpoint_url`, `host`, `port`, `disable_https`, `ssl_verify`, `proxy_url`, `timeout`, `keepalive`, `keepalive_pool`, `keepalive_timeout`, `concurrency`, `max_req_body_size`, `forward_request_method`, `forward_request_uri`, `forward_request_headers`, `forward_request_body`, `awsgateway_compatible`, `awsgateway_compatible_payload_version`, `payload_version`, `base64_encode_body`, `is_proxy_integration`, `unhandled_status`, `preserve_lambda_api_error_code`, `skip_large_bodies`, `empty_arrays_mode`, `aws_imds_protocol_version`
     "#);
 }
 
@@ -144,7 +156,9 @@ fn a_reference_may_stand_for_any_text_until_it_has_to_be_one() {
         "function_name": "{vault://env/function}", "qualifier": "{vault://env/alias}",
         "aws_key": "{vault://env/key}", "aws_secret": "{vault://env/secret}",
         "aws_session_token": "{vault://env/token}", "aws_region": "{vault://env/region}",
-        "host": "{vault://env/host}",
+        "host": "{vault://env/host}", "aws_assume_role_arn": "{vault://env/role}",
+        "aws_role_session_name": "{vault://env/session}", "aws_role_external_id": "{vault://env/id}",
+        "aws_sts_endpoint_url": "{vault://env/sts}",
     });
     (KIND.check)(&settings).unwrap();
     assert!(build(&settings).is_err());

@@ -123,7 +123,7 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "authorization.iam.aws_region": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
     property "authorization.iam.service": must be lower-case letters, digits and hyphens, such as us-east-1 or execute-api
     property "authorization.iam.session_token": must not be empty
-    property "authorization.iam.sessiontoken": unknown field `sessiontoken`, expected one of `accesskey`, `secret_key`, `secretkey`, `session_token`, `aws_region`, `service`
+    property "authorization.iam.sessiontoken": unknown field `sessiontoken`, expected one of `accesskey`, `secret_key`, `secretkey`, `session_token`, `assume_role_arn`, `role_session_name`, `role_external_id`, `sts_endpoint_url`, `aws_region`, `service`
     property "authorization.iam.accesskey": is required beside authorization.iam.session_token; without either, the process's own credentials are used
     property "concurrency": must be at least 1
     property "function_name": a function has either function_uri or function_name
