@@ -154,23 +154,7 @@ impl From<Box<Failure>> for Refused {
 
 /// What is known of a request that just came in.
 fn facts<'f, B>(request: &'f Request<B>, host: &'f str, conn: &'f Conn, id: &'f str) -> Facts<'f> {
-    Facts {
-        method: request.method(),
-        target: request.uri(),
-        version: request.version(),
-        host,
-        headers: request.headers(),
-        body: None,
-        conn,
-        client: conn.client.ip(),
-        client_port: Some(conn.client.port()),
-        request_id: id,
-        params: None,
-        route: None,
-        consumer: None,
-        consumer_group: None,
-        upstream: None,
-    }
+    Facts { request_id: id, ..Facts::of(request, host, conn) }
 }
 
 /// Every answer says whose it is, and which.

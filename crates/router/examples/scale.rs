@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateward_model::apisix::{Expression, HttpMethod, ResourceId};
-use gateward_net::{Conn, Scheme};
+use gateward_net::Conn;
 use gateward_router::{RouteMatch, RoutePath, Router};
 use gateward_vars::{Condition, Facts};
-use http::{HeaderMap, Method, Uri, Version};
+use http::Request;
 use serde_json::json;
 
 const ROUTES: usize = 100_000;
@@ -137,12 +137,12 @@ fn measure(mix: &Mix) -> Result<Figures, Failure> {
     for request in 0..REQUESTS {
         // Far from each other, as requests are.
         let (host, target) = (mix.request)(request * 7_919 % ROUTES + 1);
-        requests.push((host, target.parse::<Uri>()?));
+        requests.push((host, Request::get(target).body(())?));
     }
     let mut best = Duration::MAX;
     for _ in 0..5 {
         let started = now();
-        let found = requests.iter().filter(|(host, target)| is_found(&router, host, target)).count();
+        let found = requests.iter().filter(|(host, request)| is_found(&router, host, request)).count();
         best = best.min(started.elapsed());
         if found != REQUESTS {
             return Err(format!("{}: only {found} of {REQUESTS} requests found a route", mix.name).into());
@@ -168,26 +168,11 @@ fn measure(mix: &Mix) -> Result<Figures, Failure> {
 }
 
 /// What a request costs here: its path is normalised, its facts are put together, its route is found.
-fn is_found(router: &Router<Arc<RouteMatch>>, host: &str, target: &Uri) -> bool {
+fn is_found(router: &Router<Arc<RouteMatch>>, host: &str, request: &Request<()>) -> bool {
     let end = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
-    let facts = Facts {
-        method: &Method::GET,
-        target,
-        version: Version::HTTP_11,
-        host,
-        headers: &HeaderMap::new(),
-        body: None,
-        conn: &Conn { client: end, local: end, scheme: Scheme::Http, tls: None },
-        client: end.ip(),
-        client_port: Some(end.port()),
-        request_id: "",
-        params: None,
-        route: None,
-        consumer: None,
-        consumer_group: None,
-        upstream: None,
-    };
-    let Ok(path) = RoutePath::new(target.path()) else { return false };
+    let conn = Conn::plain(end, end);
+    let facts = Facts::of(request, host, &conn);
+    let Ok(path) = RoutePath::new(request.uri().path()) else { return false };
     router.find(host, &path, facts.method, &facts).is_some()
 }
 

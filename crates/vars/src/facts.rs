@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use gateward_model::apisix::Scalar;
 use gateward_net::{Conn, Scheme};
 use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
-use http::{HeaderName, Method, Uri, Version};
+use http::{HeaderName, Method, Request, Uri, Version};
 
 use crate::variable::Known;
 use crate::{Params, RequestBody, RoutePath, Variable, arguments};
@@ -48,6 +48,29 @@ pub struct Facts<'a> {
     pub consumer_group: Option<&'a str>,
     /// Where it goes.
     pub upstream: Option<UpstreamFacts<'a>>,
+}
+
+impl<'a> Facts<'a> {
+    /// What is known of a request for `host` that has just come in by `conn`: nothing has happened to it yet.
+    pub fn of<B>(request: &'a Request<B>, host: &'a str, conn: &'a Conn) -> Self {
+        Self {
+            method: request.method(),
+            target: request.uri(),
+            version: request.version(),
+            host,
+            headers: request.headers(),
+            body: None,
+            conn,
+            client: conn.client.ip(),
+            client_port: Some(conn.client.port()),
+            request_id: "",
+            params: None,
+            route: None,
+            consumer: None,
+            consumer_group: None,
+            upstream: None,
+        }
+    }
 }
 
 /// What is known of a route besides what it does.

@@ -47,23 +47,7 @@ impl Snapshot {
     pub(crate) fn route(&self, path: &str) -> Option<Arc<CompiledRoute>> {
         let request = http::Request::get(path).body(()).unwrap();
         let conn = gateward_net::Conn::plain(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
-        let facts = gateward_vars::Facts {
-            method: request.method(),
-            target: request.uri(),
-            version: request.version(),
-            host: "h",
-            headers: request.headers(),
-            body: None,
-            conn: &conn,
-            client: conn.client.ip(),
-            client_port: Some(conn.client.port()),
-            request_id: "",
-            params: None,
-            route: None,
-            consumer: None,
-            consumer_group: None,
-            upstream: None,
-        };
+        let facts = gateward_vars::Facts::of(&request, "h", &conn);
         let found = self.router.find("h", &RoutePath::new(path).unwrap(), request.method(), &facts)?;
         Some(Arc::clone(found.payload))
     }
