@@ -321,7 +321,7 @@ const COMPATIBILITY_PORTS: CompatibilityPorts =
     CompatibilityPorts { kong: 8001, akeyless: 8081, apisix: 9180 };
 
 /// The key that stands in APISIX's documents, so that everybody has it.
-const APISIX_KEY_OF_DOCUMENTS: &str = "edd1c9f034335f136f87ad84b625c8f1";
+pub const APISIX_KEY_OF_DOCUMENTS: &str = "edd1c9f034335f136f87ad84b625c8f1";
 
 /// More threads than these rarely carry more traffic; whoever knows better says so.
 const USUAL_MOST_THREADS: usize = 8;

@@ -1,20 +1,27 @@
-//! What `gateward dev` says when it has started, and the sample route that it says it about.
+//! What `gateward dev` says when it has started, and the sample resources that it says it about.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use gateward_control::Control;
+use gateward_seal::SecretValue;
 use http::{Method, StatusCode};
 
-use crate::settings::{DEV_DATA_DIR, Settings};
+use crate::settings::{APISIX_KEY_OF_DOCUMENTS, DEV_DATA_DIR, Settings};
 use crate::terminal::Terminal;
 
-/// Makes the sample route, through the API that everybody else uses.
+/// Makes the sample resources, through the API that everybody else uses.
 pub async fn sample_resources(control: &Control) {
-    let vault = control.ask(Method::PUT, "/vaults/demo", VAULT).await;
-    let route = control.ask(Method::PUT, "/apisix/admin/routes/hello", ROUTE).await;
-    if vault != StatusCode::OK || route != StatusCode::CREATED {
-        tracing::warn!(%vault, %route, "the sample route is not there");
+    for (path, body) in [
+        ("/vaults/demo", VAULT),
+        ("/apisix/admin/routes/hello", ROUTE),
+        ("/apisix/admin/consumers/ann", CONSUMER),
+        ("/apisix/admin/routes/hello-members", MEMBERS_ROUTE),
+    ] {
+        let status: StatusCode = control.ask(Method::PUT, path, body).await;
+        if !status.is_success() {
+            tracing::warn!(%status, path, "a sample resource is not there");
+        }
     }
 }
 
@@ -30,7 +37,13 @@ pub fn tell(
     let control = control.map(|address| address.to_string()).unwrap_or_default();
     let binary = std::env::current_exe().ok().and_then(|path| {
         let here = std::env::current_dir().ok()?;
-        Some(path.strip_prefix(&here).unwrap_or(&path).display().to_string())
+        let path = match path.strip_prefix(&here) {
+            // A bare name would be looked for elsewhere.
+            Ok(name) if name.components().count() == 1 => Path::new(".").join(name),
+            Ok(below) => below.to_owned(),
+            Err(_) => path,
+        };
+        Some(path.display().to_string())
     });
     let mut gateward = binary.unwrap_or_else(|| "gateward".to_owned());
     if settings.data_dir != Path::new(DEV_DATA_DIR) {
@@ -45,12 +58,23 @@ pub fn tell(
             file.display()
         );
     }
+    text += "\nTry, in another terminal, in this folder.";
+    // With files there are the resources of the files, and no others.
+    if settings.resources.is_empty() {
+        let key = settings.apisix_admin_key.as_ref().map(SecretValue::expose);
+        let key = key.filter(|key| *key == APISIX_KEY_OF_DOCUMENTS).unwrap_or("$GATEWARD_APISIX_ADMIN_KEY");
+        text += &format!(
+            " A function, called with a signature whose secret stands in a vault:\n\
+             \n  python3 examples/hello_function.py 7071 & sleep 1\
+             \n  curl -i 'http://{traffic}/hello?name=you'\
+             \n  curl -s http://{control}/apisix/admin/routes/hello -H \"X-API-KEY: {key}\"\
+             \n\nThe same for those only who show a key, which the consumer ann has:\n\
+             \n  curl -i 'http://{traffic}/members/hello?name=Ann'\
+             \n  curl -i 'http://{traffic}/members/hello?name=Ann' -H 'apikey: key-of-ann'\n"
+        );
+    }
     text += &format!(
-        "\nTry, in another terminal, in this folder. A function, called with a signature whose secret stands in a vault:\n\
-         \n  python3 examples/hello_function.py 7071 & sleep 1\
-         \n  curl -i 'http://{traffic}/hello?name=you'\
-         \n  curl -s http://127.0.0.1:9180/apisix/admin/routes/hello -H 'X-API-KEY: edd1c9f034335f136f87ad84b625c8f1'\
-         \n\nA login that lives for 20 seconds, made and revoked by a producer that keeps its users in a file:\n\
+        "\nA login that lives for 20 seconds, made and revoked by a producer that keeps its users in a file:\n\
          \n  cargo run --release -p gateward-producer-sdk --example users_file -- users.json --listen 127.0.0.1:7070 \
          --access-id {id} --jwks http://{control}/.well-known/jwks.json &\
          \n  until curl -s http://127.0.0.1:7070 >/dev/null; do sleep 1; done\
@@ -78,4 +102,24 @@ const ROUTE: &str = r#"{
         "function_uri": "http://127.0.0.1:7071/hello",
         "authorization": {"iam": {"accesskey": "AKIDEXAMPLE", "secretkey": "{vault://demo/home}"}}
     }}
+}"#;
+
+/// Somebody whom a route can know by a key.
+const CONSUMER: &str = r#"{
+    "username": "ann",
+    "desc": "A sample: may call the sample route hello-members",
+    "plugins": {"key-auth": {"key": "key-of-ann"}}
+}"#;
+
+/// Calls the same function, for those whom it knows.
+const MEMBERS_ROUTE: &str = r#"{
+    "uri": "/members/hello",
+    "desc": "A sample: as the route hello, for consumers who show a key",
+    "plugins": {
+        "key-auth": {"hide_credentials": true},
+        "aws-lambda": {
+            "function_uri": "http://127.0.0.1:7071/hello",
+            "authorization": {"iam": {"accesskey": "AKIDEXAMPLE", "secretkey": "{vault://demo/home}"}}
+        }
+    }
 }"#;

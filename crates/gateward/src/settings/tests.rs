@@ -369,3 +369,19 @@ fn printing_settings_shows_no_secret() {
     let printed = format!("{settings:?} {:?}", place.surroundings);
     assert!(printed.contains("p-admin") && !printed.contains("canary"), "{printed}");
 }
+
+#[test]
+fn the_page_about_the_settings_has_every_setting_and_every_limit() {
+    let page = include_str!("../../../../docs/settings.md");
+    for key in given::KEYS {
+        assert!(page.contains(&format!("`{key}`")), "{key}");
+    }
+    let limits = "unheard-of".parse::<values::LimitChanges>().unwrap_err().to_string();
+    let (_, limits) = limits.split_once(": ").unwrap();
+    let words = limits.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+    let names =
+        words.filter(|word| !["the", "times", "in", "seconds", "sizes", "numbers", ""].contains(word));
+    for name in names {
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
+}
