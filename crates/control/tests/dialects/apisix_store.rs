@@ -145,6 +145,51 @@ async fn a_write_that_is_overtaken_is_looked_at_anew() {
 }
 
 #[tokio::test]
+async fn of_a_deletion_and_a_new_reference_at_once_only_one_happens() {
+    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let cases = [
+        ("/upstreams/x", r#"{"nodes": {"a:1": 1}}"#, "/routes/1", r#"{"uri": "/a", "upstream_id": "x"}"#),
+        ("/upstreams/x", r#"{"nodes": {"a:1": 1}}"#, "/services/1", r#"{"upstream_id": "x"}"#),
+        ("/services/x", r#"{"plugins": {}}"#, "/routes/1", r#"{"uri": "/a", "service_id": "x"}"#),
+        ("/plugin_configs/x", r#"{"plugins": {}}"#, "/routes/1", r#"{"uri": "/a", "plugin_config_id": "x"}"#),
+        (
+            "/consumer_groups/x",
+            r#"{"plugins": {}}"#,
+            "/consumers/ann",
+            r#"{"username": "ann", "group_id": "x"}"#,
+        ),
+    ];
+    let later = async |steps: usize| {
+        for _ in 0..steps {
+            tokio::task::yield_now().await;
+        }
+    };
+    for (referred, what, referring, refers) in cases {
+        // One begins at every step of the other.
+        for (write_after, delete_after) in (0..16).map(|at| (at, 0)).chain((1..16).map(|at| (0, at))) {
+            ask(&plane, "PUT", referred, what).await;
+            let (written, deleted) = tokio::join!(
+                async {
+                    later(write_after).await;
+                    ask(&plane, "PUT", referring, refers).await
+                },
+                async {
+                    later(delete_after).await;
+                    ask(&plane, "DELETE", referred, "").await
+                },
+            );
+            let happened = (written.status.is_success(), deleted.status.is_success());
+            let at = format!("{referring} after {write_after}, deletion of {referred} after {delete_after}");
+            assert!(happened.0 != happened.1, "{at}: {written:?} {deleted:?}");
+            ask(&plane, "DELETE", referring, "").await;
+            ask(&plane, "DELETE", referred, "").await;
+        }
+    }
+    let left = plane.store.list("references", (Bound::Unbounded, Bound::Unbounded), 10).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
 async fn no_credential_outlives_its_consumer() {
     let plane = Plane::on(Arc::new(Watched::default()), None).await;
     // The deletion begins at every step of the write.

@@ -8,6 +8,7 @@ mod apisix_lists;
 mod apisix_refusals;
 mod apisix_resources;
 mod apisix_schemas;
+mod apisix_serving;
 mod apisix_store;
 mod kong;
 mod listening;
@@ -42,6 +43,7 @@ pub(crate) struct Plane {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: ManualClock,
     pub(crate) tokens: Arc<ProducerTokens>,
+    pub(crate) configuration: Arc<Configuration>,
 }
 
 /// An answer, read.
@@ -123,7 +125,7 @@ impl Plane {
             apisix_admin_key: Some(SecretValue::from("canary-admin")),
             apisix_viewer_key: Some(SecretValue::from("canary-viewer")),
             declared,
-            configuration,
+            configuration: Arc::clone(&configuration),
             registry,
             catalog,
             engine: Some(engine),
@@ -132,7 +134,7 @@ impl Plane {
             local_only,
         });
         Handle::current().spawn(control.clone().expire());
-        Self { control, store, clock, tokens }
+        Self { control, store, clock, tokens, configuration }
     }
 
     pub(crate) async fn ask(

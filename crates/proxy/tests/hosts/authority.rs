@@ -1,6 +1,9 @@
 //! Who vouches for whom in these tests: authorities, and certificates that they sign.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
+};
 
 /// One that may vouch for others.
 pub struct Authority {
@@ -30,8 +33,18 @@ impl Authority {
 
     /// A certificate for `name`, to be shown by either end; `above` are those between it and the root.
     pub fn identity(&self, name: &str, above: &[&Self]) -> Identity {
-        let key = KeyPair::generate().unwrap();
+        self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap(), above)
+    }
+
+    /// A certificate for `name` that was valid in the year 2000.
+    pub fn expired(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1));
+        self.sign(params, &[])
+    }
+
+    fn sign(&self, mut params: CertificateParams, above: &[&Self]) -> Identity {
+        let key = KeyPair::generate().unwrap();
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let mut chain = params.signed_by(&key, &self.issuer).unwrap().pem();

@@ -5,6 +5,7 @@
 mod authority;
 mod balancing;
 mod bodies;
+mod chain;
 mod framing;
 mod health;
 mod http2;

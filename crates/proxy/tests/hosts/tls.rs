@@ -7,11 +7,7 @@ use arc_swap::ArcSwap;
 use gateward_model::apisix::{ResourceId, Ssl};
 use gateward_proxy::certificates::Certificates;
 use gateward_proxy::host::server::{Limits, Listener, ServerSettings};
-use rustls::client::{
-    ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue,
-    Tls13ClientSessionValue,
-};
-use rustls::{AlertDescription, ClientConfig, HandshakeKind, NamedGroup, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, HandshakeKind, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde_json::{Value, json};
@@ -72,17 +68,17 @@ impl TlsGate {
     }
 }
 
-fn ssl(identity: &Identity, name: &str) -> Value {
+pub(super) fn ssl(identity: &Identity, name: &str) -> Value {
     json!({"sni": name, "cert": identity.chain, "key": identity.key})
 }
 
-fn mutual(identity: &Identity, name: &str, client: &Value) -> Value {
+pub(super) fn mutual(identity: &Identity, name: &str, client: &Value) -> Value {
     let mut ssl = ssl(identity, name);
     ssl["client"] = client.clone();
     ssl
 }
 
-fn client(root: &Authority, identity: Option<&Identity>) -> ClientConfig {
+pub(super) fn client(root: &Authority, identity: Option<&Identity>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(root.pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -244,61 +240,34 @@ async fn no_more_authorities_may_stand_between_than_the_depth_says() {
     }
 }
 
-/// Offers the session of any name to every name.
-#[derive(Debug)]
-struct Promiscuous(ClientSessionMemoryCache);
-
-fn one_name() -> ServerName<'static> {
-    ServerName::try_from("any").unwrap()
-}
-
-impl ClientSessionStore for Promiscuous {
-    fn set_kx_hint(&self, _name: ServerName<'static>, _group: NamedGroup) {}
-
-    fn kx_hint(&self, _name: &ServerName<'_>) -> Option<NamedGroup> {
-        None
-    }
-
-    fn set_tls12_session(&self, _name: ServerName<'static>, value: Tls12ClientSessionValue) {
-        self.0.set_tls12_session(one_name(), value);
-    }
-
-    fn tls12_session(&self, _name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.0.tls12_session(&one_name())
-    }
-
-    fn remove_tls12_session(&self, _name: &ServerName<'static>) {
-        self.0.remove_tls12_session(&one_name());
-    }
-
-    fn insert_tls13_ticket(&self, _name: ServerName<'static>, value: Tls13ClientSessionValue) {
-        self.0.insert_tls13_ticket(one_name(), value);
-    }
-
-    fn take_tls13_ticket(&self, _name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.0.take_tls13_ticket(&one_name())
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn no_session_carries_a_client_past_another_hosts_demand() {
-    let (root, users) = (Authority::root("root"), Authority::root("users"));
+async fn no_session_carries_a_client_past_what_its_host_has_come_to_ask_for() {
+    let [root, users, others] = ["root", "users", "others"].map(Authority::root);
+    let name = "a.example";
     for version in ["TLSv1.2", "TLSv1.3"] {
-        // One certificate for both names: a session must be told apart by more than that.
-        let both = root.identity("*.test.example", &[]);
-        let mut ssls = [
-            ssl(&both, "plain.test.example"),
-            mutual(&both, "mutual.test.example", &json!({"ca": users.pem})),
-        ];
-        for ssl in &mut ssls {
+        let identity = root.identity(name, &[]);
+        let of = |client: Option<&Authority>| {
+            let mut ssl = match client {
+                Some(authority) => mutual(&identity, name, &json!({"ca": authority.pem})),
+                None => ssl(&identity, name),
+            };
             ssl["ssl_protocols"] = json!([version]);
+            ssl
+        };
+        let gate = TlsGate::start(&[of(None)]).await;
+        let nobody = Arc::new(client(&root, None));
+        let user = Arc::new(client(&root, Some(&users.identity("user", &[]))));
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            assert_eq!(gate.seen(&nobody, name).await.unwrap().1, kind, "{version}");
         }
-        let gate = TlsGate::start(&ssls).await;
-        let mut config = client(&root, None);
-        config.resumption = Resumption::store(Arc::new(Promiscuous(ClientSessionMemoryCache::new(8))));
-        let client = Arc::new(config);
-        gate.seen(&client, "plain.test.example").await.unwrap();
-        assert!(gate.seen(&client, "mutual.test.example").await.is_err(), "{version}");
+        gate.show(&[of(Some(&users))]);
+        assert!(gate.seen(&nobody, name).await.is_err(), "{version}: resumed without a certificate");
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let (seen, how) = gate.seen(&user, name).await.unwrap();
+            assert_eq!((&seen["vouched"], how), (&json!(true), kind), "{version}");
+        }
+        gate.show(&[of(Some(&others))]);
+        assert!(gate.seen(&user, name).await.is_err(), "{version}: resumed for other authorities");
     }
 }
 
