@@ -90,6 +90,7 @@ fn passes(token: &[u8]) -> bool {
             request,
             target: &target,
             host: "h",
+            body: None,
             conn: &conn,
             client: conn.client.ip(),
             client_port: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gateward_clock::Clock;
 use gateward_net::{Body, Conn, Pool};
-use gateward_vars::{Facts, Params, RouteFacts};
+use gateward_vars::{Facts, Params, RequestBody, RouteFacts};
 use http::{HeaderValue, Request, Uri};
 
 use crate::{Consumer, Consumers};
@@ -19,6 +19,8 @@ pub struct Exchange<'e> {
     pub target: &'e Uri,
     /// The host that was asked for, without port.
     pub host: &'e str,
+    /// Its body, where somebody has a use for a variable from it and it is not too long.
+    pub body: Option<&'e RequestBody<'e>>,
     /// The connection that it came in by.
     pub conn: &'e Conn,
     /// Who asks: the other end of the connection, or whom a trusted proxy names.
@@ -57,7 +59,7 @@ impl Exchange<'_> {
             version: self.request.version(),
             host: self.host,
             headers: self.request.headers(),
-            body: None,
+            body: self.body,
             conn: self.conn,
             client: self.client,
             client_port: self.client_port,

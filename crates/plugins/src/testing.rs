@@ -64,6 +64,7 @@ impl Bench {
         let mut exchange = Exchange {
             target: &target,
             host: &host,
+            body: None,
             conn: &self.conn,
             client: self.conn.client.ip(),
             client_port: Some(self.conn.client.port()),

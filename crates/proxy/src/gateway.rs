@@ -115,7 +115,10 @@ impl Gateway {
         let Some(route) = plain.filter(|_| !request.headers().contains_key(UPGRADE)) else {
             let found = found.map(turns::Found::from);
             // What few requests need must not make the future of all others larger.
-            return Box::pin(self.answer_in_turns(&snapshot, found, request, conn, id)).await;
+            return match by_body::is_of_use(&snapshot, found.as_ref()) {
+                true => Box::pin(self.answer_with_body(&snapshot, found, request, conn, id)).await,
+                false => Box::pin(self.answer_in_turns(&snapshot, found, request, None, conn, id)).await,
+            };
         };
         let mut passage = Passage::new(route, &facts);
         let host = forward::strip(&mut request);
@@ -131,6 +134,7 @@ impl Gateway {
             && snapshot.global.is_empty()
             && route.chain.is_empty()
             && route.refused.is_none()
+            && !route.needs_body
     }
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Callers {
     pub(crate) by_name: HashMap<Box<str>, Caller>,
     /// Whether one of them brings a plugin along that logs.
     pub(crate) log: bool,
+    /// Whether one of them brings a plugin along that has a use for requests' bodies.
+    pub(crate) needs_body: bool,
 }
 
 /// Where requests go that no plugin answered.

@@ -51,11 +51,6 @@ struct Checks {
 /// Checks what only compiling would find out: certificates and keys that cannot be used, headers that cannot be sent.
 /// What is a reference, and so not known yet, is taken for good.
 pub fn check(upstream: &Upstream) -> Result<(), Invalid> {
-    if KeySource::of(&upstream.balancing).is_some_and(|key| key.needs_body()) {
-        let problem =
-            "stands in the request's body, which is not read to pick a node; take a header or an argument";
-        return Err(Invalid::new("key", problem));
-    }
     let mut known = upstream.clone();
     if known.tls.holds_reference() {
         known.tls.client = None;
@@ -121,6 +116,11 @@ impl Balanced {
     /// What it was compiled from.
     pub fn source(&self) -> &Arc<Upstream> {
         &self.source
+    }
+
+    /// Whether what requests are told apart by stands in their bodies.
+    pub fn needs_body(&self) -> bool {
+        self.key.as_ref().is_some_and(KeySource::needs_body)
     }
 
     /// What the request that `facts` are about is told apart by. Worth nothing, and nothing to work out, unless the

@@ -118,7 +118,7 @@ async fn whatever_is_refused_names_the_field_and_leaves_everybody_served() {
             "host or hosts",
         ),
         ("/routes/kept", json!({"uri": "/kept", "plugins": {}, "remote_addr": "a"}), "\"remote_addr"),
-        ("/routes/kept", json!({"uri": "/kept", "plugins": {}, "vars": [["a", "b"]]}), "\"vars"),
+        ("/routes/kept", json!({"uri": "/kept", "plugins": {}, "vars": [["a", "is", "b"]]}), "\"vars"),
         ("/routes/kept", json!({"uri": "/kept", "plugins": {}, "priority": "1"}), "\"priority\""),
         ("/routes/kept", json!({"uri": "/kept", "plugins": {}, "timeout": {"connect": 1}}), "\"timeout"),
         ("/routes/kept", plugin("nope", json!({})), "unknown plugin [nope]"),
@@ -173,8 +173,8 @@ async fn what_is_in_use_is_deleted_only_by_force_and_then_only_those_suffer_who_
     let in_use = [
         ("/upstreams/u", "upstream, route [q]"),
         ("/services/s", "service directly, route [r]"),
-        ("/plugin_configs/p", "plugin_config, route [r]"),
-        ("/consumer_groups/g", "consumer_group, consumer [ann]"),
+        ("/plugin_configs/p", "plugin config, route [r]"),
+        ("/consumer_groups/g", "consumer group, consumer [ann]"),
         ("/ssls/c", "ssl, upstream [u]"),
     ];
     for (path, users) in in_use {

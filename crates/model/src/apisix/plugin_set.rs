@@ -66,6 +66,11 @@ impl PluginSet {
 }
 
 impl PluginEntry {
+    /// Whether its settings or its filter name a variable whose value stands in a request's body.
+    pub fn names_body(&self) -> bool {
+        names_body(&self.settings) || self.meta.filter.as_ref().is_some_and(names_body)
+    }
+
     fn parse(name: &str, settings: &Value) -> Result<Self, Invalid> {
         let Value::Object(fields) = settings else {
             return Err(Invalid::new("", "a plugin's settings are a JSON object"));
@@ -76,6 +81,16 @@ impl PluginEntry {
             None => Meta::default(),
         };
         Ok(Self { name: name.to_owned(), settings: Value::Object(fields), meta })
+    }
+}
+
+/// There are no others in APISIX, and none is known by another name than it is written by.
+fn names_body(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains("post_arg"),
+        Value::Array(elements) => elements.iter().any(names_body),
+        Value::Object(fields) => fields.values().any(names_body),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -1,11 +1,13 @@
-//! Requests of which the body decides which route takes them.
+//! Requests of which the body decides which route takes them, or what a plugin does.
 //!
 //! Few configurations have routes that ask for something in a body, and of their requests few depend on it. The body of
-//! such a request is read before its route is looked for; it then goes where it would have gone anyway.
+//! such a request is read before its route is looked for, or before the first plugin's turn; it then goes where it would
+//! have gone anyway.
 
 use std::sync::Arc;
 
-use gateward_model::Origin;
+use bytes::Bytes;
+use gateward_model::{Failure, Origin};
 use gateward_net::{Body, Conn, FetchError};
 use gateward_vars::{Facts, RequestBody};
 use http::{Request, Response};
@@ -34,18 +36,44 @@ impl Gateway {
         conn: &Conn,
         id: &RequestId,
     ) -> Result<Response<Body>, Refused> {
-        let body = std::mem::take(request.body_mut()).read_ahead(LONGEST).await;
-        let (bytes, body) =
-            body.map_err(|error| Box::new(FetchError::RequestBody(error.into()).failure(Origin::Client)))?;
-        *request.body_mut() = body;
+        let bytes = read(&mut request).await?;
+        let body = bytes.as_deref().map(RequestBody::new);
         let found = {
             let target = hygiene::check(&request)?;
-            let body = bytes.as_deref().map(RequestBody::new);
             let facts = Facts { body: body.as_ref(), ..facts(&request, target.host, conn, id.as_str()) };
             snapshot.router.find(target.host, &target.path, request.method(), &facts).map(Found::from)
         };
-        self.answer_in_turns(snapshot, found, request, conn, id).await
+        self.answer_in_turns(snapshot, found, request, body.as_ref(), conn, id).await
     }
+
+    /// Answers a request of which the body is [of use](is_of_use).
+    pub(super) async fn answer_with_body(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        found: Option<Found>,
+        mut request: Request<Body>,
+        conn: &Conn,
+        id: &RequestId,
+    ) -> Result<Response<Body>, Refused> {
+        let bytes = read(&mut request).await?;
+        let body = bytes.as_deref().map(RequestBody::new);
+        self.answer_in_turns(snapshot, found, request, body.as_ref(), conn, id).await
+    }
+}
+
+/// Whether a plugin that may see a request for `found`, or the choice of a node, asks for something in its body.
+pub(super) fn is_of_use(snapshot: &Snapshot, found: Option<&Found>) -> bool {
+    let by_route = |found: &Found| found.route.needs_body || snapshot.callers.needs_body;
+    snapshot.global.needs_body() || found.is_some_and(by_route)
+}
+
+/// Reads the body of `request`, which keeps it; None if it is longer than [`LONGEST`].
+async fn read(request: &mut Request<Body>) -> Result<Option<Bytes>, Box<Failure>> {
+    let body = std::mem::take(request.body_mut()).read_ahead(LONGEST).await;
+    let (bytes, body) =
+        body.map_err(|error| Box::new(FetchError::RequestBody(error.into()).failure(Origin::Client)))?;
+    *request.body_mut() = body;
+    Ok(bytes)
 }
 
 /// How much of a body is read for the sake of its route, in bytes.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use gateward_model::{Failure, Origin};
 use gateward_net::{Body, Conn};
 use gateward_plugins::{Answerer, Exchange, Flow, Notes, Step};
-use gateward_vars::{Condition, Params};
+use gateward_vars::{Condition, Params, RequestBody};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use serde_json::Value;
@@ -49,6 +49,7 @@ impl Gateway {
         snapshot: &Arc<Snapshot>,
         found: Option<Found>,
         mut request: Request<Body>,
+        body: Option<&RequestBody<'_>>,
         conn: &Conn,
         id: &RequestId,
     ) -> Result<Response<Body>, Refused> {
@@ -60,6 +61,7 @@ impl Gateway {
         let mut exchange = Exchange {
             target: &target,
             host: host.as_ref().map_or("", without_port),
+            body,
             conn,
             client: conn.client.ip(),
             client_port: Some(conn.client.port()),

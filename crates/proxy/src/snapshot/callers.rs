@@ -38,7 +38,8 @@ impl CallersCompiler {
         if !same(&inputs, &self.inputs) {
             let (consumers, by_name) = (self.consumers(resources), self.by_name(resources));
             let log = by_name.values().any(|caller| caller.chain().phases().log);
-            self.callers = Arc::new(Callers { consumers, by_name, log });
+            let needs_body = by_name.values().any(|caller| caller.chain().needs_body());
+            self.callers = Arc::new(Callers { consumers, by_name, log, needs_body });
             self.inputs = inputs;
         }
         Arc::clone(&self.callers)

@@ -57,6 +57,7 @@ pub(crate) enum Instance {
 pub(crate) struct Chain {
     links: Box<[Link]>,
     phases: Phases,
+    needs_body: bool,
 }
 
 /// What a consumer brings along: its plugins, and its group's.
@@ -115,7 +116,8 @@ impl Chain {
         links.retain(|link| !link.entry.meta.disable);
         links.sort_by_key(|link| std::cmp::Reverse(link.priority));
         let phases = links.iter().fold(Phases::default(), |all, link| all.or(link.phases));
-        Self { links: links.into_boxed_slice(), phases }
+        let needs_body = links.iter().any(|link| link.entry.names_body());
+        Self { links: links.into_boxed_slice(), phases, needs_body }
     }
 
     /// Whether there is no plugin.
@@ -126,6 +128,11 @@ impl Chain {
     /// The phases that one of the plugins has a turn in.
     pub(crate) fn phases(&self) -> Phases {
         self.phases
+    }
+
+    /// Whether one of the plugins has a use for the request's body before it goes anywhere.
+    pub(crate) fn needs_body(&self) -> bool {
+        self.needs_body
     }
 
     /// The plugins.

@@ -28,6 +28,8 @@ pub(crate) struct CompiledRoute {
     pub(crate) timeouts: Timeouts,
     /// Whether connections may turn into WebSockets and the like.
     pub(crate) enable_websocket: bool,
+    /// Whether its plugins, or the choice of a node, ask for something in requests' bodies.
+    pub(crate) needs_body: bool,
     /// Which requests it takes.
     pub(super) matching: Arc<RouteMatch>,
     /// Why it serves nobody: something that it refers to does not exist.
@@ -98,6 +100,8 @@ impl CompiledRoute {
         Self {
             facts: Arc::new(facts(source, service.as_deref())),
             matching: Arc::new(matching(source, service.as_deref().map(|service| &*service.source))),
+            needs_body: chain.needs_body()
+                || matches!(&target, Target::Upstream(upstream) if upstream.needs_body()),
             chain,
             target,
             timeouts: Timeouts { connect: timeout.connect, send: timeout.send, read: timeout.read },

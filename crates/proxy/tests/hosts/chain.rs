@@ -55,7 +55,7 @@ impl Place {
         for (name, field) in fields.as_object().unwrap() {
             route[name] = field.clone();
         }
-        let id = uri.trim_matches(['/', '*']).replace('/', "-");
+        let id = uri.replace('/', "-").replace('*', "any");
         self.put("routes", &id, route).await;
     }
 

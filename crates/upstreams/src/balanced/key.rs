@@ -38,7 +38,7 @@ impl KeySource {
         })
     }
 
-    /// Whether the key would stand in the request's body, which has not been read when a node is picked.
+    /// Whether it stands in the request's body.
     pub(super) fn needs_body(&self) -> bool {
         match self {
             Self::Variable(variable) => variable.needs_body(),

@@ -201,7 +201,6 @@ fn what_cannot_be_compiled_is_named_by_its_field() {
         (own.cert.pem(), own.signing_key.serialize_pem(), other.signing_key.serialize_pem());
     let wrong = [
         (json!({"tls": {"ca": "no PEM"}}), "tls.ca"),
-        (json!({"type": "chash", "hash_on": "vars_combinations", "key": "$uri$post_arg_id"}), "key"),
         (json!({"tls": {"client_cert": "no PEM", "client_key": key}}), "tls.client_cert"),
         (json!({"tls": {"client_cert": pem, "client_key": "no PEM"}}), "tls.client_key"),
         (json!({"tls": {"client_cert": pem, "client_key": other}}), "tls.client_cert"),

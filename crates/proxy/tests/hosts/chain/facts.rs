@@ -43,3 +43,32 @@ async fn by_http2(place: &Place, target: &str) -> Value {
     let body = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
     serde_json::from_slice(&body).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_and_the_choice_of_a_node_know_what_a_body_says_and_the_upstream_gets_all_of_it() {
+    let place = Place::new().await;
+    let abort = json!({"abort": {"http_status": 418, "vars": [[["post_arg.model", "==", "tea"]]]}});
+    let filtered = json!({"header_name": "X-Trace", "_meta": {"filter": [["post_arg.n.m", "==", "x"]]}});
+    let told = json!({"headers": {"set": {"X-Model": "${post_arg.model}"}}});
+    let plugins = json!({"fault-injection": abort, "request-id": filtered, "proxy-rewrite": told});
+    place.route("/json", plugins.clone()).await;
+    let limit = json!({"limit-count": {"count": 1, "time_window": 60, "key": "post_arg_user"}});
+    place.route("/form", limit).await;
+    place.route("/deaf", json!({"request-id": {"header_name": "X-Trace"}})).await;
+    let post = async |path: &str, kind: &str, body: &str| {
+        let length = body.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: {kind}");
+        super::Reply(place.gate.raw(format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}")).await)
+    };
+    let (json_type, form) = ("application/json", "application/x-www-form-urlencoded");
+    assert_eq!(post("/json", json_type, r#"{"model": "tea"}"#).await.status(), 418);
+    let body = r#"{"model": "coffee", "n": {"m": "x"}}"#;
+    let reply = post("/json", json_type, body).await;
+    assert_eq!((reply.status(), reply.json()["body"].as_str()), (200, Some(body)));
+    assert_eq!(reply.sent("x-model").as_deref(), Some("coffee"));
+    assert!(reply.sent("x-trace").is_some());
+    for (body, status) in [("user=ann", 200), ("user=bob", 200), ("a=1&user=ann", 503)] {
+        assert_eq!(post("/form", form, body).await.status(), status, "{body}");
+    }
+    assert_eq!(post("/deaf", json_type, body).await.json()["body"], body);
+}
