@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Place;
 
-fn limit(fields: Value) -> Value {
+fn limit(fields: &Value) -> Value {
     let mut settings = json!({"count": 2, "time_window": 60});
     for (name, field) in fields.as_object().unwrap() {
         settings[name] = field.clone();
@@ -15,9 +15,9 @@ fn limit(fields: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_over_the_limit_hears_so_as_configured_and_everybody_hears_what_is_left() {
     let place = Place::new().await;
-    place.route("/plain", limit(json!({}))).await;
-    place.route("/told", limit(json!({"rejected_code": 429, "rejected_msg": "slow down"}))).await;
-    place.route("/silent", limit(json!({"show_limit_quota_header": false, "rejected_code": 429}))).await;
+    place.route("/plain", limit(&json!({}))).await;
+    place.route("/told", limit(&json!({"rejected_code": 429, "rejected_msg": "slow down"}))).await;
+    place.route("/silent", limit(&json!({"show_limit_quota_header": false, "rejected_code": 429}))).await;
     for (path, code) in [("/plain", 503), ("/told", 429)] {
         for (remaining, status) in [("1", 200), ("0", 200), ("0", code)] {
             let reply = place.get(path, &[]).await;
@@ -40,10 +40,10 @@ async fn who_is_over_the_limit_hears_so_as_configured_and_everybody_hears_what_i
 async fn routes_of_one_group_count_together_and_others_for_themselves() {
     let place = Place::new().await;
     for path in ["/a", "/b"] {
-        place.route(path, limit(json!({"group": "g"}))).await;
+        place.route(path, limit(&json!({"group": "g"}))).await;
     }
     for path in ["/c", "/d"] {
-        place.route(path, limit(json!({}))).await;
+        place.route(path, limit(&json!({}))).await;
     }
     for (path, status) in [("/a", 200), ("/b", 200), ("/a", 503), ("/b", 503)] {
         assert_eq!(place.get(path, &[]).await.status(), status, "{path}");
@@ -52,7 +52,7 @@ async fn routes_of_one_group_count_together_and_others_for_themselves() {
         assert_eq!(place.get(path, &[]).await.status(), status, "{path}");
     }
     // A change that does not touch what is counted begins no new window.
-    place.route("/c", limit(json!({"rejected_code": 429}))).await;
+    place.route("/c", limit(&json!({"rejected_code": 429}))).await;
     assert_eq!(place.get("/c", &[]).await.status(), 429);
 }
 
@@ -62,11 +62,11 @@ async fn requests_are_told_apart_by_what_the_key_says() {
     for name in ["ann", "bob"] {
         place.consumer(name, json!({})).await;
     }
-    place.route("/variable", limit(json!({"count": 1, "key": "http_x_user"}))).await;
+    place.route("/variable", limit(&json!({"count": 1, "key": "http_x_user"}))).await;
     let both = json!({"count": 1, "key_type": "var_combination", "key": "$http_x_user $http_x_team"});
-    place.route("/both", limit(both)).await;
-    place.route("/all", limit(json!({"count": 1, "key_type": "constant", "key": "one"}))).await;
-    let mut by_caller = limit(json!({"count": 1, "key": "consumer_name"}));
+    place.route("/both", limit(&both)).await;
+    place.route("/all", limit(&json!({"count": 1, "key_type": "constant", "key": "one"}))).await;
+    let mut by_caller = limit(&json!({"count": 1, "key": "consumer_name"}));
     by_caller["key-auth"] = json!({});
     place.route("/caller", by_caller).await;
     let (u1, u2, t1) = (("x-user", "1"), ("x-user", "2"), ("x-team", "1"));
@@ -150,7 +150,7 @@ async fn references_in_metadata_are_resolved_and_without_them_the_plugin_serves_
     let place = Place::in_environment(&[("QUOTA_HEADER", "X-Quota")]).await;
     let metadata = |reference: &str| json!({"limit_header": reference});
     place.put("plugin_metadata", "limit-count", metadata("{vault://env/quota-header}")).await;
-    place.route("/a", limit(json!({}))).await;
+    place.route("/a", limit(&json!({}))).await;
     place.route("/b", json!({})).await;
     let reply = place.get("/a", &[]).await;
     assert_eq!((reply.header("x-quota"), reply.header("x-ratelimit-limit")), (Some("2"), None));
