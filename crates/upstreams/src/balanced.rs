@@ -44,7 +44,8 @@ pub struct Balanced {
 /// The active checks of an upstream that has some.
 struct Checks {
     plan: Arc<Plan>,
-    runtime: Option<(Handle, Arc<Connector>)>,
+    runtime: Handle,
+    connector: Arc<Connector>,
     running: Mutex<Option<Arc<Running>>>,
 }
 
@@ -88,9 +89,16 @@ impl Balanced {
             .checks
             .as_ref()
             .map(|checks| Plan::new(identity, &checks.active, source, client, &states).map(Arc::new));
-        let plan = plan.transpose()?;
-        if plan.is_none() {
-            // Nobody looks after them any more, so what is known of them must not keep requests away for ever.
+        // Where nobody asks how nodes are, nobody would ever find out that one is back. So requests decide nothing, either.
+        let checks = plan.transpose()?.zip(registry.checking.clone());
+        let checks = checks.map(|(plan, (runtime, connector))| Checks {
+            plan,
+            runtime,
+            connector,
+            running: Mutex::default(),
+        });
+        if checks.is_none() {
+            // What was known of them must not keep requests away for ever.
             states.iter().for_each(|state| state.health.reset());
         }
         group.sweep();
@@ -98,12 +106,8 @@ impl Balanced {
         Ok(Self {
             key: KeySource::of(&source.balancing),
             balancer: Balancer::new(&source.balancing, &source.nodes),
-            watched: watched(source, &states, clock.as_ref()),
-            checks: plan.map(|plan| Checks {
-                plan,
-                runtime: registry.checking.clone(),
-                running: Mutex::default(),
-            }),
+            watched: watched(source, &states, clock.as_ref(), checks.is_some()),
+            checks,
             source: Arc::clone(source),
             peers,
             hosts,
@@ -188,7 +192,7 @@ impl Balanced {
         let Some(checks) = &self.checks else { return };
         let mut running = locked(&checks.running);
         match wanted {
-            true if running.is_none() => *running = checks.start(&self.group),
+            true if running.is_none() => *running = Some(checks.start(&self.group)),
             true => {}
             false => *running = None,
         }
@@ -201,20 +205,19 @@ impl Balanced {
 }
 
 impl Checks {
-    fn start(&self, group: &Group) -> Option<Arc<Running>> {
-        let (runtime, connector) = self.runtime.as_ref()?;
+    fn start(&self, group: &Group) -> Arc<Running> {
         let mut running = locked(&group.running);
         if let Some(before) = running.upgrade() {
             if before.has(&self.plan) {
-                return Some(before);
+                return before;
             }
             before.stop();
         }
-        let (plan, connector) = (Arc::clone(&self.plan), Arc::clone(connector));
+        let (plan, connector) = (Arc::clone(&self.plan), Arc::clone(&self.connector));
         let ask = move |target| health::ask(Arc::clone(&plan), target, Arc::clone(&connector));
-        let started = Arc::new(Running::start(&self.plan, runtime, &group.changed, ask));
+        let started = Arc::new(Running::start(&self.plan, &self.runtime, &group.changed, ask));
         *running = Arc::downgrade(&started);
-        Some(started)
+        started
     }
 }
 
@@ -229,8 +232,10 @@ fn watched(
     source: &Upstream,
     states: &[Arc<NodeState>],
     clock: Option<&Arc<dyn Clock>>,
+    are_checked: bool,
 ) -> Box<[Arc<Watched>]> {
-    let passive = source.checks.as_ref().and_then(|checks| checks.passive.as_ref());
+    let checks = source.checks.as_ref().filter(|_| are_checked);
+    let passive = checks.and_then(|checks| checks.passive.as_ref());
     let passive = passive.map(|check| Arc::new(Rules::passive(check)));
     let counts_calls = source.balancing == Balancing::LeastConnections;
     if !counts_calls && clock.is_none() && passive.is_none() {

@@ -38,7 +38,7 @@ pub(crate) struct Group {
 }
 
 impl Registry {
-    /// A registry in which nodes are never asked, only called.
+    /// A registry in which nodes are never asked how they are, only called: all count as up.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, checking: None, groups: Mutex::default() }
     }

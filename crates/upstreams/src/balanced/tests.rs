@@ -1,14 +1,24 @@
+use std::sync::LazyLock;
+
 use gateward_clock::ManualClock;
 use gateward_net::{Protocol, Scheme};
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::*;
 use crate::testing::{Listening, connector, deserted, upstream};
 use crate::{Failed, Health};
 
+/// Where checks would run that nobody starts.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::from_secs(1)))
+}
+
 fn registry() -> Registry {
-    Registry::new(Arc::new(ManualClock::at(Timestamp::from_secs(1))))
+    Registry::with_checks(clock(), RUNTIME.handle().clone(), connector())
 }
 
 fn compiled(registry: &Registry, json: &Value) -> Balanced {
@@ -104,6 +114,18 @@ fn what_requests_meet_takes_nodes_out_and_brings_them_back() {
     }
     for _ in 0..10 {
         assert_eq!(pick(&balanced), Some(turns[0].node()));
+    }
+}
+
+#[test]
+fn where_nobody_is_asked_how_they_are_nobody_is_left_alone() {
+    let json = two_nodes(&json!({"checks": {"active": {}, "passive": {"unhealthy": {"tcp_failures": 1}}}}));
+    let balanced = compiled(&Registry::new(clock()), &json);
+    balanced.run_checks(true);
+    for node in [0, 1, 0, 1] {
+        let turn = balanced.pick(Key::default(), &Tried::default()).unwrap();
+        turn.failed(Failed::Connection);
+        assert_eq!(turn.node(), node);
     }
 }
 
@@ -243,8 +265,7 @@ async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
 #[tokio::test]
 async fn checks_find_out_who_is_down_survive_other_changes_and_end_with_the_upstream() {
     let node = Listening::start("HTTP/1.1 200 OK\r\n\r\n").await;
-    let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1)));
-    let registry = Registry::with_checks(clock, Handle::current(), connector());
+    let registry = Registry::with_checks(clock(), Handle::current(), connector());
     let nobody = deserted().await;
     let json = |weight: u32| {
         json!({
