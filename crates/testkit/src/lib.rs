@@ -9,6 +9,7 @@ pub mod http;
 pub mod workspace;
 
 mod canary;
+mod credential_services;
 mod deadline;
 mod function_endpoint;
 mod moto;
@@ -16,6 +17,7 @@ mod process;
 mod runtime_api;
 
 pub use canary::{Canary, Leak, files_under};
+pub use credential_services::{Asked, CredentialServices, Fault, Manners, TokenRequest};
 pub use deadline::{Deadline, eventually};
 pub use function_endpoint::FunctionEndpoint;
 pub use moto::Moto;

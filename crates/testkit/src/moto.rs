@@ -92,6 +92,26 @@ impl Moto {
         (element(&xml, "AccessKeyId"), element(&xml, "SecretAccessKey"))
     }
 
+    /// Makes a role that anybody may assume and that may do `actions`, and gives its ARN. To be done before
+    /// [`Moto::check_signatures`].
+    #[track_caller]
+    pub fn create_role(&self, role: &str, actions: &[&str]) -> String {
+        let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
+        let trust = json!({"Version": "2012-10-17", "Statement": [trust]}).to_string();
+        let statement = json!({"Effect": "Allow", "Action": actions, "Resource": "*"});
+        let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        let create = [("Action", "CreateRole"), ("RoleName", role), ("AssumeRolePolicyDocument", &trust)];
+        let xml = self.iam(&create).text();
+        let put = [
+            ("Action", "PutRolePolicy"),
+            ("RoleName", role),
+            ("PolicyName", "p"),
+            ("PolicyDocument", &policy),
+        ];
+        self.iam(&put);
+        element(&xml, "Arn")
+    }
+
     /// From now on every request must be signed by a known access key that may do what it asks.
     #[track_caller]
     pub fn check_signatures(&self) {
