@@ -16,6 +16,7 @@ pub(super) struct Keeper<T> {
     asking: bool,
     failures: u32,
     wake_at: Timestamp,
+    answered_at: Timestamp,
 }
 
 /// A set, and when it ends.
@@ -51,7 +52,8 @@ pub(super) const NEVER: Timestamp = Timestamp::from_millis(u64::MAX);
 impl<T: Clone> Keeper<T> {
     /// One that has never asked.
     pub(super) fn new() -> Self {
-        Self { held: None, asking: false, failures: 0, wake_at: Timestamp::from_millis(0) }
+        let long_ago = Timestamp::from_millis(0);
+        Self { held: None, asking: false, failures: 0, wake_at: long_ago, answered_at: long_ago }
     }
 
     /// Whether the source is to be asked now. Who is told so owes an answer.
@@ -64,6 +66,7 @@ impl<T: Clone> Keeper<T> {
     /// Takes an answer; `jitter` is a number from 0 to 1, another one each time.
     pub(super) fn answered(&mut self, answer: Option<Given<T>>, jitter: f64, now: Timestamp) {
         self.asking = false;
+        self.answered_at = now;
         let Some(Given { set, expires, look_again }) = answer else {
             self.failures = self.failures.saturating_add(1);
             self.wake_at = now + pause(self.failures, jitter);
@@ -74,6 +77,14 @@ impl<T: Clone> Keeper<T> {
         let look_at = look_again.map(|span| now + span);
         self.wake_at = refresh_at.unwrap_or(NEVER).min(look_at.unwrap_or(NEVER));
         self.held = Some(Held { set, expires: expires.unwrap_or(NEVER) });
+    }
+
+    /// Has the source asked before its time, because AWS has refused the set; not more often than once a minute, as the set
+    /// may be as good as any other and the refusal be about something else.
+    pub(super) fn doubt(&mut self, now: Timestamp) {
+        if now >= self.answered_at + DOUBT_AFTER {
+            self.wake_at = self.wake_at.min(now);
+        }
     }
 
     /// What stands now.
@@ -106,6 +117,9 @@ fn pause(failures: u32, jitter: f64) -> Duration {
 
 /// How long before its end a set is asked for anew. The machines' metadata service has the next set ready by then.
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
+
+/// For how long an answer of a source is not doubted.
+const DOUBT_AFTER: Duration = Duration::from_secs(60);
 
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

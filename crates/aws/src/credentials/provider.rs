@@ -98,6 +98,14 @@ impl Provider {
         }
     }
 
+    /// Says that AWS has refused `credentials` (as expired, or unknown), so that others are asked for, if the sources have not
+    /// given these just now. To be called on any thread; never waits.
+    pub fn refused(&self, credentials: &Arc<Credentials>) {
+        if let Kind::Kept(kept) = &self.0 {
+            kept.refused(credentials);
+        }
+    }
+
     /// The credentials; waits up to five seconds for the first ones. While their sources fail, and are left alone for a
     /// moment, the answer is the last failure.
     pub async fn get(&self) -> Result<Arc<Credentials>, CredentialsError> {
@@ -149,6 +157,21 @@ impl Kept {
             && let Some(me) = self.me.upgrade()
         {
             self.runtime.spawn(async move { me.ask().await });
+        }
+    }
+
+    fn refused(&self, credentials: &Arc<Credentials>) {
+        let published = self.published.load();
+        let is_held =
+            published.view.usable(self.clock.now()).is_some_and(|held| Arc::ptr_eq(held, credentials));
+        if is_held
+            && !self.rung.swap(true, Ordering::AcqRel)
+            && let Some(me) = self.me.upgrade()
+        {
+            self.runtime.spawn(async move {
+                me.lock().keeper.doubt(me.clock.now());
+                me.ask().await;
+            });
         }
     }
 

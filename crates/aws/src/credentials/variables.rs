@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The environment's variables.
 #[derive(Clone)]
-pub(super) struct Variables(BTreeMap<String, String>);
+pub(super) struct Variables(Arc<BTreeMap<String, String>>);
 
 impl Variables {
     pub(super) fn new(environment: BTreeMap<String, String>) -> Self {
-        Self(environment)
+        Self(Arc::new(environment))
     }
 
     /// A variable; one that is empty is as good as absent.

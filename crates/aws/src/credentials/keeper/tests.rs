@@ -94,6 +94,22 @@ fn a_source_that_may_change_is_looked_at_again() {
     assert_eq!(keeper.view().usable(START + HOUR), Some(&1));
 }
 
+#[test]
+fn a_set_that_aws_refuses_is_asked_for_anew_once_a_minute_at_most() {
+    let mut keeper = keeping(Some(START + HOUR), 0.0);
+    keeper.doubt(START + Duration::from_secs(59));
+    assert!(!keeper.asks(START + Duration::from_secs(59)), "it came a moment ago");
+    let now = START + DOUBT_AFTER;
+    keeper.doubt(now);
+    assert_eq!(keeper.view().usable(now), Some(&1), "who knows what the refusal was about");
+    assert!(keeper.asks(now));
+    keeper.doubt(now + HOUR);
+    assert!(!keeper.asks(now + HOUR), "the question is on its way");
+    keeper.answered(given(2, Some(now + HOUR)), 0.0, now);
+    keeper.doubt(now);
+    assert!(!keeper.asks(now));
+}
+
 /// Thousands of histories: a source that gives sets of random length, fails in random outages, and answers late; looked
 /// at every few seconds for days. Whatever happens, what is promised holds.
 #[test]

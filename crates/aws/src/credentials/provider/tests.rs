@@ -150,6 +150,29 @@ async fn the_old_set_serves_through_an_outage_until_it_ends_and_then_the_error_d
 }
 
 #[tokio::test]
+async fn credentials_that_aws_refuses_are_asked_for_anew_by_whoever_hears_of_it_first() {
+    let world = world();
+    world.script.send(set("one", None)).unwrap();
+    let refused = world.provider.get().await.unwrap();
+    world.provider.refused(&refused);
+    world.settle().await;
+    assert_eq!(world.calls(), 1, "the source gave them just now");
+    world.clock.advance(Duration::from_secs(60));
+    for _ in 0..50 {
+        world.provider.refused(&refused);
+    }
+    world.settle().await;
+    assert_eq!((world.calls(), world.current().as_deref()), (2, Some("one")));
+    world.script.send(set("two", None)).unwrap();
+    world.settle().await;
+    assert_eq!(world.current().as_deref(), Some("two"));
+    world.clock.advance(Duration::from_secs(60));
+    world.provider.refused(&refused);
+    world.settle().await;
+    assert_eq!(world.calls(), 2, "those are not in use any more");
+}
+
+#[tokio::test]
 async fn what_has_ended_already_is_a_failure() {
     let world = world();
     world.script.send(set("old", Some(START))).unwrap();
