@@ -86,3 +86,24 @@ fn each_region_has_an_endpoint_of_its_own_but_the_old_ones_if_one_wants() {
     let wrong = StsPlace { region: Some("eu-west-1.evil.example/".to_owned()), ..StsPlace::default() };
     assert_eq!(wrong.resolve().unwrap_err().field, "region");
 }
+
+#[test]
+fn a_form_says_all_that_is_known_of_a_role_and_escapes_it() {
+    let (id, token) = (SecretValue::from("partner:1/2"), SecretValue::from("a.b+c="));
+    let role = RoleRequest {
+        arn: "arn:aws:iam::1:role/r",
+        session_name: "orders",
+        external_id: Some(&id),
+        duration: Some(Duration::from_secs(900)),
+    };
+    let known = "Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=orders\
+                 &ExternalId=partner%3A1%2F2&DurationSeconds=900";
+    assert_eq!(form("AssumeRole", Some(role), None), format!("Action=AssumeRole&{known}"));
+    let role = RoleRequest { external_id: None, duration: None, ..role };
+    assert_eq!(
+        form("AssumeRoleWithWebIdentity", Some(role), Some(&token)),
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr\
+         &RoleSessionName=orders&WebIdentityToken=a.b%2Bc%3D"
+    );
+    assert_eq!(form("GetCallerIdentity", None, None), "Action=GetCallerIdentity&Version=2011-06-15");
+}
