@@ -1,12 +1,22 @@
+#!/usr/bin/env python3
 """What is left of the memory for ten thousand idle connections, half a minute after they have gone.
 
 Each connection sends one request and is then kept open, as browsers do. They come from a hundred addresses, since a
 gateway may hold each address to a limit.
+
+    bench/idle.py GATEWARD...     of one gateway, or of several side by side
 """
 
 import resource
 import socket
+import sys
+import tempfile
 import time
+from pathlib import Path
+
+import load
+import scenarios
+from contestants import Certificate, Gateward, Upstream
 
 CONNECTIONS = 10_000
 ADDRESSES = 100
@@ -63,3 +73,34 @@ def connect(port, source):
 
 def is_back(figures):
     return figures["after"] <= max(figures["before"] * BAR_SHARE, BAR_BYTES)
+
+
+def main():
+    binaries, why = sys.argv[1:], why_not()
+    if not binaries:
+        sys.exit(__doc__)
+    if why:
+        sys.exit(why)
+    started = []
+    with tempfile.TemporaryDirectory(prefix="gateward-idle-") as scratch:
+        try:
+            upstream = Upstream(Path(scratch, "upstream"), Certificate(scratch)).start(cores=None)
+            started.append(upstream)
+            for number, binary in enumerate(binaries):
+                gateward = Gateward(Path(scratch, str(number)), Path(binary).absolute())
+                gateward.name = binary
+                started.append(gateward.start(cores=None))
+                scenarios.one_route(gateward.api, upstream.ports["http1"])
+                gateward.api.await_ready()
+            request = load.Request("http1", "/items/100")
+            warm_up = lambda one: load.saturate(request, one.ports["http1"], 2, None)
+            for binary, figures in measure(started[1:], warm_up, print).items():
+                sizes = ", ".join(f"{when} {size / 1024 / 1024:.1f}" for when, size in figures.items())
+                print(f"{binary}: MiB: {sizes}: {'back' if is_back(figures) else 'not back'}")
+        finally:
+            for contestant in reversed(started):
+                contestant.stop()
+
+
+if __name__ == "__main__":
+    main()

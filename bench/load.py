@@ -55,10 +55,10 @@ class Answered:
 
 
 def saturate(request, port, seconds, core):
-    """Sends as much as is answered, from one thread on `core`."""
+    """Sends as much as is answered, from one thread, on `core` if that is one."""
     if request.protocol == "http2":
         return _h2load(request, port, core, ["-D", str(seconds), "-m", str(request.streams)])
-    command = ["taskset", "-c", str(core), "wrk", "--threads", "1", "--connections", str(request.connections)]
+    command = [*pinned(core), "wrk", "--threads", "1", "--connections", str(request.connections)]
     command += ["--duration", f"{seconds}s", "--timeout", "10s", "--script", str(WRK_SCRIPT)]
     command += [*request.header_options(), request.url(port)]
     if request.body_bytes:
@@ -93,8 +93,7 @@ def times_at_rate(request, port, rate, seconds, core):
 
 
 def _h2load(request, port, core, options, patience=60):
-    command = ["taskset", "-c", str(core)] if core is not None else []
-    command += ["h2load", "-t", "1", "-c", str(request.connections), *options, *request.header_options()]
+    command = [*pinned(core), "h2load", "-t", "1", "-c", str(request.connections), *options, *request.header_options()]
     with tempfile.NamedTemporaryFile() as body:
         if request.body_bytes:
             body.write(b"x" * request.body_bytes)
@@ -110,6 +109,10 @@ def _h2load(request, port, core, options, patience=60):
         raise Failed(f"{done - succeeded} of {done} requests failed")
     unit = {"us": 1e-6, "ms": 1e-3, "s": 1}[seconds[2]]
     return Answered(done, float(seconds[1]) * unit)
+
+
+def pinned(core):
+    return ["taskset", "-c", str(core)] if core is not None else []
 
 
 def _run(command, seconds):
