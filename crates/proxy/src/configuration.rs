@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::declarative::{Declared, Following, Overlay, Refused};
 use crate::gateway::Current;
-use crate::snapshot::{Compiler, CompilerParts, Resources, Snapshot, Source, VAULTS, concerns};
+use crate::snapshot::{Changed, Compiler, CompilerParts, Resources, Snapshot, Source, VAULTS, concerns};
 
 /// What a [`Configuration`] is made of.
 pub struct ConfigurationParts {
@@ -210,7 +210,7 @@ impl Watcher {
                 changes = self.source.store.changes(seen) => changes,
                 () = FromFiles::changed(&mut self.files) => Ok(Changes::Forgotten { revision: seen }),
                 () = secrets_changed.notified() => {
-                    self.swap(seen).await;
+                    self.swap(seen, &Changed::Anything).await;
                     continue;
                 }
                 () = tokio::time::sleep(SWEEP), if !self.retired.is_empty() => {
@@ -236,7 +236,8 @@ impl Watcher {
         let revision = self.source.store.revision().await?;
         self.resources.read_all(&self.source).await?;
         self.set_vaults();
-        self.swap(revision).await;
+        let changed = self.resources.take_changed();
+        self.swap(revision, &changed).await;
         Ok(revision)
     }
 
@@ -253,7 +254,8 @@ impl Watcher {
         if keys.iter().any(|key| key.partition == VAULTS) {
             self.set_vaults();
         }
-        self.swap(revision).await;
+        let changed = self.resources.take_changed();
+        self.swap(revision, &changed).await;
         Ok(revision)
     }
 
@@ -262,9 +264,9 @@ impl Watcher {
         self.resolver.set_vaults(vaults.collect());
     }
 
-    async fn swap(&mut self, revision: Revision) {
+    async fn swap(&mut self, revision: Revision, changed: &Changed) {
         let before = self.current.load_full();
-        let compiled = self.compiler.compile(&self.resources, revision, &before);
+        let compiled = self.compiler.compile(&self.resources, changed, revision, &before);
         // Values that the cache has are there in no time; a new route need not answer 503 until they are. A vault
         // that takes longer must not hold up the other changes.
         let asked = join_all(compiled.asked.iter().cloned().map(Asked::done));

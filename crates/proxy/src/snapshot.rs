@@ -8,6 +8,7 @@ mod callers;
 mod chain;
 mod checks;
 mod compile;
+mod known_routes;
 mod layers;
 mod metadata;
 mod references;
@@ -36,7 +37,7 @@ use crate::certificates::Certificates;
 pub(crate) use chain::{Caller, Chain, Instance, Link};
 pub(crate) use compile::{Compiler, CompilerParts};
 pub use resources::Broken;
-pub(crate) use resources::{Resources, Source, VAULTS, concerns};
+pub(crate) use resources::{Changed, Resources, Source, VAULTS, concerns};
 pub(crate) use routes::{CompiledRoute, matching};
 pub(crate) use slot::Slot;
 
@@ -100,6 +101,10 @@ impl Snapshot {
 impl Target {
     fn unusable(failure: Failure) -> Self {
         Self::Unusable(Arc::new(failure))
+    }
+
+    fn is_checked(&self) -> bool {
+        matches!(self, Self::Upstream(upstream) if upstream.has_checks())
     }
 
     fn timeout(&self) -> Option<Timeout> {

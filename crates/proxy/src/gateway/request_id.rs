@@ -23,7 +23,10 @@ impl RequestId {
 
 impl From<RequestId> for HeaderValue {
     fn from(id: RequestId) -> Self {
-        id.0
+        // No two are the same, so HTTP/2's header compression should keep none: what it keeps, it searches each time.
+        let mut value = id.0;
+        value.set_sensitive(true);
+        value
     }
 }
 

@@ -1,7 +1,8 @@
 //! Compiles the resources into a snapshot, with as much of the one before as has stayed the same.
 //!
 //! Everything that a route is made of is compiled once and shared. A route is compiled anew only if it has changed, or
-//! something that it is made of; to find that out is to compare addresses.
+//! something that it is made of; to find that out is to compare addresses, and where nothing has changed that routes are
+//! made of, the others are not even looked at.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +17,10 @@ use tokio::sync::Notify;
 use super::callers::CallersCompiler;
 use super::chain::Chain;
 use super::checks::Checked;
+use super::known_routes::KnownRoutes;
 use super::layers::Workshop;
 use super::metadata::AllMetadata;
+use super::resources::Changed;
 use super::routes::{CompiledRoute, Referents};
 use super::secrets::Secrets;
 use super::services::Services;
@@ -41,8 +44,10 @@ pub(crate) struct Compiler {
     plugin_configs: SharedLayers,
     global_rules: SharedLayers,
     callers: CallersCompiler,
-    routes: HashMap<String, Arc<CompiledRoute>>,
+    routes: KnownRoutes,
     checked: Checked,
+    /// How many routes may have changed since names of upstreams were last swept.
+    unswept: usize,
 }
 
 /// What a [`Compiler`] compiles with.
@@ -75,8 +80,9 @@ impl Compiler {
             plugin_configs: SharedLayers::default(),
             global_rules: SharedLayers::default(),
             callers: CallersCompiler::default(),
-            routes: HashMap::new(),
+            routes: KnownRoutes::default(),
             checked: Checked::default(),
+            unswept: 0,
         }
     }
 
@@ -85,10 +91,11 @@ impl Compiler {
         Arc::clone(&self.secrets_changed)
     }
 
-    /// Compiles `resources`; `before` is what is served now.
+    /// Compiles `resources`, of which this has `changed` since the last time; `before` is what is served now.
     pub(crate) fn compile(
         &mut self,
         resources: &Resources,
+        changed: &Changed,
         revision: Revision,
         before: &Snapshot,
     ) -> Compiled {
@@ -117,27 +124,18 @@ impl Compiler {
             plugin_configs: &self.plugin_configs,
         };
         let mut router = before.router.clone();
-        let mut routes_before = std::mem::take(&mut self.routes);
-        for (id, standing) in resources.routes.iter().filter(|(_, standing)| standing.parsed.enabled) {
-            let before = routes_before.remove(id);
-            let route = CompiledRoute::compile(standing, before.clone(), &referents, &foundry, &workshop);
-            let is_same = before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &route));
-            if !is_same {
-                if let Some(before) = before {
-                    router.remove(&before.matching);
-                }
-                for hidden in router.insert(&route.matching, Arc::clone(&route)) {
-                    tracing::warn!("{hidden}");
-                }
-            }
-            self.routes.insert(id.to_owned(), route);
+        self.routes.follow(&resources.routes, changed, &mut router, |standing, before| {
+            CompiledRoute::compile(standing, before, &referents, &foundry, &workshop)
+        });
+        self.checked.follow(self.routes.checked().chain(self.services.targets()));
+        self.unswept += match changed {
+            Changed::Routes(ids) => ids.len(),
+            Changed::Anything => self.routes.count(),
+        };
+        if self.unswept >= self.routes.count() {
+            registry.sweep();
+            self.unswept = 0;
         }
-        for gone in routes_before.into_values() {
-            router.remove(&gone.matching);
-        }
-        let of_routes = self.routes.values().map(|route| &route.target);
-        self.checked.follow(of_routes.chain(self.services.targets()));
-        registry.sweep();
         let callers = self.callers.compile(resources, &workshop);
         let mut broken = resources.broken();
         broken.extend(certificates.broken.iter().map(|(id, error)| Broken {
@@ -162,9 +160,7 @@ impl Compiler {
 
     /// Adds what could be read, and not compiled.
     fn name_broken(&self, broken: &mut Vec<Broken>) {
-        for (id, route) in &self.routes {
-            broken.extend(route.broken(id));
-        }
+        broken.extend(self.routes.broken());
         broken.extend(self.services.broken());
         broken.extend(self.upstreams.broken());
         broken.extend(self.plugin_configs.broken(Kind::PluginConfigs));

@@ -4,6 +4,7 @@
 //! or moved there by hand) or does not parse (it was written by a newer version) is named and left out: it must never
 //! keep the gateway from starting, nor the others from serving.
 
+mod changed;
 mod collection;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use gateward_seal::Sealer;
 use gateward_store::{Entry, Key, Store, StoreError};
 use serde_json::Value;
 
+pub(crate) use changed::Changed;
 pub(crate) use collection::{Collection, Standing};
 
 /// Whether what stands in `partition` of the store concerns routing.
@@ -47,6 +49,7 @@ pub(crate) struct Resources {
     pub(crate) plugin_metadata: Collection<Value>,
     pub(crate) ssls: Collection<Ssl>,
     pub(crate) vaults: Collection<Vault>,
+    changed: Changed,
 }
 
 /// A resource that is not in force, or not all of it, because it cannot be used.
@@ -94,6 +97,7 @@ impl Default for Resources {
             plugin_metadata: Collection::of(Kind::PluginMetadata),
             ssls: Collection::of(Kind::Ssls),
             vaults: Collection::new(VAULTS, "vault"),
+            changed: Changed::Anything,
         }
     }
 }
@@ -101,6 +105,7 @@ impl Default for Resources {
 impl Resources {
     /// Reads everything. What has not changed stays the same [`Arc`], and is not opened again.
     pub(crate) async fn read_all(&mut self, source: &Source) -> Result<(), StoreError> {
+        self.changed = Changed::Anything;
         each!(self, collection => {
             let entries = list(&*source.store, collection.partition()).await?;
             collection.replace(entries, &source.sealer);
@@ -111,12 +116,18 @@ impl Resources {
     /// Reads what stands at `key`, which [`concerns`] routing.
     pub(crate) async fn read(&mut self, source: &Source, key: &Key) -> Result<(), StoreError> {
         let mut entry = source.store.get(key).await?;
+        self.changed.add(key);
         each!(self, collection => {
             if collection.partition() == key.partition {
                 collection.set(&key.sort, entry.take(), &source.sealer);
             }
         });
         Ok(())
+    }
+
+    /// What has changed since this was last called.
+    pub(crate) fn take_changed(&mut self) -> Changed {
+        std::mem::replace(&mut self.changed, Changed::nothing())
     }
 
     /// What is left out.

@@ -92,7 +92,8 @@ impl Compilation {
     async fn follow(&mut self, partition: &str, id: &str, revision: Revision) {
         let key = Key { partition: partition.to_owned(), sort: id.to_owned() };
         self.resources.read(&self.source, &key).await.unwrap();
-        let compiled = self.compiler.compile(&self.resources, revision, &self.snapshot);
+        let changed = self.resources.take_changed();
+        let compiled = self.compiler.compile(&self.resources, &changed, revision, &self.snapshot);
         self.snapshot = compiled.snapshot;
         self.asked = compiled.asked.len();
     }

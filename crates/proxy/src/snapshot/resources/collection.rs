@@ -1,6 +1,6 @@
 //! All resources of one kind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +18,8 @@ pub(crate) struct Collection<T> {
     partition: &'static str,
     name: &'static str,
     stored: BTreeMap<String, Stored<T>>,
+    /// The ids of those that cannot be used.
+    broken: BTreeSet<String>,
 }
 
 /// A resource that can be used.
@@ -53,7 +55,7 @@ impl<T: Resource> Collection<T> {
 
     /// None yet of those that stand in `partition`, each of which is a `name`.
     pub(super) fn new(partition: &'static str, name: &'static str) -> Self {
-        Self { partition, name, stored: BTreeMap::new() }
+        Self { partition, name, stored: BTreeMap::new(), broken: BTreeSet::new() }
     }
 
     /// Where they stand in the store.
@@ -73,8 +75,8 @@ impl<T: Resource> Collection<T> {
 
     /// Those that cannot be used.
     pub(super) fn broken(&self) -> impl Iterator<Item = Broken> {
-        self.stored.iter().filter_map(|(id, stored)| {
-            let problem = stored.read.as_ref().err()?.clone();
+        self.broken.iter().filter_map(|id| {
+            let problem = self.stored.get(id)?.read.as_ref().err()?.clone();
             Some(Broken { kind: self.partition, id: id.clone(), problem })
         })
     }
@@ -89,12 +91,14 @@ impl<T: Resource> Collection<T> {
             }
             self.set(&id, Some(entry), sealer);
         }
+        self.broken.retain(|id| self.stored.contains_key(id));
     }
 
     /// `entry` is what stands by `id`.
     pub(super) fn set(&mut self, id: &str, entry: Option<Entry>, sealer: &Sealer) {
         let Some(entry) = entry else {
             self.stored.remove(id);
+            self.broken.remove(id);
             return;
         };
         let same = |stored: &Stored<T>| stored.version == entry.version && stored.bytes == entry.value;
@@ -106,6 +110,11 @@ impl<T: Resource> Collection<T> {
             tracing::error!(kind, id, error = %unusable, "a stored resource cannot be used, and is left out");
             unusable.to_string()
         });
+        if read.is_err() {
+            self.broken.insert(id.to_owned());
+        } else {
+            self.broken.remove(id);
+        }
         self.stored.insert(id.to_owned(), Stored { version: entry.version, bytes: entry.value, read });
     }
 }
