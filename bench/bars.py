@@ -1,8 +1,10 @@
 """The bars that the design sets for speed, and whether a run meets them."""
 
 import re
+from statistics import median
 
 import idle
+import scale
 from measure import ratio
 from tables import markdown, mib, thousands, times
 
@@ -47,6 +49,7 @@ def rows_of(results):
     what = "instructions: ten references against ten literals"
     yield compared(what, REFERENCES, quotient(counts, "references", "literals"), digits=3)
     yield signature(results["examples"].get("aws/signature", ""))
+    yield from many_routes(results.get("scale"), results["examples"].get("router/scale", ""))
     yield memory(results.get("idle", {}).get("gateward"))
 
 
@@ -54,6 +57,19 @@ def signature(printed):
     found = re.search(r"([\d.]+) µs a signature", printed)
     microseconds = float(found[1]) if found else None
     return "one signature, µs", f"≤ {SIGNATURE_US}", times(microseconds), within(microseconds, SIGNATURE_US)
+
+
+def many_routes(process, printed):
+    what = f"{thousands(scale.ROUTES)} routes"
+    # name, seconds to compile, ns a match, µs a change
+    mixes = [list(map(float, row)) for row in re.findall(r"([\d.]+) s +([\d.]+) ns +([\d.]+) µs$", printed, re.M)]
+    compiled, match, _change = map(max, zip(*mixes)) if mixes else (None, None, None)
+    typical = median(mix[1] for mix in mixes) if mixes else None
+    yield f"{what} compiled, s, the slowest of {len(mixes)} mixes", "≤ 2", times(compiled), within(compiled, 2)
+    yield f"{what}: a match, µs, the median of the mixes", "≤ 2", times(typical and typical / 1000), within(typical, 2000)
+    change = process["change"] if process and process["routes"] == scale.ROUTES else None
+    what = f"{what}: one change by the Admin API, until it is served, ms"
+    yield what, "≤ 100", times(change and change * 1000, 0), within(change, 0.1)
 
 
 def memory(figures):

@@ -38,6 +38,7 @@ def page(results):
     yield syscalls_section(results)
     yield times_section(results)
     yield memory_section(results)
+    yield scale_section(results)
     yield profile_section(results)
     yield examples_section(results)
     yield method_section(results)
@@ -138,14 +139,17 @@ def times_section(results):
             rounds = found.get(f"{protocol}-{lane}")
             if rounds:
                 middle = [sorted(values)[len(values) // 2] for values in zip(*rounds)]
-                rows.append([scenarios.PROTOCOLS[protocol], label, *(f"{value / 1000:.2f}" for value in middle)])
+                *percentiles, cpu = middle
+                in_ms = (f"{value / 1000:.2f}" for value in percentiles)
+                rows.append([scenarios.PROTOCOLS[protocol], label, *in_ms, times(cpu, 1)])
     return f"""
 ## Times of answers
 
 {thousands(found["rate"])} requests a second, whatever the contestant answers, so that a queue is seen by those that wait in it;
-64 connections, 1 KiB. The line without a proxy is what the load and the upstream, which share a core, bring along.
+64 connections, 1 KiB. The line without a proxy is what the load and the upstream, which share a core, bring along. The CPU time is
+that of the proxy at this rate, at which all wake others, and are woken, equally often; at full load the one that is faster does less of that.
 
-{markdown(["", "", "p50, ms", "p99, ms", "p99.9, ms"], rows)}
+{markdown(["", "", "p50, ms", "p99, ms", "p99.9, ms", "CPU, µs a request"], rows)}
 """
 
 
@@ -162,6 +166,22 @@ def memory_section(results):
     ]
     head = ["MiB", "before", f"{thousands(idle.CONNECTIONS)} idle connections", f"{idle.SETTLE_SECONDS} s after they have gone"]
     return f"{text}\n\nAnd with idle connections, each of which has been answered once:\n\n{markdown(head, rows)}"
+
+
+def scale_section(results):
+    found = results.get("scale")
+    if not found:
+        return ""
+    rows = [
+        ["all put by the Admin API, one by one, 256 at a time", f"{found['stored']:.1f} s"],
+        ["one of them changed by the Admin API, until a request is answered by the new one (median)", f"{found['change'] * 1000:.0f} ms"],
+        ["a start with all in the store, until the last is served", f"{found['start']:.1f} s"],
+        ["`gateward check` of a file with all", f"{found['check']:.1f} s"],
+        ["a start with that file, until the last is served", f"{found['file']:.1f} s"],
+        ["one changed in the file, until it is served", f"{found['file_change']:.1f} s"],
+        ["resident memory with all, MiB", mib(found["resident"])],
+    ]
+    return f"## {thousands(found['routes'])} routes\n\nOf a whole process (`bench/scale.py`); what a match costs stands below.\n\n" + markdown(["", ""], rows)
 
 
 def profile_section(results):

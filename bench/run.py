@@ -25,6 +25,7 @@ import load
 import machine
 import measure
 import report
+import scale
 import scenarios
 import syscalls
 from contestants import Certificate, Gateward, Haproxy, Nginx, Upstream
@@ -73,7 +74,9 @@ class Bench:
         if not self.results["scenarios"]:
             sys.exit("there is no result: Gateward could not be measured in any world")
         self.results["instructions"] = self.count_instructions()
-        self.results["examples"] = examples.run(self.told)
+        self.results["scale"] = self.scale()
+        # They are compiled first, which takes longer than all that a quick run does.
+        self.results["examples"] = {} if self.quick else examples.run(self.told)
         self.results["minutes"] = round((time.monotonic() - self.started) / 60)
         file = self.target / "results.json"
         file.write_text(json.dumps(self.results, indent=1))
@@ -89,7 +92,7 @@ class Bench:
         """Seconds: the sets, and what was seen for the rest."""
         chosen = [scenario for world in scenarios.WORLDS for scenario in self.chosen(world)]
         sets = sum((scenario.seconds + 0.2) * len(scenario.lanes) for scenario in chosen) * self.rounds
-        return sets + (90 if self.quick else 240)
+        return sets + (120 if self.quick else 900)
 
     def chosen(self, world):
         return [scenario for scenario in world.scenarios if scenario.quick or not self.quick]
@@ -174,6 +177,18 @@ class Bench:
         warm_up = lambda one: load.saturate(request, one.ports["http1"], 2, self.load_core)
         self.results["idle"] = idle.measure(contestants, warm_up, self.told)
 
+    def scale(self):
+        routes = scale.ROUTES // 10 if self.quick else scale.ROUTES
+        self.told(f"== {routes} routes")
+        upstream = Upstream(self.scratch / "upstream-of-many", self.certificate).start(cores=None)
+        try:
+            return scale.measure(self.binary, self.scratch, upstream.ports["http1"], self.told, routes)
+        except (admin.Refused, NotStarted) as refused:
+            self.skip(f"{routes} routes: {refused}")
+            return None
+        finally:
+            upstream.stop()
+
     def count_syscalls(self, who):
         tool = syscalls.counter()
         if not tool:
@@ -194,7 +209,7 @@ class Bench:
         return counts
 
     def times(self, who):
-        """Percentiles at a fixed rate; the median of rounds in turn."""
+        """Percentiles at a fixed rate, and the CPU time a request meanwhile; the median of rounds in turn."""
         self.told(f"== times of answers, at {RATE} requests a second")
         found = {"rate": RATE}
         lanes = {"control": "upstream", "nginx": "nginx", "haproxy": "haproxy", "gateward": "gateward"}
@@ -203,10 +218,12 @@ class Bench:
             for _ in range(1 if self.quick else RATE_ROUNDS):
                 for lane, name in lanes.items():
                     if name in who:
-                        port = who[name].ports[protocol]
+                        port, program = who[name].ports[protocol], who[name].program
+                        before = program.cpu_seconds()
                         times = load.times_at_rate(request, port, RATE, RATE_SECONDS, self.load_core)
+                        cpu = (program.cpu_seconds() - before) / (RATE * RATE_SECONDS) * 1e6
                         percentiles = [load.percentile(times, share) for share in (0.5, 0.99, 0.999)]
-                        found.setdefault(f"{protocol}-{lane}", []).append(percentiles)
+                        found.setdefault(f"{protocol}-{lane}", []).append([*percentiles, cpu])
         return found
 
     def count_instructions(self):
