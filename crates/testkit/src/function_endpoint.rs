@@ -1,4 +1,5 @@
-//! A Lambda function behind an API Gateway that wants a signature, or behind one that wants an API key.
+//! A Lambda function behind an API Gateway that wants a signature, or behind one that wants an API key; and Lambda's Invoke
+//! API, with functions that are called `echo`, `integration`, `crash`, `busy-N`, `slow`, `stream` and `stream-crash`.
 //!
 //! The script computes the signature again with botocore, which shares no code with Gateward.
 

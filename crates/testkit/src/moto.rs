@@ -112,6 +112,15 @@ impl Moto {
         element(&xml, "Arn")
     }
 
+    /// From now on every function that is invoked, whether or not it was made, returns the event that it got. (Without
+    /// this moto wants to run the function in a container.)
+    #[track_caller]
+    pub fn answer_functions_with_their_events(&self) {
+        let settings = json!({"lambda": {"use_docker": false}});
+        let response = http::send_json("POST", &format!("{}/moto-api/config", self.url), &[], &settings);
+        assert_eq!(response.status, 201, "{}", response.text());
+    }
+
     /// From now on every request must be signed by a known access key that may do what it asks.
     #[track_caller]
     pub fn check_signatures(&self) {

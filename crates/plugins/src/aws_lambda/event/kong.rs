@@ -66,6 +66,7 @@ struct Owned<'s>(Arguments<'s>);
 
 impl<'s> Parts<'s> {
     fn of(source: &'s Source<'_>, forward: Forward, encode: Encode) -> Self {
+        // `base64_encode_body` is on in Kong, and means there: what is no text.
         let encode = if encode == Encode::Always { Encode::AsNeeded } else { encode };
         let body = forward.body.then(|| Content::of(source.headers(), source.body, encode));
         let body = body.map(|body| body.unwrap_or(Content::Text("")));
