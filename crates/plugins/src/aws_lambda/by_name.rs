@@ -152,6 +152,7 @@ impl ByName {
             let request = self.request(&event, exchange).await?;
             let answer = exchange.pool.fetch(&self.peer, request, &self.timeouts).await;
             let response = answer.map_err(|error| error.failure(Origin::Function))?;
+            self.identity.heard(&response);
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(response);
             }

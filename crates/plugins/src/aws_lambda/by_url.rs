@@ -103,6 +103,9 @@ impl ByUrl {
             false => fetch.await,
         };
         let mut response = answer.map_err(|error| self.failure(&error))?;
+        if let Some(identity) = &self.identity {
+            identity.heard(&response);
+        }
         remove_hop_by_hop(response.headers_mut());
         Ok(response)
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use gateward_aws::sigv4::{PayloadHash, Signer};
-use gateward_aws::{Credentials, Provider, Role};
+use gateward_aws::{Credentials, ErrorType, Provider, Role};
 use gateward_clock::Timestamp;
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
+use gateward_net::Body;
 use gateward_seal::SecretValue;
+use http::Response;
 use http::request::Parts;
 
 use super::settings::{check_access_key, check_secret};
@@ -65,10 +67,13 @@ impl Who<'_> {
                 session_token: self.session_token.1.cloned(),
             }),
         };
-        Ok(match self.assumes.role(Some(region)) {
+        let provider = match self.assumes.role(Some(region)) {
             Some(role) => site.shared.aws.assuming(&base, role),
             None => base,
-        })
+        };
+        // Fetched in advance, so that the first request need not wait for them.
+        drop(provider.current());
+        Ok(provider)
     }
 
     /// Both keys, or none.
@@ -159,5 +164,49 @@ impl Identity {
             Failure::new(ErrorStatus::INTERNAL, Origin::Gateway, "signing_failed", message)
                 .with_detail(error.to_string())
         })
+    }
+
+    /// Looks at what was answered: where the credentials were refused, others are asked for.
+    pub(super) fn heard(&self, response: &Response<Body>) {
+        if refuses_credentials(response)
+            && let Some(credentials) = self.provider.current()
+        {
+            self.provider.refused(&credentials);
+        }
+    }
+}
+
+/// Whether AWS says that the credentials have ended or are unknown; not that they may not do what was asked.
+fn refuses_credentials(response: &Response<Body>) -> bool {
+    if !matches!(response.status().as_u16(), 400 | 401 | 403) {
+        return false;
+    }
+    let named = response.headers().get("x-amzn-errortype").and_then(|name| name.to_str().ok());
+    let error = ErrorType::of(named.unwrap_or_default());
+    matches!(
+        error.as_str(),
+        "ExpiredTokenException"
+            | "ExpiredToken"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_other_credentials_may_help_against_is_taken_for_their_refusal() {
+        let answer = |status: u16, error: &str| {
+            let response = Response::builder().status(status).header("x-amzn-errortype", error);
+            refuses_credentials(&response.body(Body::empty()).unwrap())
+        };
+        assert!(answer(403, "ExpiredTokenException"));
+        assert!(answer(403, "UnrecognizedClientException:http://internal.amazon.com/coral/"));
+        assert!(!answer(403, "AccessDeniedException"));
+        assert!(!answer(404, "ResourceNotFoundException"));
+        assert!(!answer(200, "ExpiredTokenException"));
     }
 }
