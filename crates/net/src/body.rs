@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 
 pub use observed::BodyEnd;
 use observed::Observed;
-pub(crate) use progress::{Progress, Turn};
+pub use progress::{Progress, Turn};
 
 use crate::pool::PooledBody;
 
@@ -141,6 +141,13 @@ impl Body {
         }
     }
 
+    /// Says to `progress` from now on how far it has been sent, if there is anything to send.
+    pub fn report_to(&mut self, progress: &Rc<Progress>) {
+        if !self.kind.is_end_stream() {
+            self.progress = Some(Rc::clone(progress));
+        }
+    }
+
     /// Says from now on how far it has been sent, if it is a stream.
     pub(crate) fn watch(&mut self) -> Option<Rc<Progress>> {
         match &self.kind {
@@ -166,8 +173,8 @@ impl http_body::Body for Body {
         let frame = self.kind.poll_frame(cx);
         if let Some(progress) = &self.progress {
             match &frame {
-                Poll::Pending => progress.turn_to(Turn::Client),
-                Poll::Ready(Some(Ok(_))) if !self.kind.is_end_stream() => progress.turn_to(Turn::Peer),
+                Poll::Pending => progress.turn_to(Turn::Source),
+                Poll::Ready(Some(Ok(_))) if !self.kind.is_end_stream() => progress.turn_to(Turn::Reader),
                 Poll::Ready(Some(Err(_))) => progress.turn_to(Turn::Nobody),
                 Poll::Ready(_) => progress.turn_to(Turn::Answer),
             }

@@ -20,7 +20,7 @@ mod testing;
 mod tls;
 mod upgraded;
 
-pub use body::{Body, BodyEnd, BodyError, CollectError};
+pub use body::{Body, BodyEnd, BodyError, CollectError, Progress, Turn};
 pub use client::{Client, Limits};
 pub use conn::{Conn, TlsFacts};
 pub use connector::{Connector, ConnectorSettings};

@@ -1,8 +1,8 @@
 //! Whom a body that is being sent waits for.
 //!
-//! A streamed request can stand still for two reasons that look alike from where the answer is awaited: the client
-//! sends nothing, or the peer takes nothing. The body knows which, because it is asked for the next piece only when
-//! the last one has been taken.
+//! A streamed message can stand still for two reasons that look alike from outside: its source gives nothing, or its
+//! reader takes nothing. The body knows which, because it is asked for the next piece only when the last one has been
+//! taken.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::{FetchError, Timeouts};
 
 /// Who must do something for a sent body to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// The client, who has not sent the next piece.
-    Client,
-    /// The peer, who has not taken the last piece.
-    Peer,
-    /// The peer, who has all of it, and may answer.
+pub enum Turn {
+    /// Whoever it comes from, who has not given the next piece.
+    Source,
+    /// Whoever it goes to, who has not taken the last piece.
+    Reader,
+    /// The same, who has all of it, and may answer.
     Answer,
     /// It has broken off.
     Nobody,
@@ -26,24 +26,32 @@ pub(crate) enum Turn {
 
 /// How far a body has been sent: whose turn it is, and since when.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub struct Progress {
     turn: Cell<Turn>,
     since: Cell<Instant>,
+    /// Whether anything was said since somebody looked.
+    said: Cell<bool>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { turn: Cell::new(Turn::Peer), since: Cell::new(Instant::now()) }
+        Self { turn: Cell::new(Turn::Reader), since: Cell::new(Instant::now()), said: Cell::new(false) }
     }
 }
 
 impl Progress {
     pub(crate) fn turn_to(&self, turn: Turn) {
-        // A piece that was taken is progress, though it stays the peer's turn; a client that is asked again for a
-        // piece that it still has not sent has made none.
-        if self.turn.replace(turn) != turn || turn == Turn::Peer {
+        self.said.set(true);
+        // A piece that was taken is progress, though it stays the reader's turn; a source that is asked again for a
+        // piece that it still has not given has made none.
+        if self.turn.replace(turn) != turn || turn == Turn::Reader {
             self.since.set(Instant::now());
         }
+    }
+
+    /// Whose turn it has become, if that was said since the last look: not if the body was not asked for a piece.
+    pub fn take_turn(&self) -> Option<Turn> {
+        self.said.take().then(|| self.turn.get())
     }
 
     /// Whether the body broke off, rather than the connection that it was sent by.
@@ -54,8 +62,8 @@ impl Progress {
     /// When to look again, or why to wait no longer.
     pub(crate) fn deadline(&self, now: Instant, timeouts: &Timeouts) -> Result<Instant, FetchError> {
         let (patience, error): (Duration, _) = match self.turn.get() {
-            Turn::Client => (timeouts.send, FetchError::RequestBodyTimeout),
-            Turn::Peer => (timeouts.send, FetchError::SendTimeout),
+            Turn::Source => (timeouts.send, FetchError::RequestBodyTimeout),
+            Turn::Reader => (timeouts.send, FetchError::SendTimeout),
             Turn::Answer | Turn::Nobody => (timeouts.read, FetchError::ReadTimeout),
         };
         let deadline = crate::pool::after(self.since.get(), patience);

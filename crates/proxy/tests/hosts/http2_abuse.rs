@@ -76,9 +76,13 @@ struct Peer(TcpStream);
 
 impl Peer {
     async fn connect(gate: &Gate) -> Self {
+        Self::connect_with(gate, &[]).await
+    }
+
+    async fn connect_with(gate: &Gate, settings: &[u8]) -> Self {
         let mut stream = TcpStream::connect(gate.address).await.unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, settings)).await.unwrap();
         Self(stream)
     }
 
@@ -255,5 +259,22 @@ async fn no_more_streams_are_open_than_may_be() {
         peer.send(&frame(HEADERS, END_HEADERS, stream, &pseudo("POST").replace_path())).await;
     }
     assert!(matches!(peer.hears().await, Heard::Reset | Heard::GoAway));
+    assert_alive(&gate).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_opens_no_window_for_an_answer_is_not_kept() {
+    let short = Duration::from_millis(200);
+    let limits = Limits { body_idle: short, head: short, idle: short, ..Limits::default() };
+    let gate = Gate::mirror(ServerSettings { limits, ..one_listener(Listener::plain(anywhere())) }).await;
+    let windows_of_nothing = [0, 4, 0, 0, 0, 0];
+    let mut peer = Peer::connect_with(&gate, &windows_of_nothing).await;
+    peer.send(&frame(HEADERS, END_STREAM | END_HEADERS, 1, &pseudo("GET"))).await;
+    assert_eq!(peer.hears().await, OK);
+    let mut told = Vec::new();
+    while !told.contains(&Heard::Closed) {
+        told.push(peer.hears().await);
+    }
+    assert!(told.contains(&Heard::Reset) && told.contains(&Heard::GoAway), "{told:?}");
     assert_alive(&gate).await;
 }

@@ -9,7 +9,7 @@ mod arrival;
 mod linger;
 mod streams;
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
@@ -100,7 +100,8 @@ struct Open {
     since: Instant,
     /// How many requests have begun.
     requests: Cell<u64>,
-    http2: Cell<bool>,
+    /// Those of HTTP/2, if that is what is spoken.
+    streams: OnceCell<Streams>,
     /// Whether the server ends.
     stopping: Cell<bool>,
     /// Whether no request is to come after those that are under way.
@@ -134,7 +135,6 @@ impl Open {
                 None => return,
             },
         };
-        self.http2.set(http2);
         if http2 {
             return self.serve_http2(io).await;
         }
@@ -201,13 +201,15 @@ impl Open {
 
     async fn serve_http2(self: Rc<Self>, io: Heard) {
         self.vigil.watch_streams();
+        let patience = self.protocols.limits.body_idle;
+        let streams = self.streams.get_or_init(|| Streams::new(Arc::clone(&self.vigil), patience)).clone();
         let open = Rc::clone(&self);
         let service = service_fn(move |request| {
             // An HTTP/2 connection may end before its streams do.
             let open = Rc::clone(&open);
             async move { Ok::<_, Infallible>(open.answer(request).await) }
         });
-        let builder = self.protocols.http2(Streams(Arc::clone(&self.vigil)));
+        let builder = self.protocols.http2(streams);
         let mut http = Box::pin(builder.serve_connection(TokioIo::new(io), service));
         self.drive(&mut http, |http| http.as_mut().graceful_shutdown(), false).await;
     }
@@ -252,7 +254,7 @@ impl Open {
                         quiet_too = false;
                     }
                     // HTTP/2 has words for it, which a client should get the time to hear.
-                    Signal::Alarm(Alarm::Late) if self.http2.get() && !winding_up => {
+                    Signal::Alarm(Alarm::Late) if self.is_http2() && !winding_up => {
                         self.last.set(true);
                         self.vigil.wait(GRACE);
                     }
@@ -268,8 +270,9 @@ impl Open {
             }
             // HTTP/2 says which requests it still takes. On HTTP/1.1 the next one may be on its way, and gets an answer
             // that says that it was the last.
-            let stops = self.stopping.get() && (out_of_grace || self.http2.get() && self.requests.get() > 0);
-            if (stops || self.last.get()) && !winding_up {
+            let stops = self.stopping.get() && (out_of_grace || self.is_http2() && self.requests.get() > 0);
+            let given_up = self.streams.get().is_some_and(Streams::gave_up);
+            if (stops || given_up || self.last.get()) && !winding_up {
                 winding_up = true;
                 self.last.set(true);
                 wind_up(http);
@@ -288,6 +291,10 @@ impl Open {
             }
         })
         .await
+    }
+
+    fn is_http2(&self) -> bool {
+        self.streams.get().is_some()
     }
 
     /// What comes next beside HTTP.
@@ -348,7 +355,9 @@ impl Open {
         if self.stopping.get() {
             self.last.set(true);
         }
-        if !self.http2.get() && (self.last.get() || self.rude.get()) {
+        if let Some(streams) = self.streams.get() {
+            response.body_mut().report_to(streams.progress());
+        } else if self.last.get() || self.rude.get() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -1,6 +1,6 @@
 //! A connection before HTTP: whether there is room for it, what a balancer says of the client, the handshake of TLS.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Connections {
                 protocols: this.protocols,
                 since: Instant::now(),
                 requests: Cell::new(0),
-                http2: Cell::new(false),
+                streams: OnceCell::new(),
                 stopping: Cell::new(false),
                 last: Cell::new(false),
                 rude: Cell::new(false),
