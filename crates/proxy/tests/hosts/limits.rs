@@ -73,6 +73,20 @@ async fn one_address_cannot_have_all_connections() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_address_cannot_have_all_connections_by_never_shaking_hands() {
+    let limits = Limits { connections: 3, connections_per_address: Some(1), ..Limits::default() };
+    // One thread takes them in their order.
+    let settings = ServerSettings { limits, threads: 1, ..one_listener(Listener::tls(anywhere())) };
+    let gate = Gate::mirror(settings).await;
+    let _silent = TcpStream::connect(gate.address).await.unwrap();
+    for _ in 0..5 {
+        let mut another = TcpStream::connect(gate.address).await.unwrap();
+        let closed = tokio::time::timeout(LONG / 4, another.read(&mut [0])).await;
+        assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_request_too_many_is_told_so_at_once() {
     let mirror = Mirror::new();
     let permits = Arc::clone(&mirror.permits);

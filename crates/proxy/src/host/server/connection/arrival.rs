@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 
+use super::super::crowd::AddressSeat;
 use super::super::proxy_protocol::{self, Header};
 use super::super::tether::{Seats, Tether};
 use super::super::transport::{Heard, Transport};
@@ -48,12 +49,6 @@ impl Connections {
         tokio::task::spawn_local(async move {
             let alive = this.alive.clone();
             let Some(welcomed) = this.welcome(stream, client).await else { return };
-            let Ok(of_address) = this.protocols.crowd.seat_of(welcomed.conn.client.ip()) else {
-                if let Transport::Plain(stream) = welcomed.transport {
-                    this.turn_away(stream);
-                }
-                return;
-            };
             let vigil = Vigil::new(&this.protocols.limits);
             let open = Rc::new(Open {
                 conn: welcomed.conn,
@@ -61,7 +56,7 @@ impl Connections {
                 tether: Tether {
                     stopped: this.stopped,
                     _alive: alive,
-                    _seats: Arc::new(Seats { _seat: seat, _of_address: of_address }),
+                    _seats: Arc::new(Seats { _seat: seat, _of_address: welcomed.of_address }),
                 },
                 protocols: this.protocols,
                 since: Instant::now(),
@@ -88,12 +83,12 @@ impl Connections {
         tcp.set_nodelay(true).ok()?;
         let conn = Conn::plain(client, tcp.local_addr().ok()?);
         if !self.manners.tls && !self.manners.proxy_protocol {
-            return Some(Welcomed {
-                transport: Transport::Plain(tcp),
-                before: Vec::new(),
-                conn,
-                http2: None,
-            });
+            let Ok(of_address) = self.protocols.crowd.seat_of(client.ip()) else {
+                self.turn_away(tcp);
+                return None;
+            };
+            let transport = Transport::Plain(tcp);
+            return Some(Welcomed { transport, before: Vec::new(), conn, http2: None, of_address });
         }
         // The future of a handshake is large, and a connection is long: it must not take its room all the time.
         timeout(self.protocols.limits.handshake, Box::pin(self.introduce(tcp, conn))).await.ok()?
@@ -111,8 +106,19 @@ impl Connections {
             }
             before = rest;
         }
+        // As soon as it is known whose it is: a handshake takes the place of a connection too, and some time.
+        let Ok(of_address) = self.protocols.crowd.seat_of(conn.client.ip()) else {
+            self.turn_away(tcp);
+            return None;
+        };
         if !self.manners.tls {
-            return Some(Welcomed { transport: Transport::Plain(tcp), before, conn, http2: None });
+            return Some(Welcomed {
+                transport: Transport::Plain(tcp),
+                before,
+                conn,
+                http2: None,
+                of_address,
+            });
         }
         let Protocols { certificates, fallback_sni, .. } = &*self.protocols;
         let encrypted = tls::accept(tcp, before, || certificates(), fallback_sni.as_deref()).await;
@@ -120,7 +126,7 @@ impl Connections {
         conn.scheme = Scheme::Https;
         conn.tls = Some(Arc::new(encrypted.facts));
         let (transport, http2) = (Transport::Tls(encrypted.stream), Some(encrypted.http2));
-        Some(Welcomed { transport, before: Vec::new(), conn, http2 })
+        Some(Welcomed { transport, before: Vec::new(), conn, http2, of_address })
     }
 
     /// Says that there is no room, to a client that can hear it without a handshake.
@@ -147,6 +153,8 @@ struct Welcomed {
     conn: Conn,
     /// Whether it is HTTP/2 that is spoken; None if the first bytes tell.
     http2: Option<bool>,
+    /// Its place among the connections of its address.
+    of_address: Option<AddressSeat>,
 }
 
 fn refused_before_http(client: &SocketAddr, error: &(dyn std::error::Error + 'static)) {
