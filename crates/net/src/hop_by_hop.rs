@@ -31,6 +31,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+    // Means something beside `Upgrade` only, and is not looked for elsewhere.
+    headers.remove("http2-settings");
     if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -79,6 +81,7 @@ mod tests {
             left_of(&[("trailer", "x"), ("connection", "TE"), ("te", "gzip, Trailers")]),
             ["te", "trailer"]
         );
+        assert_eq!(left_of(&[("upgrade", "h2c"), ("http2-settings", "x"), ("cookie", "a")]), ["cookie"]);
     }
 
     #[test]

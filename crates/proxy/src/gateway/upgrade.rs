@@ -7,6 +7,7 @@ use gateward_model::Failure;
 use gateward_net::{Body, Peer, Timeouts};
 use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Request, Response, Version};
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 
 use super::Gateway;
@@ -30,6 +31,11 @@ impl Wanted {
         if !allowed || request.version() != Version::HTTP_11 || !asks_for_upgrade(request) {
             return None;
         }
+        // What a node makes of a body that is followed by another protocol is anybody's guess, and no protocol that
+        // people upgrade to needs one.
+        if !request.body().is_end_stream() || names_http(request) {
+            return None;
+        }
         let protocol = request.headers().get(UPGRADE)?.clone();
         let tether = request.extensions().get::<Tether>().cloned();
         Some(Self { protocol, client: hyper::upgrade::on(request), tether })
@@ -39,6 +45,16 @@ impl Wanted {
 fn asks_for_upgrade(request: &Request<Body>) -> bool {
     let options = request.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     options.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// Whether HTTP itself is among the protocols, in another version or below TLS. Its requests would pass by the routes, the
+/// plugins and the limits.
+fn names_http(request: &Request<Body>) -> bool {
+    let protocols = request.headers().get_all(UPGRADE).iter();
+    protocols.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|protocol| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii();
+        [&b"h2c"[..], b"h2", b"http", b"tls"].iter().any(|http| name.eq_ignore_ascii_case(http))
+    })
 }
 
 impl Gateway {

@@ -193,3 +193,22 @@ async fn a_node_behind_tls_takes_upgrades_too_whatever_it_speaks_otherwise() {
     assert_eq!(read_to_end(client).await, "ping");
     node.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_http_itself_nor_a_request_with_a_body_is_upgraded() {
+    let (address, _) = upstream("u").await;
+    let gate = gate(&json!({"enable_websocket": true, "upstream": nodes(&[address])})).await;
+    let bodiless = ["h2c", "websocket, H2C", "h2", "HTTP/2.0", "tls/1.0, http/1.1", "a\r\nUpgrade: h2c"];
+    let bodiless =
+        bodiless.map(|protocol| format!("Upgrade: {protocol}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"));
+    let with_body = "Upgrade: websocket\r\nContent-Length: 3\r\n\r\nabc".to_owned();
+    for fields in bodiless.into_iter().chain([with_body]) {
+        let asked = format!("GET /x HTTP/1.1\r\nHost: a\r\nConnection: upgrade, close\r\n{fields}");
+        let answer = gate.raw(&asked).await;
+        let told = &body(&answer)["headers"];
+        assert_eq!((status(&answer), told["host"].is_array()), (200, true), "{answer}");
+        for gone in ["upgrade", "connection", "http2-settings"] {
+            assert_eq!(told[gone], Value::Null, "{asked}");
+        }
+    }
+}
