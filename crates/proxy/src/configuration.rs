@@ -4,7 +4,7 @@
 //! place of the one before. A second one waits, in the same order, until each reference that is new with a snapshot
 //! has been asked for once; only then does that revision count as applied, which is when a write is answered.
 
-use std::future::pending;
+use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,8 +205,12 @@ impl Watcher {
             }
         };
         let secrets_changed = self.compiler.secrets_changed();
+        let mut stale = false;
         loop {
             let followed = tokio::select! {
+                biased;
+                // What changed was said once, and everything was to be read for it.
+                () = ready(()), if stale => Ok(Changes::Forgotten { revision: seen }),
                 changes = self.source.store.changes(seen) => changes,
                 () = FromFiles::changed(&mut self.files) => Ok(Changes::Forgotten { revision: seen }),
                 () = secrets_changed.notified() => {
@@ -220,7 +224,11 @@ impl Watcher {
             };
             let followed = match followed {
                 Ok(Changes::Keys { revision, keys }) => self.follow(revision, &keys).await,
-                Ok(Changes::Forgotten { .. }) => self.start_over().await,
+                Ok(Changes::Forgotten { .. }) => {
+                    let read = self.start_over().await;
+                    stale = read.is_err();
+                    read
+                }
                 Err(error) => Err(error),
             };
             match followed {

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_seal::RootKey;
-use gateward_store::Change;
+use gateward_store::{Change, CommitError, Entry, Write};
 use gateward_vaults::ResolverParts;
 use serde_json::json;
 
@@ -183,4 +185,79 @@ async fn what_files_own_is_served_from_them_and_follows_them() {
     };
     timeout(Duration::from_secs(5), refused).await.expect("it is refused soon");
     assert!(has_route(&configuration, "/b"), "what was taken before serves on");
+}
+
+/// A store that cannot say its revision while it is out of order.
+struct Failing {
+    store: Arc<dyn Store>,
+    out_of_order: AtomicBool,
+    failed: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Store for Failing {
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+        self.store.get(key).await
+    }
+
+    async fn list(
+        &self,
+        partition: &str,
+        range: (Bound<String>, Bound<String>),
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.store.list(partition, range, limit).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
+        self.store.commit(writes).await
+    }
+
+    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
+        self.store.changes(since).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        if self.out_of_order.load(Ordering::SeqCst) {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+            return Err(StoreError::Engine("out of order".into()));
+        }
+        self.store.revision().await
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_files_is_not_lost_while_the_store_cannot_be_read() {
+    let mut source = Source::in_memory();
+    let failing = Arc::new(Failing {
+        store: Arc::clone(&source.store),
+        out_of_order: AtomicBool::new(false),
+        failed: AtomicUsize::new(0),
+    });
+    source.store = failing.clone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resources.yaml");
+    let write =
+        |id: &str| std::fs::write(&path, format!("routes:\n- {{id: {id}, uri: /{id}, plugins: {{}}}}\n#END"));
+    write("a").unwrap();
+    let files = crate::declarative::Files::new(vec![path.clone()], Arc::new(BTreeMap::new()));
+    let following = Following::start(files, Arc::new(SystemClock), &Handle::current()).unwrap();
+    let configuration = start_following(&source, Some(following));
+    configuration.applied(Revision(0)).await;
+    assert!(has_route(&configuration, "/a"));
+
+    failing.out_of_order.store(true, Ordering::SeqCst);
+    write("b").unwrap();
+    let wait = async |done: &dyn Fn() -> bool| {
+        let waits = async {
+            while !done() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), waits).await.expect("it happens soon");
+    };
+    wait(&|| failing.failed.load(Ordering::SeqCst) > 0).await;
+    assert!(has_route(&configuration, "/a"), "what was read before serves on");
+    failing.out_of_order.store(false, Ordering::SeqCst);
+    wait(&|| has_route(&configuration, "/b")).await;
 }
