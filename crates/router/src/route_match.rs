@@ -16,7 +16,8 @@ pub struct RouteMatch {
     pub uris: Vec<String>,
     /// Exact hosts, and those that begin with `*`; empty for any.
     pub hosts: Vec<String>,
-    /// Empty for all methods.
+    /// Empty for all methods but TRACE: whoever may send that reads the secrets that others added to the request, so it
+    /// wants a route that says so.
     pub methods: Vec<HttpMethod>,
     /// Where clients may be; empty for anywhere.
     pub remote_addrs: Vec<AddressRange>,
@@ -46,7 +47,7 @@ impl RouteMatch {
     /// The methods that it takes, a bit for each.
     pub(crate) fn methods(&self) -> u16 {
         match self.methods.as_slice() {
-            [] => u16::MAX,
+            [] => !(1 << HttpMethod::Trace as u16),
             methods => methods.iter().fold(0, |mask, method| mask | 1 << *method as u16),
         }
     }

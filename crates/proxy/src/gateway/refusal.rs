@@ -4,7 +4,7 @@ use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_net::Body;
 use gateward_upstreams::Balanced;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 /// What a client hears of `failure`; what only the log should hear goes there.
@@ -44,8 +44,12 @@ impl Serialize for Told<'_> {
     }
 }
 
-/// No route takes the request. The text is APISIX's.
-pub(super) fn no_route() -> Failure {
+/// No route takes a request with this method. The text is APISIX's.
+pub(super) fn no_route(method: &Method) -> Failure {
+    if method == Method::TRACE {
+        let message = "TRACE is served only by routes that name it among their methods";
+        return Failure::new(ErrorStatus::METHOD_NOT_ALLOWED, Origin::Client, "trace_refused", message);
+    }
     Failure::new(ErrorStatus::NOT_FOUND, Origin::Client, "no_route", "404 Route Not Found")
 }
 

@@ -151,7 +151,8 @@ impl<'w> Way<'w> {
                 return Ok(answered);
             }
         }
-        let route: &'w CompiledRoute = &self.found.ok_or_else(|| Box::new(no_route()))?.route;
+        let found = self.found.ok_or_else(|| Box::new(no_route(exchange.request.method())));
+        let route: &'w CompiledRoute = &found?.route;
         if let Some(refused) = &route.refused {
             return Err(Box::new(Failure::clone(refused)));
         }

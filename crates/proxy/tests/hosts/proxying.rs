@@ -173,3 +173,17 @@ async fn a_panic_ends_its_connection_and_nothing_else() {
         assert_eq!(gate.get("/x").await.0, 404);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trace_is_refused_but_by_a_route_that_names_it() {
+    let (address, _) = upstream("u").await;
+    let gate = Gate::to(address).await;
+    let named = json!({"uri": "/named", "methods": ["GET", "TRACE"], "upstream": nodes(&[address])});
+    gate.plane.put("routes", "named", &named).await;
+    for (path, expected) in [("/named", 200), ("/other", 405)] {
+        let asked = format!("TRACE {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = gate.raw(asked).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+    }
+    assert_eq!(gate.get("/other").await.0, 200);
+}
