@@ -1,6 +1,7 @@
 //! Whether the process lives, and whether it is ready to serve.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
@@ -12,7 +13,15 @@ use serde_json::json;
 use crate::ControlParts;
 use crate::request::json_answer;
 
-pub(crate) fn router() -> Router<Arc<ControlParts>> {
+/// Not ready any more once the process is `draining`.
+pub(crate) fn router(draining: &Arc<AtomicBool>) -> Router<Arc<ControlParts>> {
+    let draining = Arc::clone(draining);
+    let ready = async move |parts: State<Arc<ControlParts>>| {
+        if draining.load(Ordering::Relaxed) {
+            return json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "draining"}));
+        }
+        ready(parts).await
+    };
     Router::new().route("/health", get(health)).route("/ready", get(ready))
 }
 

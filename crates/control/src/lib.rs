@@ -20,6 +20,7 @@ mod request;
 mod resources;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -77,6 +78,9 @@ pub struct ControlParts {
 pub struct Control {
     parts: Arc<ControlParts>,
     routers: Arc<Routers>,
+    /// Whether the process is about to end.
+    draining: Arc<AtomicBool>,
+    most_connections: usize,
 }
 
 /// What of the control plane a listener shows.
@@ -107,7 +111,8 @@ impl Control {
             let api = akeyless::router();
             Router::new().nest("/v2", api.clone()).nest("/api/v2", api.clone()).merge(api)
         };
-        let health = health::router();
+        let draining = Arc::new(AtomicBool::new(false));
+        let health = health::router(&draining);
         let state = |router: Router<Arc<ControlParts>>| router.with_state(Arc::clone(&parts));
         let kong = || kong::router(kong::Access::Authenticated);
         let all =
@@ -120,7 +125,18 @@ impl Control {
             ),
             akeyless: state(health.merge(akeyless()).fallback(request::not_found)),
         };
-        Self { parts, routers: Arc::new(routers) }
+        Self { parts, routers: Arc::new(routers), draining, most_connections: MOST_CONNECTIONS }
+    }
+
+    /// The same with at most `most` connections at a time on each of its ports; those beyond are closed at once.
+    #[must_use]
+    pub fn with_connections(self, most: usize) -> Self {
+        Self { most_connections: most, ..self }
+    }
+
+    /// Says on `/ready` from now on that the process is about to end.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Asks the control plane from within, with a JSON body, in the administrator's name.
@@ -167,3 +183,6 @@ impl Control {
         response
     }
 }
+
+/// As many connections a port of the control plane takes, unless it is told another number.
+const MOST_CONNECTIONS: usize = 1024;
