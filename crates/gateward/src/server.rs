@@ -4,12 +4,13 @@ mod tenure;
 
 use std::error::Error;
 
+use gateward_proxy::host::server::Server;
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::handover::{Inherited, Predecessor, Successor, notify};
 use crate::resource_files;
-use crate::settings::Settings;
+use crate::settings::{Settings, StoreKind};
 use crate::surroundings::Surroundings;
 use crate::terminal::Terminal;
 use tenure::Tenure;
@@ -22,7 +23,10 @@ pub fn run(
 ) -> Result<(), Box<dyn Error>> {
     let runtime =
         Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
-    runtime.block_on(serve(settings, surroundings, terminal))
+    let ended = runtime.block_on(serve(settings, surroundings, terminal));
+    // A file that somebody reads may be one that never ends.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(
@@ -57,7 +61,12 @@ async fn serve(
                 tenure.end(settings, &mut signals).await;
                 return Ok(());
             }
-            Call::Restart => match restart(tenure, settings, surroundings, terminal).await {
+            Call::Restart if settings.store == StoreKind::Memory => {
+                tracing::error!(
+                    "what is kept in memory alone cannot be handed on; serving on without a restart"
+                );
+            }
+            Call::Restart => match restart(tenure, settings, surroundings, terminal, &mut signals).await {
                 Some(still) => tenure = still,
                 None => return Ok(()),
             },
@@ -65,12 +74,14 @@ async fn serve(
     }
 }
 
-/// Starts a successor and hands everything on to it. If it does not come up, the tenure goes on.
+/// Starts a successor and hands everything on to it. If it does not come up, the tenure goes on. None if it is over:
+/// the successor serves, or somebody does not want to wait for it and stops both.
 async fn restart(
     tenure: Tenure,
     settings: &Settings,
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
+    signals: &mut Signals,
 ) -> Option<Tenure> {
     let started = tenure.sockets().map_err(Into::into).and_then(|sockets| Successor::start(&sockets));
     let mut successor = match started {
@@ -81,7 +92,17 @@ async fn restart(
         }
     };
     tracing::info!(successor = successor.id(), "restarting");
-    if let Err(error) = successor.prepared().await {
+    let prepared = tokio::select! {
+        prepared = successor.prepared() => prepared,
+        () = signals.stop() => {
+            tracing::info!("the restart is given up");
+            drop(successor);
+            notify(surroundings, "STOPPING=1");
+            tenure.end(settings, signals).await;
+            return None;
+        }
+    };
+    if let Err(error) = prepared {
         tracing::error!(error = &error as &dyn Error, "the successor did not come up; serving on");
         return Some(tenure);
     }
@@ -93,32 +114,60 @@ async fn restart(
         }
     };
     let server = tenure.give_up(settings).await;
-    if let Err(error) = successor.take_over().await {
+    let taken_over = tokio::select! {
+        biased;
+        taken_over = successor.take_over() => taken_over,
+        () = signals.stop() => {
+            tracing::info!("the restart is given up");
+            drop(successor);
+            drop(sockets);
+            notify(surroundings, "STOPPING=1");
+            drain(server, settings, signals).await;
+            return None;
+        }
+    };
+    if let Err(error) = taken_over {
         tracing::error!(
             error = &error as &dyn Error,
             "the successor did not take over; taking everything back"
         );
         drop(successor);
-        let tenure = take_back(sockets, settings, surroundings, terminal).await;
-        Handle::current().spawn(server.shutdown(settings.drain));
-        return Some(tenure);
+        let tenure = take_back(sockets, settings, surroundings, terminal, signals).await;
+        if tenure.is_none() {
+            notify(surroundings, "STOPPING=1");
+            drain(server, settings, signals).await;
+        } else {
+            Handle::current().spawn(server.shutdown(settings.drain));
+        }
+        return tenure;
     }
     // Only the successor holds them from now on: a socket that nobody accepts from must have no other holder.
     drop(sockets);
     notify(surroundings, &format!("MAINPID={}", successor.id()));
     tracing::info!(successor = successor.id(), deadline = ?settings.drain, "the successor serves; draining");
-    server.shutdown(settings.drain).await;
-    tracing::info!("stopped");
+    drain(server, settings, signals).await;
     None
 }
 
-/// Opens the store again and serves by the same sockets. Traffic goes on meanwhile, as it was configured.
+/// Ends traffic, which is all that there is left.
+async fn drain(server: Server, settings: &Settings, signals: &mut Signals) {
+    tokio::select! {
+        () = server.shutdown(settings.drain) => {}
+        // Whoever asks twice means it.
+        () = signals.again() => {}
+    }
+    tracing::info!("stopped");
+}
+
+/// Opens the store again and serves by the same sockets, unless it is to stop. Traffic goes on meanwhile, as it was
+/// configured.
 async fn take_back(
     sockets: Vec<crate::handover::Handed>,
     settings: &Settings,
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
-) -> Tenure {
+    signals: &mut Signals,
+) -> Option<Tenure> {
     loop {
         let mut inherited = Inherited::from_predecessor(sockets.clone());
         let begun = match resource_files::follow(settings, surroundings) {
@@ -126,10 +175,13 @@ async fn take_back(
             Err(error) => Err(error),
         };
         match begun {
-            Ok(tenure) => return tenure,
+            Ok(tenure) => return Some(tenure),
             Err(error) => {
                 tracing::error!(error = &*error, "the store and the control plane are not back yet");
-                tokio::time::sleep(RETRY).await;
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = signals.stop() => return None,
+                }
             }
         }
     }
@@ -159,15 +211,26 @@ impl Signals {
 
     async fn next(&mut self) -> Call {
         tokio::select! {
-            _ = self.terminate.recv() => Call::Stop,
-            _ = self.interrupt.recv() => Call::Stop,
+            () = stop(&mut self.terminate, &mut self.interrupt) => Call::Stop,
             _ = self.restart.recv() => Call::Restart,
         }
+    }
+
+    /// Completes when the process is to stop, and leaves a wish for a restart for later.
+    async fn stop(&mut self) {
+        stop(&mut self.terminate, &mut self.interrupt).await;
     }
 
     /// Completes when somebody is in a hurry.
     pub async fn again(&mut self) {
         self.interrupt.recv().await;
+    }
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Signals;
 use crate::assembly::Assembly;
@@ -31,8 +32,8 @@ pub struct Tenure {
     entrances: Vec<Entrance>,
     control: JoinSet<()>,
     control_sockets: Vec<Handed>,
-    /// Ends the control plane.
-    stop: watch::Sender<bool>,
+    /// Ends the control plane: what is under way there, by the time that is given.
+    stop: watch::Sender<Option<Instant>>,
 }
 
 impl Tenure {
@@ -54,17 +55,19 @@ impl Tenure {
         if let Some(engine) = &assembly.engine {
             engine.start();
         }
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None::<Instant>);
         let mut control = JoinSet::new();
         let mut control_sockets = Vec::new();
         for (surface, asked, listener) in listeners {
             let (listener, socket) = kept(listener)?;
             let role = Some(Role { plane: Plane::Control, asked });
             control_sockets.push(Handed { role, socket: Arc::new(socket) });
-            let (mut stopped, drain) = (stopped.clone(), settings.drain);
+            let mut stopped = stopped.clone();
             let stop = async move {
-                let _ = stopped.wait_for(|stopped| *stopped).await;
-                drain
+                let deadline = stopped.wait_for(Option::is_some).await.ok().and_then(|deadline| *deadline);
+                deadline
+                    .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+                    .unwrap_or_default()
             };
             control.spawn(assembly.control.clone().serve(surface, listener, Handle::current(), stop));
         }
@@ -73,7 +76,7 @@ impl Tenure {
         control.spawn(async move {
             tokio::select! {
                 () = expire => {}
-                _ = expiring.wait_for(|stopped| *stopped) => {}
+                _ = expiring.wait_for(Option::is_some) => {}
             }
         });
         // What stood in the store is served from the first request on: a restart never answers 404 for a route that is
@@ -107,8 +110,9 @@ impl Tenure {
     /// the server that comes back.
     pub async fn give_up(self, settings: &Settings) -> Server {
         let Self { assembly, server, mut control, stop, .. } = self;
-        end_control(&mut control, &stop).await;
-        end_leases(&assembly, settings).await;
+        let deadline = Instant::now() + settings.drain;
+        end_control(&mut control, &stop, deadline).await;
+        end_leases(&assembly, deadline).await;
         assembly.close();
         server
     }
@@ -118,28 +122,31 @@ impl Tenure {
         let Self { assembly, server, mut control, control_sockets, stop, .. } = self;
         // Nobody comes after us, so that nobody may wait at these.
         drop(control_sockets);
+        assembly.control.drain();
         tracing::info!(deadline = ?settings.drain, "draining");
+        let mut deadline = Instant::now() + settings.drain;
+        let of_control = (settings.drain / 10).min(OF_CONTROL);
         tokio::select! {
-            () = server.shutdown(settings.drain) => {}
+            () = server.shutdown(settings.drain - of_control) => {}
             // Whoever asks twice means it.
-            () = signals.again() => {}
+            () = signals.again() => deadline = Instant::now() + of_control,
         }
-        // Control last: what traffic still needs of it, it had.
-        end_control(&mut control, &stop).await;
-        end_leases(&assembly, settings).await;
+        // Control last: until then it says that we are not ready.
+        end_control(&mut control, &stop, deadline).await;
+        end_leases(&assembly, deadline).await;
         assembly.close();
         tracing::info!("stopped");
     }
 }
 
-async fn end_control(control: &mut JoinSet<()>, stop: &watch::Sender<bool>) {
-    let _ = stop.send(true);
+async fn end_control(control: &mut JoinSet<()>, stop: &watch::Sender<Option<Instant>>, deadline: Instant) {
+    let _ = stop.send(Some(deadline));
     while control.join_next().await.is_some() {}
 }
 
-async fn end_leases(assembly: &Assembly, settings: &Settings) {
+async fn end_leases(assembly: &Assembly, deadline: Instant) {
     if let Some(engine) = &assembly.engine
-        && tokio::time::timeout(settings.drain, engine.finish()).await.is_err()
+        && tokio::time::timeout_at(deadline, engine.finish()).await.is_err()
     {
         tracing::warn!("a producer was still being asked; what it makes is reported as UNKNOWN");
     }
@@ -272,6 +279,9 @@ fn loopback(port: u16) -> Listen {
 
 /// How long the start waits for the configuration, and for what it refers to.
 const STARTING: Duration = Duration::from_secs(6);
+
+/// What of the time to drain is left to the control plane, whatever traffic takes; at most.
+const OF_CONTROL: Duration = Duration::from_secs(1);
 
 /// How long a store that was given up may still be in use.
 const STORE_CLOSES: Duration = Duration::from_secs(5);

@@ -112,10 +112,25 @@ impl Gateway {
         http::get(&format!("{}/ready", self.control)).json()
     }
 
+    /// Where its control plane listens: `HOST:PORT`.
+    pub fn control(&self) -> &str {
+        self.control.trim_start_matches("http://")
+    }
+
     /// Ends the one that serves now, as a service manager does.
     pub fn ends(self) {
+        self.signal_stop();
+        self.ends_within(PATIENCE);
+    }
+
+    /// Asks it to end.
+    pub fn signal_stop(&self) {
         kill_process(id(self.pid), Signal::TERM).expect("it lives");
-        let gone = eventually(PATIENCE, || (!lives(self.pid)).then_some(()));
+    }
+
+    /// Waits until it has ended.
+    pub fn ends_within(self, patience: Duration) {
+        let gone = eventually(patience, || (!lives(self.pid)).then_some(()));
         assert!(gone.is_some(), "it ends: {}", self.process.text());
         let panics = self.process.lines().into_iter().filter(|line| line.text.contains("panicked"));
         assert_eq!(panics.count(), 0, "{}", self.process.text());

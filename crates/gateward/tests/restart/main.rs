@@ -5,7 +5,8 @@ mod gateway;
 mod load;
 mod upstream;
 
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -71,6 +72,53 @@ fn a_successor_that_cannot_start_changes_nothing() {
     assert_eq!((gateway.get("/b"), gateway.get("/c")), (200, 200));
     let told = load.end();
     assert_eq!(told.failures, Vec::<String>::new(), "{told:?}");
+    gateway.ends();
+}
+
+#[test]
+fn a_stop_is_heard_while_a_successor_is_waited_for() {
+    let gateway = Gateway::start(&[]);
+    // A successor that never gets to read its settings.
+    let settings = gateway.folder().join("gateward.yaml");
+    std::fs::remove_file(&settings).expect("it is there");
+    assert!(Command::new("mkfifo").arg(&settings).status().expect("it runs").success());
+    gateway.signal_restart();
+    gateway.says("restarting");
+    gateway.signal_stop();
+    gateway.ends_within(PATIENCE / 4);
+}
+
+#[test]
+fn there_is_one_deadline_for_all_that_is_under_way_and_nobody_is_told_to_come_meanwhile() {
+    let gateway = Gateway::start(&[("GATEWARD_DRAIN_SECONDS", "4")]);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let node = silent.local_addr().expect("an address");
+    let silent_route = format!(r#"{{"uri": "/silent", "upstream": {{"nodes": {{"{node}": 1}}}}}}"#);
+    gateway.put_route("silent", &silent_route);
+    let send = |to: &str, request: &str| {
+        let mut stream = TcpStream::connect(to).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("it is sent");
+        stream
+    };
+    let traffic = gateway.traffic.trim_start_matches("http://").to_owned();
+    let _busy = send(&traffic, "GET /silent HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (_asked, _) = silent.accept().expect("the request is on its way");
+    let head = "POST /auth HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{";
+    let _half = send(gateway.control(), head);
+    assert_eq!(gateway.ready()["status"], "ready");
+    gateway.signal_stop();
+    wait_until("it says that it ends", || gateway.ready()["status"] == "draining");
+    gateway.ends_within(Duration::from_secs(6));
+}
+
+#[test]
+fn what_is_in_memory_alone_is_not_lost_by_a_restart() {
+    let upstream = Upstream::start();
+    let gateway = Gateway::start(&[("GATEWARD_STORE", "memory")]);
+    gateway.put_route("1", &route("/a", &upstream));
+    gateway.signal_restart();
+    gateway.says("serving on without a restart");
+    assert_eq!(gateway.get("/a"), 200);
     gateway.ends();
 }
 
