@@ -45,7 +45,7 @@ pub struct CompiledCertificates {
     pub certificates: Certificates,
     /// Those that refer to secrets and that the ones before did not have; see [`Certificate::asked`].
     pub new: Vec<Arc<Certificate>>,
-    /// Those that were left out, and why.
+    /// Those that cannot be shown, and why, the ones that stayed as they were included.
     pub broken: Vec<(ResourceId, Invalid)>,
 }
 
@@ -73,12 +73,15 @@ impl Certificates {
                         certificate
                     }
                     Err(invalid) => {
-                        compiled.broken.push((ssl.id.clone(), invalid));
+                        tracing::error!(ssl = %ssl.id, error = %invalid, "a certificate cannot be used");
                         // It still stands for its names: another one, of less demands, must not take its place.
-                        Arc::new(Certificate::broken(ssl))
+                        Arc::new(Certificate::broken(ssl, invalid))
                     }
                 },
             };
+            if let Some(problem) = certificate.problem() {
+                compiled.broken.push((ssl.id.clone(), problem.clone()));
+            }
             compiled.certificates.add(certificate);
         }
         compiled
@@ -107,7 +110,7 @@ impl Certificates {
         if !self.demanding {
             return Ok(());
         }
-        let Some(certificate) = self.of(&lower(host)) else { return Ok(()) };
+        let Some(certificate) = self.guardian(&lower(host)) else { return Ok(()) };
         if !certificate.is_demanding() {
             return Ok(());
         }
@@ -147,6 +150,14 @@ impl Certificates {
     /// The certificate of `name`, which is in lower case and has no dot at its end.
     fn of(&self, name: &str) -> Option<&Arc<Certificate>> {
         let below = || self.below.get(name.split_once('.')?.1);
+        self.exact.get(name).or_else(below).or(self.any.as_ref())
+    }
+
+    /// The certificate whose demands a request for `name` must meet. A `*` in a route's host stands for any number of
+    /// labels, in a certificate's name for one: what guards `*.a.example` guards all that such a route can take.
+    fn guardian(&self, name: &str) -> Option<&Arc<Certificate>> {
+        let mut parents = std::iter::successors(name.split_once('.'), |(_, parent)| parent.split_once('.'));
+        let below = || parents.find_map(|(_, parent)| self.below.get(parent));
         self.exact.get(name).or_else(below).or(self.any.as_ref())
     }
 }

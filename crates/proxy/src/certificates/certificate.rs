@@ -24,6 +24,8 @@ pub struct Certificate {
     source: Arc<Ssl>,
     served: Arc<ArcSwapOption<Served>>,
     binding: Option<Binding>,
+    /// Why it can never be shown, if it cannot.
+    problem: Option<Invalid>,
 }
 
 /// All that a handshake needs.
@@ -61,7 +63,7 @@ impl Certificate {
         let source = Arc::clone(ssl);
         if references.iter().all(Option::is_none) {
             let served = Arc::new(ArcSwapOption::from_pointee(Served::build(ssl)?));
-            return Ok(Self { source, served, binding: None });
+            return Ok(Self { source, served, binding: None, problem: None });
         }
         check(ssl)?;
         let served = Arc::new(ArcSwapOption::empty());
@@ -70,12 +72,18 @@ impl Certificate {
             place.store(values.and_then(|values| resolved(&unresolved, values)).map(Arc::new));
         };
         let binding = resolver.bind(references.into_iter().flatten().collect(), Box::new(changed));
-        Ok(Self { source, served, binding: Some(binding) })
+        Ok(Self { source, served, binding: Some(binding), problem: None })
     }
 
-    /// `ssl`, which cannot be shown.
-    pub(super) fn broken(ssl: &Arc<Ssl>) -> Self {
-        Self { source: Arc::clone(ssl), served: Arc::new(ArcSwapOption::empty()), binding: None }
+    /// `ssl`, which cannot be shown because of `problem`.
+    pub(super) fn broken(ssl: &Arc<Ssl>, problem: Invalid) -> Self {
+        let served = Arc::new(ArcSwapOption::empty());
+        Self { source: Arc::clone(ssl), served, binding: None, problem: Some(problem) }
+    }
+
+    /// Why it can never be shown, if it cannot.
+    pub(super) fn problem(&self) -> Option<&Invalid> {
+        self.problem.as_ref()
     }
 
     /// Whom to ask whether each secret that it refers to was asked for once, if it refers to any.

@@ -96,6 +96,8 @@ fn a_broken_certificate_is_named_and_takes_no_other_with_it() {
     let unavailable = compiled.certificates.for_handshake(Some("a.example"), None).err();
     assert_eq!(unavailable, Some(NoCertificate::Unavailable), "its names do not fall to another one");
     assert!(compiled.certificates.for_handshake(Some("b.example"), None).is_ok());
+    let again = self::compiled(&ssls, &compiled.certificates);
+    assert_eq!(again.broken, compiled.broken, "it is named as long as it stands");
 }
 
 #[test]
@@ -147,5 +149,25 @@ fn a_host_that_asks_for_a_certificate_is_served_only_where_one_was_shown() {
         assert!(permits(&conn, "other.example", "/open/x"));
         assert!(permits(&conn, "other.example", "//%6fpen/x"), "as routes take it");
         assert!(!permits(&conn, "other.example", "/closed?/open/"));
+    }
+}
+
+#[test]
+fn a_wildcard_that_asks_for_a_certificate_guards_every_host_below_it() {
+    let (ca, _) = pair(&["ca"]);
+    let ssls = [
+        ssl("any", &json!({"sni": "*"})),
+        ssl("guarded", &json!({"sni": "*.a.example", "client": {"ca": ca}})),
+        ssl("open", &json!({"sni": "*.open.a.example"})),
+    ];
+    let certificates = compiled(&ssls, &Certificates::default()).certificates;
+    let end = "127.0.0.1:1".parse().unwrap();
+    let permits =
+        |host| certificates.permits(&Conn::plain(end, end), host, &RoutePath::new("/").unwrap()).is_ok();
+    for host in ["x.a.example", "y.x.a.example", "z.y.X.a.example."] {
+        assert!(!permits(host), "{host}");
+    }
+    for host in ["a.example", "x.open.a.example", "y.x.open.a.example", "ba.example"] {
+        assert!(permits(host), "{host}");
     }
 }

@@ -109,9 +109,6 @@ impl Compiler {
             &before.certificates,
             resolver,
         );
-        for (id, error) in &certificates.broken {
-            tracing::error!(ssl = %id, %error, "a certificate cannot be used");
-        }
         self.ssls.refresh(&resources.ssls, &secrets);
         let foundry = Foundry { registry, ssls: &self.ssls, secrets: &secrets };
         self.upstreams.refresh(&resources.upstreams, &foundry);
