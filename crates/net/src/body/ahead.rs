@@ -1,6 +1,5 @@
 //! A body of which the beginning was read ahead.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -20,50 +19,63 @@ impl Body {
         if self.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
             return Ok((None, self));
         }
-        let mut ahead = Ahead { read: VecDeque::new(), rest: Self::empty() };
-        let (mut length, mut only_data) = (0, true);
+        let (mut gathered, mut trailers) = (Gathered::default(), None);
         while let Some(frame) = poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
-            let frame = frame?;
-            match frame.data_ref() {
-                Some(data) => length += data.len(),
-                None => only_data = false,
+            match frame?.into_data() {
+                Ok(data) => gathered.add(data),
+                Err(other) => trailers = Some(other),
             }
-            ahead.read.push_back(frame);
-            if length > limit {
-                ahead.rest = self;
-                return Ok((None, Self::boxed_here(ahead)));
+            if gathered.len() > limit {
+                return Ok((
+                    None,
+                    Self::boxed_here(Ahead { read: gathered.into_bytes(), trailers, rest: self }),
+                ));
             }
         }
-        let whole = ahead.whole(length);
+        let whole = gathered.into_bytes();
         // What is at hand can be sent twice, and its length is known.
-        let body = if only_data { Self::full(whole.clone()) } else { Self::boxed_here(ahead) };
+        let body = match trailers {
+            None => Self::full(whole.clone()),
+            Some(_) => Self::boxed_here(Ahead { read: whole.clone(), trailers, rest: Self::empty() }),
+        };
         Ok((Some(whole), body))
+    }
+}
+
+/// The pieces of a body, put together as they come: kept apart, pieces of a byte would cost a hundred times their size.
+#[derive(Default)]
+struct Gathered {
+    /// Most bodies come in one piece, which then needs no copy.
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Gathered {
+    fn add(&mut self, piece: Bytes) {
+        if self.len() == 0 {
+            self.first = piece;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn len(&self) -> usize {
+        self.first.len() + self.all.len()
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
 }
 
 /// What was read, and what was not.
 struct Ahead {
-    read: VecDeque<Frame<Bytes>>,
+    read: Bytes,
+    trailers: Option<Frame<Bytes>>,
     rest: Body,
-}
-
-impl Ahead {
-    /// What was read, in one piece of `length` bytes.
-    fn whole(&self, length: usize) -> Bytes {
-        let mut pieces = self.read.iter().filter_map(Frame::data_ref);
-        match (pieces.next(), pieces.next()) {
-            (None, _) => Bytes::new(),
-            // Most bodies come in one piece, which then needs no copy.
-            (Some(only), None) => only.clone(),
-            (Some(first), Some(second)) => {
-                let mut whole = BytesMut::with_capacity(length);
-                whole.extend_from_slice(first);
-                whole.extend_from_slice(second);
-                pieces.for_each(|piece| whole.extend_from_slice(piece));
-                whole.freeze()
-            }
-        }
-    }
 }
 
 impl http_body::Body for Ahead {
@@ -74,19 +86,22 @@ impl http_body::Body for Ahead {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.read.pop_front() {
-            Some(frame) => Poll::Ready(Some(Ok(frame))),
+        if !self.read.is_empty() {
+            let read = std::mem::take(&mut self.read);
+            return Poll::Ready(Some(Ok(Frame::data(read))));
+        }
+        match self.trailers.take() {
+            Some(trailers) => Poll::Ready(Some(Ok(trailers))),
             None => Pin::new(&mut self.rest).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.read.is_empty() && self.rest.is_end_stream()
+        self.read.is_empty() && self.trailers.is_none() && self.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let read: usize = self.read.iter().filter_map(Frame::data_ref).map(Bytes::len).sum();
-        let read = u64::try_from(read).unwrap_or(u64::MAX);
+        let read = u64::try_from(self.read.len()).unwrap_or(u64::MAX);
         let rest = self.rest.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(read));
@@ -145,6 +160,15 @@ mod tests {
         let all = http_body_util::BodyExt::collect(again).await.unwrap();
         assert_eq!(all.trailers().map(|trailers| trailers["x-end"].to_str().unwrap()), Some("1"));
         assert_eq!(all.to_bytes(), "onetwo");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn small_pieces_come_back_as_one() {
+        let (read, again) = pieces(&["a"; 1000], false).read_ahead(999).await.unwrap();
+        assert_eq!(read, None);
+        let mut again = again;
+        let first = poll_fn(|cx| Pin::new(&mut again).poll_frame(cx)).await.unwrap().unwrap();
+        assert_eq!(first.data_ref().map(Bytes::len), Some(1000));
     }
 
     #[tokio::test(flavor = "current_thread")]
