@@ -38,6 +38,11 @@ impl<'a> RequestBody<'a> {
         Self { bytes, json: OnceCell::new() }
     }
 
+    /// Whether a body that comes with `headers` is of a kind that says anything: a form, or JSON.
+    pub fn is_spoken_by(headers: &HeaderMap) -> bool {
+        media_type(headers).is_some()
+    }
+
     /// The first argument called `name`, if the body is a form.
     pub(crate) fn argument(&self, headers: &HeaderMap, name: &str) -> Option<Cow<'_, str>> {
         if media_type(headers)? != MediaType::Form {

@@ -12,6 +12,7 @@ use gateward_net::{Body, Conn, FetchError};
 use gateward_vars::{Facts, RequestBody};
 use http::{Request, Response};
 
+use super::refusal::too_long_to_read;
 use super::request_id::RequestId;
 use super::turns::Found;
 use super::{Gateway, Refused, facts};
@@ -22,13 +23,13 @@ use crate::snapshot::Snapshot;
 pub(super) fn decides(snapshot: &Snapshot, request: &Request<Body>, conn: &Conn) -> bool {
     let Ok(target) = hygiene::check(request) else { return false };
     let facts = facts(request, target.host, conn, "");
-    snapshot.certificates().permits(conn, target.host, &target.path).is_ok()
+    RequestBody::is_spoken_by(request.headers())
+        && snapshot.certificates().permits(conn, target.host, &target.path).is_ok()
         && snapshot.router.wants_body(target.host, &target.path, request.method(), &facts)
 }
 
 impl Gateway {
-    /// Answers a request of which the body [`decides`]. One that is longer than [`LONGEST`] says nothing that a route
-    /// could ask for.
+    /// Answers a request of which the body [`decides`].
     pub(super) async fn answer_by_body(
         &self,
         snapshot: &Arc<Snapshot>,
@@ -67,13 +68,17 @@ pub(super) fn is_of_use(snapshot: &Snapshot, found: Option<&Found>) -> bool {
     snapshot.global.needs_body() || found.is_some_and(by_route)
 }
 
-/// Reads the body of `request`, which keeps it; None if it is longer than [`LONGEST`].
+/// Reads the body of `request`, which keeps it; none of a kind that says nothing. One that is longer than [`LONGEST`] is
+/// refused: were it taken for one that says nothing, padding would lead past a route, or past a plugin.
 async fn read(request: &mut Request<Body>) -> Result<Option<Bytes>, Box<Failure>> {
+    if !RequestBody::is_spoken_by(request.headers()) {
+        return Ok(None);
+    }
     let body = std::mem::take(request.body_mut()).read_ahead(LONGEST).await;
     let (bytes, body) =
         body.map_err(|error| Box::new(FetchError::RequestBody(error.into()).failure(Origin::Client)))?;
     *request.body_mut() = body;
-    Ok(bytes)
+    bytes.ok_or_else(|| Box::new(too_long_to_read())).map(Some)
 }
 
 /// How much of a body is read for the sake of its route, in bytes.

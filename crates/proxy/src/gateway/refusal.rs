@@ -53,6 +53,13 @@ pub(super) fn no_route(method: &Method) -> Failure {
     Failure::new(ErrorStatus::NOT_FOUND, Origin::Client, "no_route", "404 Route Not Found")
 }
 
+/// The body decides what happens to the request, and is too long to be read for that.
+pub(super) fn too_long_to_read() -> Failure {
+    let message =
+        "what happens to this request depends on what its body says, which may then have 1 MiB at most";
+    Failure::new(ErrorStatus::TOO_LARGE, Origin::Client, "body_too_large", message)
+}
+
 /// The route has no upstream, and none of its plugins answered.
 pub(super) fn no_upstream() -> Failure {
     let message = "missing upstream configuration: no plugin of the route answered, and it has no upstream";
