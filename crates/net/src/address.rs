@@ -66,10 +66,14 @@ fn canonical(ip: IpAddr) -> IpAddr {
 }
 
 /// Where clouds hand out the credentials of the machine, the task or the pod to whoever asks.
-const METADATA: [IpAddr; 5] = [
+const METADATA: [IpAddr; 8] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    // Azure's, Alibaba's and Oracle's own; others use the first.
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
 ];
@@ -94,6 +98,9 @@ mod tests {
             "169.254.169.254:8080",
             "169.254.170.2:80",
             "169.254.170.23:80",
+            "168.63.129.16:32526",
+            "100.100.100.200:80",
+            "192.0.0.192:80",
             "[::ffff:169.254.169.254]:80",
             "[64:ff9b::a9fe:a9fe]:80",
             "[fd00:ec2::254]:80",

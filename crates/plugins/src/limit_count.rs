@@ -121,7 +121,7 @@ impl LimitCount {
                     (limit.get("count", &facts)?, window.get("time_window", &facts)?)
                 }
             };
-            let span = window.saturating_mul(1000);
+            let span = window.min(LONGEST_WINDOW) * 1000;
             let key = match rule.window {
                 Number::Known(_) => key,
                 Number::Computed(_) => self.counters.key_of(key, 0, &window.to_ne_bytes()),
@@ -235,6 +235,9 @@ fn unlimited(why: &str) -> Failure {
     Failure::new(ErrorStatus::INTERNAL, Origin::Gateway, "limit_unknown", "failed to limit count")
         .with_detail(why)
 }
+
+/// A century, in seconds: whoever says more means for ever.
+const LONGEST_WINDOW: u64 = 100 * 366 * 24 * 60 * 60;
 
 /// What kind of thing a counter is for, so that an address and a text that reads like it are two.
 const BY_ADDRESS: u8 = 1;

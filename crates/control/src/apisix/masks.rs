@@ -51,9 +51,14 @@ fn secrets(kind: Kind, id: &str, json: &Value) -> Vec<String> {
             let more = json["keys"].as_array().map_or(0, Vec::len);
             pointers.extend((0..more).map(|at| format!("/keys/{at}")));
         }
-        Kind::Upstreams => pointers.extend(Upstream::SECRETS.map(str::to_owned)),
+        Kind::Upstreams => {
+            Upstream::SECRETS.iter().for_each(|secret| fields(secret, json, String::new(), &mut pointers))
+        }
         Kind::Routes | Kind::Services => {
-            pointers.extend(Upstream::SECRETS.map(|secret| format!("/upstream{secret}")));
+            let upstream = json.get("upstream").unwrap_or(&Value::Null);
+            Upstream::SECRETS
+                .iter()
+                .for_each(|secret| fields(secret, upstream, "/upstream".to_owned(), &mut pointers));
         }
         Kind::PluginMetadata => match gateward_plugins::kind(id) {
             Some(plugin) => {
@@ -97,6 +102,9 @@ fn fields(pattern: &str, json: &Value, at: String, pointers: &mut Vec<String>) {
         if part == "*" || part == name {
             fields(rest, field, format!("{at}/{name}"), pointers);
         }
+    }
+    for (index, element) in json.as_array().into_iter().flatten().enumerate().filter(|_| part == "*") {
+        fields(rest, element, format!("{at}/{index}"), pointers);
     }
 }
 

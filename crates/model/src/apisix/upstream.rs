@@ -160,8 +160,9 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// Where secrets stand in an upstream, as JSON pointers.
-    pub const SECRETS: [&'static str; 1] = ["/tls/client_key"];
+    /// Where secrets stand in an upstream, as JSON pointers in which `*` is any element. A health check may have to show
+    /// who it is.
+    pub const SECRETS: [&'static str; 2] = ["/tls/client_key", "/checks/active/req_headers/*"];
 
     /// Reads an upstream, as the Admin API takes it.
     pub fn parse(json: &Value) -> Result<Self, Invalid> {

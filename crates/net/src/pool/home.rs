@@ -44,7 +44,7 @@ impl Home {
         let keepalive = peer.keepalive().unwrap_or(Keepalive {
             size: settings.idle_per_peer,
             idle_timeout: settings.idle_timeout,
-            requests: 0,
+            requests: REQUESTS,
         });
         let place = name.map(|name| Place { version: Cell::new(name.version()), name });
         Self { keepalive, idle: Idle::new(keepalive, tally), multiplexed: Multiplexed::new(keepalive), place }
@@ -81,6 +81,10 @@ impl Home {
         self.idle.is_empty() && self.multiplexed.is_empty()
     }
 }
+
+/// After how many requests a connection is not used again, where nothing else is said; as nginx has it. So peers of one
+/// name get their shares anew from time to time.
+const REQUESTS: u64 = 1000;
 
 /// Whether something that has been idle from `since` on is too old `now`.
 pub(super) fn is_too_old(since: Instant, now: Instant, idle_timeout: Duration) -> bool {

@@ -139,8 +139,8 @@ fn understood(
 /// What the headers say of the body and of the connection.
 #[derive(Default)]
 struct Said<'h> {
-    /// The last of the transfer codings, which decides.
-    coding: Option<&'h [u8]>,
+    coding: Option<&'h HeaderValue>,
+    two_codings: bool,
     length: Option<&'h HeaderValue>,
     two_lengths: bool,
     close: bool,
@@ -156,7 +156,8 @@ impl<'h> Said<'h> {
                 said.two_lengths |= said.length.is_some_and(|other| other != value);
                 said.length = Some(value);
             } else if name == TRANSFER_ENCODING {
-                said.coding = value.as_bytes().rsplit(|byte| *byte == b',').next();
+                said.two_codings |= said.coding.is_some();
+                said.coding = Some(value);
             } else if name == CONNECTION {
                 for word in value.as_bytes().split(|byte| *byte == b',') {
                     said.close |= word.trim_ascii().eq_ignore_ascii_case(b"close");
@@ -179,8 +180,11 @@ impl<'h> Said<'h> {
             if version == Version::HTTP_10 {
                 return Err(NotHttp("HTTP/1.0 has no transfer codings"));
             }
-            let ends_it = coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
-            return Ok(if ends_it { Framing::Chunked(Chunk::Size) } else { Framing::UntilClose });
+            // Nobody asked for another one, and whoever gets the answer could not tell that it has one.
+            if self.two_codings || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+                return Err(NotHttp("it has a transfer coding besides chunked"));
+            }
+            return Ok(Framing::Chunked(Chunk::Size));
         }
         let Some(length) = self.length else { return Ok(Framing::UntilClose) };
         if self.two_lengths {

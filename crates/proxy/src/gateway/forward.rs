@@ -23,6 +23,7 @@ pub(super) fn strip(request: &mut Request<Body>) -> Option<HeaderValue> {
     to_origin_form(request);
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
+    remove_ambiguous(headers);
     // HTTP/2 may send each cookie in a field of its own, which HTTP/1.1 does not know.
     // Where no name repeats, these do not either; that is much cheaper to see.
     if headers.len() != headers.keys_len() {
@@ -60,6 +61,16 @@ pub(super) fn returned(mut response: Response<Body>) -> Response<Body> {
     *response.version_mut() = Version::HTTP_11;
     remove_hop_by_hop(response.headers_mut());
     response
+}
+
+/// Removes fields with `_` in their names, as nginx does: CGI and its kin take `X_Real_IP` and `X-Real-IP` for one, and so a
+/// client could write what only we may say.
+fn remove_ambiguous(headers: &mut HeaderMap) {
+    let is_ambiguous = |name: &&HeaderName| name.as_str().contains('_');
+    if headers.keys().any(|name| is_ambiguous(&name)) {
+        let names: Vec<_> = headers.keys().filter(is_ambiguous).cloned().collect();
+        names.iter().for_each(|name| drop(headers.remove(name)));
+    }
 }
 
 /// HTTP/2 has the host in `:authority`; it is put where HTTP/1.1 has it.

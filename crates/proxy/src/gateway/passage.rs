@@ -63,7 +63,8 @@ pub(super) struct Passed<A> {
     pub(super) answer: A,
     /// The turn of the node that answered.
     pub(super) turn: Turn,
-    pub(super) begun: Instant,
+    /// When that node was asked; those that failed before took their own time.
+    pub(super) asked: Instant,
 }
 
 impl Gateway {
@@ -76,13 +77,13 @@ impl Gateway {
         let send = async |peer: &Peer, request: &mut Request<Body>, timeouts: &Timeouts| {
             self.pool.send(peer, request, timeouts).await
         };
-        let Passed { answer: response, turn, begun } = self.pass_by(passage, request, send).await?;
+        let Passed { answer: response, turn, asked } = self.pass_by(passage, request, send).await?;
         // We never asked to switch protocols, and could not.
         if response.status().is_informational() {
             turn.failed(Failed::Connection);
             return Err(Box::new(bad_answer(response.status())));
         }
-        turn.answered(response.status(), begun.elapsed());
+        turn.answered(response.status(), asked.elapsed());
         if !turn.counts_until_dropped() {
             return Ok(response);
         }
@@ -98,6 +99,7 @@ impl Gateway {
     ) -> Result<Passed<A>, Box<Failure>> {
         let upstream = passage.upstream()?;
         let begun = Instant::now();
+        let mut asked = begun;
         let mut tried = Tried::default();
         let mut turn = upstream.pick(passage.key, &tried).ok_or_else(|| Box::new(no_nodes(upstream)))?;
         loop {
@@ -106,7 +108,7 @@ impl Gateway {
             let missed = match send(peer, &mut request, &passage.route.timeouts).await {
                 Ok(answer) => {
                     passage.arrived(peer, begun);
-                    return Ok(Passed { answer, turn, begun });
+                    return Ok(Passed { answer, turn, asked });
                 }
                 Err(missed) => missed,
             };
@@ -125,6 +127,7 @@ impl Gateway {
             };
             tracing::debug!(error = %missed.error, "a node failed, and another is asked");
             turn = another;
+            asked = Instant::now();
         }
     }
 }

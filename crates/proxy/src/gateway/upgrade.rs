@@ -70,9 +70,9 @@ impl Gateway {
         let send = async |peer: &Peer, request: &mut Request<Body>, timeouts: &Timeouts| {
             self.pool.upgrade(peer, request, timeouts).await
         };
-        let Passed { answer: (mut response, stream), turn, begun } =
+        let Passed { answer: (mut response, stream), turn, asked } =
             self.pass_by(passage, request, send).await?;
-        turn.answered(response.status(), begun.elapsed());
+        turn.answered(response.status(), asked.elapsed());
         let Some(stream) = stream else { return Ok(response) };
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use gateward_model::apisix::{Kind, PluginSet, ResourceId};
+use gateward_model::apisix::{self, Kind, PluginSet, ResourceId};
 use gateward_model::{ErrorStatus, Failure, Origin};
 use gateward_plugins::{Consumer, Consumers, ConsumersBuilder};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use super::{Broken, Callers, Resources};
 #[derive(Default)]
 pub(super) struct CallersCompiler {
     groups: SharedLayers,
-    layers: HashMap<String, Arc<Layer>>,
+    layers: HashMap<String, Own>,
     /// What the callers were compiled from. Nothing is done as long as these are the very same.
     inputs: Vec<Input>,
     resolved: HashMap<String, Resolved>,
@@ -32,7 +32,7 @@ impl CallersCompiler {
     /// Everybody who may call.
     pub(super) fn compile(&mut self, resources: &Resources, workshop: &Workshop<'_>) -> Arc<Callers> {
         self.groups.refresh("consumer_group", &resources.consumer_groups, workshop);
-        self.layers = layers(resources, workshop, &self.layers);
+        self.layers = layers(resources, workshop, &mut self.layers);
         self.resolve(resources, workshop.secrets);
         let inputs = self.inputs(resources);
         if !same(&inputs, &self.inputs) {
@@ -48,7 +48,7 @@ impl CallersCompiler {
     /// What of them, and of their groups, is not in force.
     pub(super) fn broken(&self) -> impl Iterator<Item = Broken> {
         let consumers = self.layers.iter();
-        let consumers = consumers.flat_map(|(id, layer)| layer.broken(Kind::Consumers.plural(), id));
+        let consumers = consumers.flat_map(|(id, own)| own.layer.broken(Kind::Consumers.plural(), id));
         consumers.chain(self.groups.broken(Kind::ConsumerGroups))
     }
 
@@ -81,7 +81,7 @@ impl CallersCompiler {
             let json = self.resolved.get(id).and_then(Resolved::json);
             inputs.push(source);
             inputs.push(json.as_ref().and_then(input));
-            inputs.push(self.layers.get(id).and_then(input));
+            inputs.push(self.layers.get(id).and_then(|own| input(&own.layer)));
         }
         inputs.extend(resources.consumer_groups.iter().map(|(id, _)| self.groups.get(id).and_then(input)));
         inputs
@@ -174,7 +174,7 @@ impl CallersCompiler {
         for (id, standing) in resources.consumers.iter() {
             let group_id = standing.parsed.group.as_ref();
             let group = group_id.and_then(|group| self.groups.get(group.as_str()));
-            let layers = self.layers.get(id).into_iter().chain(group);
+            let layers = self.layers.get(id).map(|own| &own.layer).into_iter().chain(group);
             let caller = match (group_id, group) {
                 (Some(missing), None) => Caller::refused(no_group(id, missing)),
                 _ => Caller::of(layers.map(|layer| &**layer)),
@@ -190,23 +190,35 @@ impl CallersCompiler {
 fn layers(
     resources: &Resources,
     workshop: &Workshop<'_>,
-    before: &HashMap<String, Arc<Layer>>,
-) -> HashMap<String, Arc<Layer>> {
-    let mut layers = HashMap::new();
-    for (id, standing) in resources.consumers.iter() {
-        let before = before.get(id);
-        let layer = workshop.consumers_layer(
-            &format!("consumer/{id}"),
-            &standing.parsed.plugins,
-            before.map(|layer| &**layer),
-        );
+    before: &mut HashMap<String, Own>,
+) -> HashMap<String, Own> {
+    let consumers = resources.consumers.iter();
+    let layers = consumers.map(|(id, standing)| {
+        let own = match before.remove(id) {
+            Some(own) if Arc::ptr_eq(&own.source, &standing.parsed) && workshop.stands(&own.layer) => own,
+            before => Own::build(&standing.parsed, workshop, before.map(|own| own.layer)),
+        };
+        (id.to_owned(), own)
+    });
+    layers.collect()
+}
+
+/// The plugins that a consumer brings along, and where it says so.
+struct Own {
+    source: Arc<apisix::Consumer>,
+    layer: Arc<Layer>,
+}
+
+impl Own {
+    fn build(source: &Arc<apisix::Consumer>, workshop: &Workshop<'_>, before: Option<Arc<Layer>>) -> Self {
+        let owner = format!("consumer/{}", source.username);
+        let layer = workshop.consumers_layer(&owner, &source.plugins, before.as_deref());
         let layer = match before {
-            Some(before) if before.is_same(&layer) => Arc::clone(before),
+            Some(before) if before.is_same(&layer) => before,
             _ => Arc::new(layer),
         };
-        layers.insert(id.to_owned(), layer);
+        Self { source: Arc::clone(source), layer }
     }
-    layers
 }
 
 /// The code is APISIX's.

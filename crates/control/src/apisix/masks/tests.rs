@@ -19,7 +19,12 @@ fn a_secret_is_hidden_and_a_reference_is_not() {
 
 #[test]
 fn secrets_are_hidden_wherever_they_stand() {
-    let tls = |key: &str| json!({"tls": {"client_cert": "c", "client_key": key}});
+    let tls = |key: &str| {
+        json!({
+            "tls": {"client_cert": "c", "client_key": key},
+            "checks": {"active": {"http_path": "/up", "req_headers": [key, key]}},
+        })
+    };
     let nested = |key: &str| json!({"upstream": tls(key)});
     for kind in [
         Kind::Services,

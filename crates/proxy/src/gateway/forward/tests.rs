@@ -30,6 +30,16 @@ fn header<'r>(request: &'r Request<Body>, name: &str) -> Option<&'r str> {
 }
 
 #[test]
+fn what_only_the_gateway_may_say_cannot_be_said_with_underscores() {
+    let request = prepared(
+        "/",
+        &[("host", "a.example"), ("x_real_ip", "1.1.1.1"), ("X_Consumer_Username", "root"), ("x-a", "_")],
+    );
+    assert!(request.headers().keys().all(|name| !name.as_str().contains('_')), "{request:?}");
+    assert_eq!(header(&request, "x-a"), Some("_"));
+}
+
+#[test]
 fn the_upstream_hears_who_asked_and_how() {
     let request =
         prepared("/", &[("host", "a.example:80"), ("x-forwarded-proto", "https"), ("x-real-ip", "1.1.1.1")]);
