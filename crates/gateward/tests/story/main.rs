@@ -11,6 +11,7 @@ mod documents;
 mod double;
 mod function;
 mod gateway;
+mod health;
 mod invoke;
 mod kill_nine;
 mod lambda;
