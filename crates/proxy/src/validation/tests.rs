@@ -19,7 +19,7 @@ fn what_is_wrong_names_the_field_or_the_plugin() {
         (
             Kind::Routes,
             lambda(json!({"timeout": 3000})),
-            "of plugin aws-lambda err: missing field `function_uri`",
+            "of plugin aws-lambda err: property \"function_uri\": is required",
         ),
         (
             Kind::Routes,
