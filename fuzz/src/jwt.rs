@@ -97,6 +97,7 @@ fn passes(token: &[u8]) -> bool {
             request_id: HeaderValue::from_static("1"),
             route: None,
             rest: None,
+            matched: None,
             params: None,
             upstream_host: None,
             consumer: None,

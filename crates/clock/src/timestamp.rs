@@ -42,6 +42,11 @@ impl Timestamp {
         self.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
+    /// `2026-11-21T00:53:27.042Z`, the same with milliseconds.
+    pub fn rfc3339_millis(self) -> String {
+        format!("{}.{:03}Z", self.civil().strftime("%Y-%m-%dT%H:%M:%S"), self.0 % 1000)
+    }
+
     /// `20261121T005327Z`, as AWS writes a date.
     pub fn iso8601_basic(self) -> String {
         self.civil().strftime("%Y%m%dT%H%M%SZ").to_string()
@@ -96,6 +101,7 @@ mod tests {
     fn a_moment_is_written_as_people_and_as_aws_write_it() {
         let moment = Timestamp::from_millis(1_440_938_160_999);
         assert_eq!(moment.rfc3339(), "2015-08-30T12:36:00Z");
+        assert_eq!(moment.rfc3339_millis(), "2015-08-30T12:36:00.999Z");
         assert_eq!(moment.iso8601_basic(), "20150830T123600Z");
         assert_eq!(moment.common_log_format(), "30/Aug/2015:12:36:00 +0000");
     }

@@ -84,6 +84,7 @@ const PREFIXES: &[&str] = &[
     "/health",
     "/ready",
     "/metrics",
+    "/apisix/prometheus",
     "/validate-producer-credentials",
     "/.well-known/jwks.json",
 ];

@@ -30,8 +30,9 @@ use gateward_clock::Clock;
 use gateward_leases::producer::Producers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine};
-use gateward_proxy::Configuration;
+use gateward_plugins::Shared;
 use gateward_proxy::declarative::Declared;
+use gateward_proxy::{Configuration, Traffic};
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::Store;
 use gateward_upstreams::Registry;
@@ -61,6 +62,12 @@ pub struct ControlParts {
     pub configuration: Arc<Configuration>,
     /// What is known of upstreams' nodes.
     pub registry: Arc<Registry>,
+    /// What plugins share, what they count among it.
+    pub shared: Arc<Shared>,
+    /// What the data threads have counted.
+    pub traffic: Arc<Traffic>,
+    /// What has become of the access log's records, if there is one.
+    pub access_log: Option<LogCounts>,
     /// The dynamic secrets.
     pub catalog: Arc<Catalog>,
     /// Issues and revokes. `None` where nothing would revoke on time: leases are refused there.
@@ -72,6 +79,9 @@ pub struct ControlParts {
     /// Whether only this machine's own pages and programs may ask; `gateward dev` on loopback.
     pub local_only: bool,
 }
+
+/// Tells how many records of the access log were written, and how many dropped.
+pub type LogCounts = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
 
 /// The control plane.
 #[derive(Clone)]
@@ -94,6 +104,8 @@ pub enum Surface {
     KongOpen,
     /// The Akeyless API alone.
     Akeyless,
+    /// What Prometheus asks APISIX for, alone.
+    Prometheus,
 }
 
 struct Routers {
@@ -101,6 +113,7 @@ struct Routers {
     apisix: Router,
     kong_open: Router,
     akeyless: Router,
+    prometheus: Router,
 }
 
 impl Control {
@@ -115,15 +128,21 @@ impl Control {
         let health = health::router(&draining);
         let state = |router: Router<Arc<ControlParts>>| router.with_state(Arc::clone(&parts));
         let kong = || kong::router(kong::Access::Authenticated);
-        let all =
-            health.clone().merge(metrics::router()).merge(apisix::router()).merge(kong()).merge(akeyless());
+        let all = health
+            .clone()
+            .merge(metrics::router())
+            .merge(metrics::apisix_router())
+            .merge(apisix::router())
+            .merge(kong())
+            .merge(akeyless());
         let routers = Routers {
             all: state(all.fallback(request::not_found)),
             apisix: state(health.clone().merge(apisix::router()).fallback(request::not_found)),
             kong_open: state(
                 health.clone().merge(kong::router(kong::Access::Open)).fallback(request::not_found),
             ),
-            akeyless: state(health.merge(akeyless()).fallback(request::not_found)),
+            akeyless: state(health.clone().merge(akeyless()).fallback(request::not_found)),
+            prometheus: state(health.merge(metrics::apisix_router()).fallback(request::not_found)),
         };
         Self { parts, routers: Arc::new(routers), draining, most_connections: MOST_CONNECTIONS }
     }
@@ -170,6 +189,7 @@ impl Control {
             Surface::Apisix => &self.routers.apisix,
             Surface::KongOpen => &self.routers.kong_open,
             Surface::Akeyless => &self.routers.akeyless,
+            Surface::Prometheus => &self.routers.prometheus,
         };
         let refusal = if self.parts.local_only { guard::refusal(&request) } else { None };
         let mut response = match refusal {

@@ -1,4 +1,5 @@
-//! What Prometheus asks for: `/metrics` for what is Gateward's own.
+//! What Prometheus asks for: `/metrics` for what is Gateward's own, `/apisix/prometheus/metrics` for what APISIX tells, in
+//! APISIX's words.
 //!
 //! Whoever asks needs a key or a token, as for everything that is told about the configuration; the viewer's key is
 //! made for this. Under `gateward dev` nobody needs one.
@@ -11,7 +12,8 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use gateward_model::apisix::Kind;
-use gateward_plugins::{Exposition, MetricKind};
+use gateward_plugins::{Exposition, MetricKind, Requests, Spans};
+use gateward_upstreams::Health;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
@@ -21,6 +23,10 @@ use crate::{ControlParts, authenticate};
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     Router::new().route("/metrics", get(own))
+}
+
+pub(crate) fn apisix_router() -> Router<Arc<ControlParts>> {
+    Router::new().route("/apisix/prometheus/metrics", get(apisix))
 }
 
 /// Where a key may stand besides the headers.
@@ -34,6 +40,18 @@ async fn own(State(parts): State<Arc<ControlParts>>, key: Query<Key>, headers: H
         let mut exposition = Exposition::default();
         process(&mut exposition);
         configuration(&parts, &mut exposition);
+        traffic(&parts, &mut exposition);
+        records(&parts, &mut exposition);
+        exposition
+    })
+}
+
+async fn apisix(State(parts): State<Arc<ControlParts>>, key: Query<Key>, headers: HeaderMap) -> Response {
+    told(&parts, &key, &headers, || {
+        let mut exposition = Exposition::default();
+        Requests::of(&parts.shared).write(&mut exposition);
+        node(&parts, &mut exposition);
+        upstreams(&parts, &mut exposition);
         exposition
     })
 }
@@ -81,5 +99,80 @@ fn configuration(parts: &ControlParts, exposition: &mut Exposition) {
     let mut family = exposition.family("gateward_resources_not_in_force", MetricKind::Gauge, help);
     for (kind, count) in counts {
         family.sample(&[("kind", kind)], count);
+    }
+}
+
+fn traffic(parts: &ControlParts, exposition: &mut Exposition) {
+    let totals = parts.traffic.totals();
+    let help = "Requests that came.";
+    exposition.one("gateward_requests_total", MetricKind::Counter, help, totals.requests);
+    let help = "Requests that have no answer yet.";
+    exposition.one("gateward_requests_under_way", MetricKind::Gauge, help, totals.under_way);
+    let help = "Answers by the class of their status.";
+    let mut family = exposition.family("gateward_answers_total", MetricKind::Counter, help);
+    for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&totals.answers[1..]) {
+        family.sample(&[("class", class)], count);
+    }
+    let help = "What the gateway itself refused or could not do, by the code that the client was told.";
+    let mut family = exposition.family("gateward_refusals_total", MetricKind::Counter, help);
+    for (code, count) in totals.refusals {
+        family.sample(&[("code", code)], count);
+    }
+    let help = "Connections that were taken.";
+    exposition.one("gateward_connections_total", MetricKind::Counter, help, totals.accepted);
+    let help = "Connections that there was no room for.";
+    exposition.one("gateward_connections_turned_away_total", MetricKind::Counter, help, totals.turned_away);
+    let help = "Connections that are open.";
+    exposition.one("gateward_connections_open", MetricKind::Gauge, help, totals.connections);
+}
+
+fn records(parts: &ControlParts, exposition: &mut Exposition) {
+    if let Some(log) = &parts.access_log {
+        let (written, dropped) = log();
+        let help = "Records of the access log, by what has become of them.";
+        let mut family = exposition.family("gateward_access_log_records_total", MetricKind::Counter, help);
+        family.sample(&[("outcome", "written")], written);
+        family.sample(&[("outcome", "dropped")], dropped);
+    }
+    let (exported, dropped, failed) = Spans::of(&parts.shared).counts();
+    let help = "Spans, by what has become of them: dropped where the queue was full, failed where no collector took them.";
+    let mut family = exposition.family("gateward_spans_total", MetricKind::Counter, help);
+    for (outcome, count) in [("exported", exported), ("dropped", dropped), ("failed", failed)] {
+        family.sample(&[("outcome", outcome)], count);
+    }
+}
+
+fn node(parts: &ControlParts, exposition: &mut Exposition) {
+    let totals = parts.traffic.totals();
+    let help = "Connections, by what they are doing.";
+    let mut family = exposition.family("apisix_nginx_http_current_connections", MetricKind::Gauge, help);
+    let waiting = totals.connections.saturating_sub(totals.under_way);
+    for (state, count) in [
+        ("active", totals.connections),
+        ("accepted", totals.accepted + totals.turned_away),
+        ("handled", totals.accepted),
+        ("reading", 0),
+        ("writing", totals.under_way),
+        ("waiting", waiting),
+    ] {
+        family.sample(&[("state", state)], count);
+    }
+    let help = "Requests since the start.";
+    exposition.one("apisix_http_requests_total", MetricKind::Counter, help, totals.requests);
+    let labels = [("hostname", &*parts.shared.host_name), ("version", env!("CARGO_PKG_VERSION"))];
+    let help = "The node that tells.";
+    exposition.family("apisix_node_info", MetricKind::Gauge, help).sample(&labels, 1);
+}
+
+fn upstreams(parts: &ControlParts, exposition: &mut Exposition) {
+    let help = "Whether the nodes that are checked are up.";
+    let mut family = exposition.family("apisix_upstream_status", MetricKind::Gauge, help);
+    for upstream in parts.registry.health() {
+        for node in &upstream.nodes {
+            let port = node.port.to_string();
+            let labels = [("name", upstream.name.as_str()), ("ip", &node.ip), ("port", &port)];
+            let is_up = matches!(node.status, Health::Healthy | Health::MostlyHealthy);
+            family.sample(&labels, u8::from(is_up));
+        }
     }
 }

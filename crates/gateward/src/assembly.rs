@@ -16,7 +16,7 @@ use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine, EngineParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_plugins::Shared;
+use gateward_plugins::{Shared, SharedParts};
 use gateward_proxy::declarative::Following;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
@@ -29,6 +29,7 @@ use tokio::runtime::Handle;
 use crate::credential_chain::credential_chain;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
+use crate::telemetry::Telemetry;
 
 /// A gateway that is put together and not yet open to anybody.
 pub struct Assembly {
@@ -44,18 +45,21 @@ pub struct Assembly {
     pub engine: Option<Arc<Engine>>,
     /// Whether nothing was in the store.
     pub is_new: bool,
+    /// What plugins share.
+    pub shared: Arc<Shared>,
     local: Option<Arc<LocalStore>>,
 }
 
 impl Assembly {
     /// Puts the gateway together; `forbidden` are the addresses that nobody may call through it. A store that is in use
-    /// is waited for as long as `patience`; what is `following` files comes from them.
+    /// is waited for as long as `patience`; what is `following` files comes from them. It counts in `telemetry`.
     pub async fn new(
         settings: &Settings,
         surroundings: &Surroundings,
         forbidden: Vec<SocketAddr>,
         patience: Duration,
         following: Option<Following>,
+        telemetry: &Telemetry,
     ) -> Result<Self, Box<dyn Error>> {
         let runtime = Handle::current();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -95,11 +99,19 @@ impl Assembly {
             _ => Registry::with_checks(Arc::clone(&clock), runtime.clone(), Arc::clone(&connector)),
         };
         let registry = Arc::new(registry);
+        let shared = Shared::of(SharedParts {
+            clock: Arc::clone(&clock),
+            runtime: runtime.clone(),
+            aws,
+            client: Some(client.clone()),
+            host_name: telemetry.host_name.clone(),
+            confidential: Arc::clone(&telemetry.confidential),
+        });
         let parts = ConfigurationParts {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
-            shared: Shared::with_aws(Arc::clone(&clock), runtime.clone(), aws),
+            shared: Arc::clone(&shared),
             registry: Arc::clone(&registry),
             clock: Arc::clone(&clock),
             runtime: runtime.clone(),
@@ -132,13 +144,16 @@ impl Assembly {
             declared: configuration.declared(),
             configuration: Arc::clone(&configuration),
             registry,
+            shared: Arc::clone(&shared),
+            traffic: Arc::clone(&telemetry.traffic),
+            access_log: telemetry.access_log.clone().map(|log| Arc::new(move || log.counts()) as _),
             catalog,
             engine: engine.clone(),
             producers,
             producer_tokens,
             local_only: settings.mode == Mode::Dev,
         });
-        Ok(Self { clock, connector, configuration, control, engine, is_new, local })
+        Ok(Self { clock, connector, configuration, control, engine, is_new, shared, local })
     }
 
     /// Ends what must end in order; whatever was answered is durable already.

@@ -16,6 +16,7 @@ use crate::logging;
 use crate::resource_files;
 use crate::settings::{Mode, Settings};
 use crate::surroundings::Surroundings;
+use crate::telemetry::Telemetry;
 
 /// Answers events until the Runtime API has no more. Why it could not start, the Runtime API is told too.
 pub fn run(runtime_api: &str, surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
@@ -48,7 +49,9 @@ async fn start(
     let address = runtime_api.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let forbidden = address.parse().into_iter().collect();
     let following = resource_files::follow(&settings, surroundings)?;
-    let assembly = Assembly::new(&settings, surroundings, forbidden, Duration::ZERO, following).await?;
+    let telemetry = Telemetry::open(&settings)?;
+    let assembly =
+        Assembly::new(&settings, surroundings, forbidden, Duration::ZERO, following, &telemetry).await?;
     // Between two events nothing runs: what has expired then goes with the next one.
     Handle::current().spawn(assembly.control.clone().expire());
     let door = ControlDoor::everything(assembly.control.clone(), Handle::current());
@@ -58,6 +61,7 @@ async fn start(
         connector: Arc::clone(&assembly.connector),
         clock: Arc::clone(&assembly.clock),
         door: Some(Arc::new(door)),
+        traffic: telemetry.traffic,
     };
     Ok((assembly, parts))
 }

@@ -1,5 +1,6 @@
 //! The gateway: from the command line to the end of the process.
 
+mod access_log;
 mod arguments;
 mod assembly;
 mod client;
@@ -11,6 +12,7 @@ mod resource_files;
 mod server;
 mod settings;
 mod surroundings;
+mod telemetry;
 mod terminal;
 mod vault_get;
 mod welcome;

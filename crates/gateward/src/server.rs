@@ -12,6 +12,7 @@ use crate::handover::{Inherited, Predecessor, Successor, notify};
 use crate::resource_files;
 use crate::settings::{Settings, StoreKind};
 use crate::surroundings::Surroundings;
+use crate::telemetry::Telemetry;
 use crate::terminal::Terminal;
 use tenure::Tenure;
 
@@ -39,12 +40,14 @@ async fn serve(
         Some((predecessor, inherited)) => (Some(predecessor), inherited),
         None => (None, Inherited::from_service_manager()?),
     };
+    let telemetry = Telemetry::open(settings)?;
     // Before the store: with files that cannot be taken there is no restart.
     let following = resource_files::follow(settings, surroundings)?;
     if let Some(predecessor) = &mut predecessor {
         predecessor.let_go().await?;
     }
-    let mut tenure = Tenure::begin(settings, surroundings, terminal, &mut inherited, following).await?;
+    let mut tenure =
+        Tenure::begin(settings, surroundings, terminal, &telemetry, &mut inherited, following).await?;
     for address in inherited.left() {
         terminal
             .warning(&format!("a socket was handed on for {address}, which no setting names; it is closed"));
@@ -59,19 +62,17 @@ async fn serve(
             Call::Stop => {
                 notify(surroundings, "STOPPING=1");
                 tenure.end(settings, &mut signals).await;
-                return Ok(());
+                break;
             }
-            Call::Restart if settings.store == StoreKind::Memory => {
-                tracing::error!(
-                    "what is kept in memory alone cannot be handed on; serving on without a restart"
-                );
-            }
-            Call::Restart => match restart(tenure, settings, surroundings, terminal, &mut signals).await {
+            Call::Restart => match restart(tenure, settings, surroundings, terminal, &telemetry).await {
                 Some(still) => tenure = still,
-                None => return Ok(()),
+                None => break,
             },
+            Call::Reopen => telemetry.reopen(),
         }
     }
+    telemetry.finish();
+    Ok(())
 }
 
 /// Starts a successor and hands everything on to it. If it does not come up, the tenure goes on. None if it is over:
@@ -81,7 +82,7 @@ async fn restart(
     settings: &Settings,
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
-    signals: &mut Signals,
+    telemetry: &Telemetry,
 ) -> Option<Tenure> {
     let started = tenure.sockets().map_err(Into::into).and_then(|sockets| Successor::start(&sockets));
     let mut successor = match started {
@@ -132,14 +133,9 @@ async fn restart(
             "the successor did not take over; taking everything back"
         );
         drop(successor);
-        let tenure = take_back(sockets, settings, surroundings, terminal, signals).await;
-        if tenure.is_none() {
-            notify(surroundings, "STOPPING=1");
-            drain(server, settings, signals).await;
-        } else {
-            Handle::current().spawn(server.shutdown(settings.drain));
-        }
-        return tenure;
+        let tenure = take_back(sockets, settings, surroundings, terminal, telemetry).await;
+        Handle::current().spawn(server.shutdown(settings.drain));
+        return Some(tenure);
     }
     // Only the successor holds them from now on: a socket that nobody accepts from must have no other holder.
     drop(sockets);
@@ -166,12 +162,14 @@ async fn take_back(
     settings: &Settings,
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
-    signals: &mut Signals,
-) -> Option<Tenure> {
+    telemetry: &Telemetry,
+) -> Tenure {
     loop {
         let mut inherited = Inherited::from_predecessor(sockets.clone());
         let begun = match resource_files::follow(settings, surroundings) {
-            Ok(following) => Tenure::begin(settings, surroundings, terminal, &mut inherited, following).await,
+            Ok(following) => {
+                Tenure::begin(settings, surroundings, terminal, telemetry, &mut inherited, following).await
+            }
             Err(error) => Err(error),
         };
         match begun {
@@ -192,12 +190,14 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     restart: Signal,
+    reopen: Signal,
 }
 
 /// What a signal means.
 enum Call {
     Stop,
     Restart,
+    Reopen,
 }
 
 impl Signals {
@@ -206,6 +206,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             restart: signal(SignalKind::user_defined2())?,
+            reopen: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -213,6 +214,7 @@ impl Signals {
         tokio::select! {
             () = stop(&mut self.terminate, &mut self.interrupt) => Call::Stop,
             _ = self.restart.recv() => Call::Restart,
+            _ = self.reopen.recv() => Call::Reopen,
         }
     }
 

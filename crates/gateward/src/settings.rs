@@ -67,7 +67,6 @@ pub struct Settings {
     /// What is logged, in the words of tracing's filters.
     pub log: String,
     /// Where a line for each request goes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the part that it is for is not wired yet"))]
     pub access_log: AccessLog,
     /// How long requests may take to end once the process is to stop.
     pub drain: Duration,
@@ -123,6 +122,8 @@ pub struct CompatibilityPorts {
     pub akeyless: u16,
     /// APISIX's Admin API.
     pub apisix: u16,
+    /// APISIX's metrics.
+    pub prometheus: u16,
 }
 
 /// Where the root key comes from.
@@ -318,7 +319,7 @@ const PROXY_PORT: u16 = 9080;
 const PROXY_PORT_OF_DOCUMENTS: u16 = 9081;
 const CONTROL_PORT: u16 = 8000;
 const COMPATIBILITY_PORTS: CompatibilityPorts =
-    CompatibilityPorts { kong: 8001, akeyless: 8081, apisix: 9180 };
+    CompatibilityPorts { kong: 8001, akeyless: 8081, apisix: 9180, prometheus: 9091 };
 
 /// The key that stands in APISIX's documents, so that everybody has it.
 pub const APISIX_KEY_OF_DOCUMENTS: &str = "edd1c9f034335f136f87ad84b625c8f1";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gateward_clock::Clock;
 use gateward_net::{Body, Conn, Pool};
+use gateward_router::Matched;
 use gateward_vars::{Facts, Params, RequestBody, RouteFacts};
 use http::{HeaderValue, Request, Uri};
 
@@ -34,6 +35,8 @@ pub struct Exchange<'e> {
     /// What the `*` segment at the end of the route's `uri` stands for in this request's path, as the client wrote
     /// it: still encoded, without a slash in front, free of dot segments.
     pub rest: Option<&'e str>,
+    /// By which of its uris, and at which of its hosts, the route took the request.
+    pub matched: Option<&'e Matched>,
     /// What the parameters in the route's `uri` stand for.
     pub params: Option<&'e Params>,
     /// What is sent as Host to the upstream, instead of what the upstream's `pass_host` says.
@@ -75,11 +78,11 @@ impl Exchange<'_> {
 
 /// What plugins have written down, each for itself.
 #[derive(Default)]
-pub struct Notes(Vec<Box<dyn Any>>);
+pub struct Notes(Vec<Box<dyn Any + Send>>);
 
 impl Notes {
     /// Writes `note` down; one of each type is kept, so a plugin's note has a type of its own.
-    pub fn put<T: Any>(&mut self, note: T) {
+    pub fn put<T: Any + Send>(&mut self, note: T) {
         match self.0.iter_mut().find_map(|kept| kept.downcast_mut::<T>()) {
             Some(kept) => *kept = note,
             None => self.0.push(Box::new(note)),

@@ -27,7 +27,11 @@ pub(crate) const KIND: Kind = Kind {
     secrets: &[],
     phases: Phases { rewrite: true, access: false, respond: false, log: false },
     check: |json| Settings::read(json)?.check(),
-    build: |json, _site| Ok(Arc::new(JwtAuth::build(json)?)),
+    build: |json, site| {
+        let plugin = JwtAuth::build(json)?;
+        site.shared.confidential.add(&plugin.query);
+        Ok(Arc::new(plugin))
+    },
     schema,
     consumer: Some(ConsumerKind {
         secrets: &["/secret"],

@@ -11,6 +11,7 @@
 mod answer;
 mod authentication;
 mod aws_lambda;
+mod confidential;
 mod consumers;
 mod cors;
 mod exchange;
@@ -20,6 +21,8 @@ mod ip_restriction;
 mod jwt_auth;
 mod key_auth;
 mod limit_count;
+mod opentelemetry;
+mod prometheus;
 mod proxy_rewrite;
 mod query;
 mod real_ip;
@@ -37,13 +40,17 @@ use gateward_net::Body;
 use http::Response;
 use serde_json::Value;
 
+pub use confidential::Confidential;
 pub use consumers::{Caller, Consumer, Consumers, ConsumersBuilder, Credential, Taken};
 pub use exchange::{Exchange, Notes};
 pub use exposition::{Exposition, Family, MetricKind};
+pub use gateward_router::Matched;
 pub use gateward_vars::RouteFacts;
 pub use jwt_auth::TokenClaims;
+pub use opentelemetry::{SpanId, Spans, TraceId, TraceNote};
+pub use prometheus::Requests;
 pub use record::{Answerer, Record};
-pub use shared::Shared;
+pub use shared::{Shared, SharedParts};
 
 /// A kind of plugin, by the name that configurations call it.
 #[derive(Debug)]
@@ -212,6 +219,8 @@ const KINDS: &[Kind] = &[
     jwt_auth::KIND,
     key_auth::KIND,
     limit_count::KIND,
+    opentelemetry::KIND,
+    prometheus::KIND,
     proxy_rewrite::KIND,
     real_ip::KIND,
     request_id::KIND,

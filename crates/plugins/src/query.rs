@@ -44,6 +44,11 @@ pub(crate) fn with_target(uri: &mut Uri, target: PathAndQuery) {
     *uri = Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(target));
 }
 
+/// The name of the argument in `pair`, decoded.
+pub(crate) fn name(pair: &str) -> Cow<'_, str> {
+    decoded(key(pair))
+}
+
 fn arguments(query: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     query.split('&').map(|pair| match pair.split_once('=') {
         Some((key, value)) => (key, Some(value)),

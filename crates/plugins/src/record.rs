@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_net::Conn;
+use gateward_router::Matched;
 use http::{HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::exchange::Notes;
@@ -32,14 +33,20 @@ pub struct Record {
     pub conn: Conn,
     /// The route that took it.
     pub route: Option<Arc<RouteFacts>>,
+    /// By which of its uris, and at which of its hosts.
+    pub matched: Option<Matched>,
     /// Who called.
     pub consumer: Option<Arc<Consumer>>,
     /// The status of the answer.
     pub status: StatusCode,
+    /// Why the gateway or a plugin gave it, where it is a failure: the word that the client was told.
+    pub code: Option<&'static str>,
     /// Who gave the answer.
     pub answerer: Answerer,
     /// The node that was asked last.
     pub node: Option<gateward_net::Peer>,
+    /// The status that it answered with.
+    pub upstream_status: Option<StatusCode>,
     /// How long the upstream took to answer, all tries together.
     pub upstream_latency: Option<Duration>,
     /// When the request came.

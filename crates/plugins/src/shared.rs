@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gateward_aws::Chain;
 use gateward_clock::Clock;
+use gateward_net::Client;
 use tokio::runtime::Handle;
+
+use crate::Confidential;
 
 /// What the plugins of a process share.
 pub struct Shared {
@@ -20,19 +23,43 @@ pub struct Shared {
     pub runtime: Handle,
     /// Whom AWS takes this process for, where a plugin's settings name nobody.
     pub aws: Arc<Chain>,
+    /// How exporters call their collectors, where they may.
+    pub client: Option<Client>,
+    /// What this machine is called.
+    pub host_name: Box<str>,
+    /// What must not be written down.
+    pub confidential: Arc<Confidential>,
     by_type: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
+/// What a [`Shared`] is made of; see there.
+pub struct SharedParts {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The control runtime.
+    pub runtime: Handle,
+    /// Whom AWS takes this process for.
+    pub aws: Arc<Chain>,
+    /// How exporters call.
+    pub client: Option<Client>,
+    /// What this machine is called.
+    pub host_name: Box<str>,
+    /// What must not be written down.
+    pub confidential: Arc<Confidential>,
+}
+
 impl Shared {
-    /// Nothing yet, and no AWS credentials but those that settings name.
+    /// Nothing yet, nobody to call, and no AWS credentials but those that settings name.
     pub fn new(clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
         let aws = Chain::without_sources(Arc::clone(&clock), runtime.clone());
-        Self::with_aws(clock, runtime, aws)
+        let (host_name, confidential) = (Box::default(), Arc::default());
+        Self::of(SharedParts { clock, runtime, aws, client: None, host_name, confidential })
     }
 
-    /// Nothing yet, and the credentials of `aws`.
-    pub fn with_aws(clock: Arc<dyn Clock>, runtime: Handle, aws: Arc<Chain>) -> Arc<Self> {
-        Arc::new(Self { clock, runtime, aws, by_type: Mutex::default() })
+    /// Nothing yet.
+    pub fn of(parts: SharedParts) -> Arc<Self> {
+        let SharedParts { clock, runtime, aws, client, host_name, confidential } = parts;
+        Arc::new(Self { clock, runtime, aws, client, host_name, confidential, by_type: Mutex::default() })
     }
 
     /// The one `T` of this process; `make` makes it when it is first asked for.

@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, Response, Uri};
 use serde_json::Value;
 
 use crate::exchange::Notes;
-use crate::{Consumers, Exchange, Flow, Kind, Plugin, RouteFacts, Shared, Site, Step};
+use crate::{Consumers, Exchange, Flow, Kind, Matched, Plugin, RouteFacts, Shared, Site, Step};
 
 /// When the tests take place.
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_440_938_160);
@@ -21,6 +21,7 @@ pub(crate) struct Bench {
     pub(crate) consumers: Consumers,
     pub(crate) conn: Conn,
     pub(crate) route: Arc<RouteFacts>,
+    pub(crate) matched: Option<Matched>,
     pub(crate) rest: Option<&'static str>,
     pub(crate) pool: Pool,
 }
@@ -41,6 +42,7 @@ impl Bench {
                 tls: None,
             },
             route: Arc::new(RouteFacts { id: "1".into(), ..RouteFacts::default() }),
+            matched: None,
             rest: None,
             pool: Pool::new(Arc::new(connector), PoolSettings::default()),
         }
@@ -71,6 +73,7 @@ impl Bench {
             request_id: HeaderValue::from_static("test"),
             route: Some(&self.route),
             rest: self.rest,
+            matched: self.matched.as_ref(),
             params: None,
             upstream_host: None,
             consumer: None,

@@ -75,6 +75,8 @@ fn plugins_have_the_priorities_of_apisix() {
         ("jwt-auth", 2510),
         ("key-auth", 2500),
         ("limit-count", 1002),
+        ("opentelemetry", 12_009),
+        ("prometheus", 500),
         ("proxy-rewrite", 1008),
         ("real-ip", 23_000),
         ("request-id", 12_015),

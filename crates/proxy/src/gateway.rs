@@ -24,8 +24,10 @@ use gateward_vars::Facts;
 use http::header::{CONNECTION, SERVER, UPGRADE};
 use http::{HeaderValue, Request, Response, Version};
 
-use crate::hygiene::{self, Improper};
+use crate::hygiene;
 use crate::snapshot::{CompiledRoute, Snapshot};
+use crate::traffic::{ThreadCounts, Traffic};
+use ending::Ending;
 use ink::Ink;
 use passage::Passage;
 use request_id::{RequestId, RequestIds, X_REQUEST_ID};
@@ -36,7 +38,7 @@ pub type Current = ArcSwap<Snapshot>;
 /// Who writes down what became of each request. It must not wait.
 pub trait AccessLog: Send + Sync {
     /// A request has ended.
-    fn ended(&self, record: &Record);
+    fn ended(&self, record: Box<Record>);
 }
 
 /// What turns a request into its answer. Each data thread has one; it is not `Send`.
@@ -45,30 +47,34 @@ pub struct Gateway {
     pool: Pool,
     clock: Arc<dyn Clock>,
     access_log: Option<Arc<dyn AccessLog>>,
+    counts: Arc<ThreadCounts>,
     ids: RequestIds,
     ink: Ink,
 }
 
 impl Gateway {
-    /// A gateway that serves from `current` and calls by `pool`.
+    /// A gateway that serves from `current`, calls by `pool` and counts in `traffic`.
     pub fn new(
         current: Arc<Current>,
         pool: Pool,
         clock: Arc<dyn Clock>,
         access_log: Option<Arc<dyn AccessLog>>,
+        traffic: &Traffic,
     ) -> Self {
-        Self { current, pool, clock, access_log, ids: RequestIds::new(), ink: Ink::default() }
+        let counts = traffic.thread();
+        Self { current, pool, clock, access_log, counts, ids: RequestIds::new(), ink: Ink::default() }
     }
 
     /// Answers `request`, which came by `conn`. Every answer has a request id.
     pub async fn handle(&self, request: Request<Body>, conn: &Conn) -> Response<Body> {
         let id = self.ids.for_request(request.headers(), &self.ink);
         let version = request.version();
-        match self.answer(request, conn, &id).await {
-            Ok(response) => labelled(response, id),
-            Err(Refused::Failed(failure)) => labelled(refusal::answer(&failure, id.as_str()), id),
-            Err(Refused::Improper(improper)) => labelled(refuse(improper, version, &id), id),
-        }
+        let response = match self.answer(request, conn, &id).await {
+            Ok(response) => response,
+            Err(refused) => self.refuse(*refused, version, &id),
+        };
+        self.counts.answered(response.status());
+        labelled(response, id)
     }
 
     /// Whether a route takes `request`.
@@ -80,20 +86,31 @@ impl Gateway {
     }
 
     /// Has `request` answered elsewhere in this process, if it is in order. It gets the request id that its answer
-    /// will have.
+    /// will have. `code` is why it is answered there, if that is a failure.
     pub(crate) async fn handle_by(
         &self,
         mut request: Request<Body>,
+        conn: &Conn,
+        code: Option<&'static str>,
         elsewhere: impl AsyncFnOnce(Request<Body>) -> Response<Body>,
     ) -> Response<Body> {
         let id = self.ids.for_request(request.headers(), &self.ink);
+        let ending = Ending::begin(self, false, None, &request, conn);
         let response = match hygiene::check(&request) {
             Ok(_) => {
                 request.headers_mut().insert(&X_REQUEST_ID, id.clone().into());
-                elsewhere(request).await
+                let response = elsewhere(request).await;
+                if let Some(code) = code {
+                    self.counts.refused(code);
+                }
+                ending.answered(self, id.clone().into(), response, code)
             }
-            Err(improper) => refuse(improper, request.version(), &id),
+            Err(improper) => {
+                let version = request.version();
+                self.refuse(Refused { failure: improper.failure(), closes: true, ending }, version, &id)
+            }
         };
+        self.counts.answered(response.status());
         labelled(response, id)
     }
 
@@ -102,14 +119,16 @@ impl Gateway {
         mut request: Request<Body>,
         conn: &Conn,
         id: &RequestId,
-    ) -> Result<Response<Body>, Refused> {
+    ) -> Result<Response<Body>, Box<Refused>> {
         let snapshot = self.current.load();
         if snapshot.router.needs_body() && by_body::decides(&snapshot, &request, conn) {
             return Box::pin(self.answer_by_body(&snapshot, request, conn, id)).await;
         }
-        let target = hygiene::check(&request)?;
+        let turned_away = |failure, closes| self.turned_away(&request, conn, failure, closes);
+        let target = hygiene::check(&request).map_err(|improper| turned_away(improper.failure(), true))?;
         let facts = facts(&request, target.host, conn, id.as_str());
-        snapshot.certificates().permits(conn, target.host, &target.path).map_err(Box::new)?;
+        let permitted = snapshot.certificates().permits(conn, target.host, &target.path);
+        permitted.map_err(|failure| turned_away(failure, false))?;
         let found = snapshot.router.find(target.host, &target.path, request.method(), &facts);
         let plain = found.as_ref().map(|found| found.payload).filter(|route| self.is_plain(&snapshot, route));
         let Some(route) = plain.filter(|_| !request.headers().contains_key(UPGRADE)) else {
@@ -128,6 +147,28 @@ impl Gateway {
         Ok(forward::returned(response))
     }
 
+    /// Why `request` gets no further, of which nothing was written down yet.
+    fn turned_away(
+        &self,
+        request: &Request<Body>,
+        conn: &Conn,
+        failure: Failure,
+        closes: bool,
+    ) -> Box<Refused> {
+        Box::new(Refused { failure, closes, ending: Ending::begin(self, false, None, request, conn) })
+    }
+
+    /// Answers a request that gets no further.
+    fn refuse(&self, refused: Refused, version: Version, id: &RequestId) -> Response<Body> {
+        let Refused { failure, closes, ending } = refused;
+        self.counts.refused(failure.code);
+        let mut response = refusal::answer(&failure, id.as_str());
+        if closes && version < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        ending.answered(self, id.clone().into(), response, Some(failure.code))
+    }
+
     /// Whether a request of `route` just goes through: no plugin sees it, and nobody writes down what becomes of it.
     fn is_plain(&self, snapshot: &Snapshot, route: &CompiledRoute) -> bool {
         self.access_log.is_none()
@@ -139,20 +180,16 @@ impl Gateway {
 }
 
 /// Why there is no answer but our own.
-enum Refused {
-    Improper(Improper),
-    Failed(Box<Failure>),
+struct Refused {
+    failure: Failure,
+    /// Whether the connection is to be closed, where that means anything.
+    closes: bool,
+    ending: Ending,
 }
 
-impl From<Improper> for Refused {
-    fn from(improper: Improper) -> Self {
-        Self::Improper(improper)
-    }
-}
-
-impl From<Box<Failure>> for Refused {
+impl From<Box<Failure>> for Box<Refused> {
     fn from(failure: Box<Failure>) -> Self {
-        Self::Failed(failure)
+        Self::new(Refused { failure: *failure, closes: false, ending: Ending::unheard() })
     }
 }
 
@@ -166,15 +203,6 @@ fn labelled(mut response: Response<Body>, id: RequestId) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(SERVER, GATEWARD);
     headers.insert(&X_REQUEST_ID, id.into());
-    response
-}
-
-/// Refuses a request that is not in order, and closes its connection where that means anything.
-fn refuse(improper: Improper, version: Version, id: &RequestId) -> Response<Body> {
-    let mut response = refusal::answer(&improper.failure(), id.as_str());
-    if version < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
     response
 }
 

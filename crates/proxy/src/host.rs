@@ -40,7 +40,8 @@ impl Entrance {
     pub(crate) async fn answer(&self, request: Request<Body>, conn: &Conn) -> Response<Body> {
         match &self.door {
             Some(door) if self.is_for(&**door, &request, conn) => {
-                self.gateway.handle_by(request, async |request| door.open(request, conn.clone()).await).await
+                let open = async |request| door.open(request, conn.clone()).await;
+                self.gateway.handle_by(request, conn, None, open).await
             }
             _ => self.gateway.handle(request, conn).await,
         }

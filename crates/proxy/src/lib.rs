@@ -18,6 +18,7 @@ pub mod host;
 pub mod hygiene;
 mod snapshot;
 pub mod splice;
+mod traffic;
 pub mod validation;
 
 pub use configuration::{Configuration, ConfigurationParts};
@@ -25,6 +26,7 @@ pub use gateward_vars::{PathError, RoutePath};
 pub use gateway::{AccessLog, Current, Gateway};
 pub use host::Door;
 pub use snapshot::{Broken, Snapshot};
+pub use traffic::{Totals, Traffic};
 
 /// What routing resources are sealed for in the store: a route may hold somebody's access key.
 pub const DOCUMENT_PURPOSE: &str = "routing document";

@@ -22,5 +22,5 @@ mod tree;
 pub use gateward_vars::{PathError, RoutePath};
 pub use hidden::{Hidden, HiddenBy};
 pub use path_pattern::UriError;
-pub use route_match::RouteMatch;
+pub use route_match::{Matched, RouteMatch};
 pub use router::{Found, Router};

@@ -27,6 +27,29 @@ pub struct RouteMatch {
     pub priority: i32,
 }
 
+/// By which of its uris, and at which of its hosts, a route took a request.
+#[derive(Clone, Debug)]
+pub struct Matched {
+    /// The route.
+    pub route: Arc<RouteMatch>,
+    /// The place of the uri.
+    pub uri: usize,
+    /// The place of the host, if the route has any.
+    pub host: Option<usize>,
+}
+
+impl Matched {
+    /// The uri, as the route has it.
+    pub fn uri(&self) -> &str {
+        self.route.uris.get(self.uri).map_or("", String::as_str)
+    }
+
+    /// The host, as the route has it; empty if it has none.
+    pub fn host(&self) -> &str {
+        self.host.and_then(|host| self.route.hosts.get(host)).map_or("", String::as_str)
+    }
+}
+
 impl RouteMatch {
     /// Its place among the routes with the same pattern: by priority, then by id. Ids that are numbers come first, in
     /// their own order; the others follow in the order of their text.

@@ -32,6 +32,10 @@ pub struct Found<'r, T> {
     pub rest: Option<usize>,
     /// What the parameters in its uri stand for.
     pub params: Params,
+    /// By which of its uris it was found.
+    pub uri: usize,
+    /// At which of its hosts, if it has any.
+    pub host: Option<usize>,
 }
 
 impl<T> Router<T> {
@@ -49,7 +53,8 @@ impl<T> Router<T> {
                 let params = params(candidate, path, fit);
                 if candidate.takes(facts, &params) {
                     let rest = candidate.has_rest.then(|| path.raw_after(fit.taken));
-                    return Some(Found { payload: &candidate.payload, rest, params });
+                    let (uri, host) = (candidate.uri, candidate.host);
+                    return Some(Found { payload: &candidate.payload, rest, params, uri, host });
                 }
             }
             None

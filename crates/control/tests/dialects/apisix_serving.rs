@@ -29,6 +29,7 @@ impl Place {
             current: plane.configuration.current(),
             certificates: Arc::new(Arc::default),
             access_log: None,
+            traffic: Arc::default(),
             connector: Arc::new(Connector::new(ConnectorSettings::default()).unwrap()),
             clock: Arc::new(SystemClock),
             door: None,

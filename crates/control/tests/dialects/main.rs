@@ -98,12 +98,13 @@ impl Plane {
         let access_id = admin.access_id().clone();
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&shared)).await.unwrap();
         let tokens = Arc::new(tokens);
+        let plugins = gateward_plugins::Shared::new(Arc::clone(&shared), runtime.clone());
         let configuration = Configuration::start(ConfigurationParts {
             registry: Arc::clone(&registry),
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             resolver,
-            shared: gateward_plugins::Shared::new(Arc::clone(&shared), runtime.clone()),
+            shared: Arc::clone(&plugins),
             clock: Arc::clone(&shared),
             runtime: runtime.clone(),
         });
@@ -127,6 +128,9 @@ impl Plane {
             declared,
             configuration: Arc::clone(&configuration),
             registry,
+            shared: plugins,
+            traffic: Arc::default(),
+            access_log: Some(Arc::new(|| (5, 2))),
             catalog,
             engine: Some(engine),
             producers,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_control::{ControlDoor, Surface};
+use gateward_plugins::Spans;
 use gateward_proxy::Door;
 use gateward_proxy::declarative::Following;
 use gateward_proxy::host::server::{Listener, Server, ServerParts, ServerSettings};
@@ -21,6 +22,7 @@ use crate::assembly::Assembly;
 use crate::handover::{Handed, Inherited, Plane, Role};
 use crate::settings::{Entrance, Listen, Mode, Settings};
 use crate::surroundings::Surroundings;
+use crate::telemetry::Telemetry;
 use crate::terminal::Terminal;
 use crate::welcome;
 
@@ -42,6 +44,7 @@ impl Tenure {
         settings: &Settings,
         surroundings: &Surroundings,
         terminal: &mut Terminal<'_>,
+        telemetry: &Telemetry,
         inherited: &mut Inherited,
         following: Option<Following>,
     ) -> Result<Self, Box<dyn Error>> {
@@ -51,7 +54,8 @@ impl Tenure {
         let control_address = addresses.first().copied();
 
         let patience = if inherited.is_handed_on() { STORE_CLOSES } else { Duration::ZERO };
-        let assembly = Assembly::new(settings, surroundings, addresses, patience, following).await?;
+        let assembly =
+            Assembly::new(settings, surroundings, addresses, patience, following, telemetry).await?;
         if let Some(engine) = &assembly.engine {
             engine.start();
         }
@@ -82,7 +86,7 @@ impl Tenure {
         // What stood in the store is served from the first request on: a restart never answers 404 for a route that is
         // there.
         assembly.configuration.catch_up(STARTING).await;
-        let (server, entrances) = traffic(settings, &assembly, terminal, inherited)?;
+        let (server, entrances) = traffic(settings, &assembly, terminal, telemetry, inherited)?;
         if settings.mode == Mode::Dev {
             if assembly.is_new && settings.resources.is_empty() {
                 welcome::sample_resources(&assembly.control).await;
@@ -131,9 +135,10 @@ impl Tenure {
             // Whoever asks twice means it.
             () = signals.again() => deadline = Instant::now() + of_control,
         }
-        // Control last: until then it says that we are not ready.
-        end_control(&mut control, &stop, deadline).await;
-        end_leases(&assembly, deadline).await;
+        Spans::of(&assembly.shared).flush(LAST_SPANS).await;
+        // Control last: what traffic still needs of it, it had.
+        end_control(&mut control, &stop).await;
+        end_leases(&assembly, settings).await;
         assembly.close();
         tracing::info!("stopped");
     }
@@ -175,6 +180,7 @@ async fn control_listeners(
         (ports.kong, Surface::KongOpen),
         (ports.akeyless, Surface::Akeyless),
         (ports.apisix, Surface::Apisix),
+        (ports.prometheus, Surface::Prometheus),
     ];
     for (port, surface) in surfaces {
         for address in available(&loopback(port)) {
@@ -206,6 +212,7 @@ fn traffic(
     settings: &Settings,
     assembly: &Assembly,
     terminal: &mut Terminal<'_>,
+    telemetry: &Telemetry,
     inherited: &mut Inherited,
 ) -> Result<(Server, Vec<Entrance>), Box<dyn Error>> {
     let dev = settings.mode == Mode::Dev;
@@ -215,7 +222,8 @@ fn traffic(
     let parts = ServerParts {
         current: assembly.configuration.current(),
         certificates: Arc::new(move || Arc::clone(served.load().certificates())),
-        access_log: None,
+        access_log: telemetry.access_log.clone().map(|log| log as _),
+        traffic: Arc::clone(&telemetry.traffic),
         connector: Arc::clone(&assembly.connector),
         clock: Arc::clone(&assembly.clock),
         door,
@@ -280,8 +288,8 @@ fn loopback(port: u16) -> Listen {
 /// How long the start waits for the configuration, and for what it refers to.
 const STARTING: Duration = Duration::from_secs(6);
 
-/// What of the time to drain is left to the control plane, whatever traffic takes; at most.
-const OF_CONTROL: Duration = Duration::from_secs(1);
+/// How long the last spans may take to a collector.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// How long a store that was given up may still be in use.
 const STORE_CLOSES: Duration = Duration::from_secs(5);

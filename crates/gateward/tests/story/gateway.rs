@@ -114,6 +114,11 @@ impl<'p> Gateway<'p> {
         self.process.wait(span).signal() == Some(9)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Asks it to end (SIGTERM), and says how it did.
     #[track_caller]
     pub fn terminate(&mut self, span: Duration) -> ExitStatus {

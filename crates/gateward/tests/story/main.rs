@@ -15,6 +15,7 @@ mod health;
 mod invoke;
 mod kill_nine;
 mod lambda;
+mod observed;
 mod plot;
 mod users_file;
 mod vendor_client;

@@ -36,11 +36,14 @@ impl Gateway {
         mut request: Request<Body>,
         conn: &Conn,
         id: &RequestId,
-    ) -> Result<Response<Body>, Refused> {
-        let bytes = read(&mut request).await?;
+    ) -> Result<Response<Body>, Box<Refused>> {
+        let read = read(&mut request).await;
+        let bytes = read.map_err(|failure| self.turned_away(&request, conn, *failure, false))?;
         let body = bytes.as_deref().map(RequestBody::new);
         let found = {
-            let target = hygiene::check(&request)?;
+            let checked = hygiene::check(&request);
+            let target =
+                checked.map_err(|improper| self.turned_away(&request, conn, improper.failure(), true))?;
             let facts = Facts { body: body.as_ref(), ..facts(&request, target.host, conn, id.as_str()) };
             snapshot.router.find(target.host, &target.path, request.method(), &facts).map(Found::from)
         };
@@ -55,8 +58,9 @@ impl Gateway {
         mut request: Request<Body>,
         conn: &Conn,
         id: &RequestId,
-    ) -> Result<Response<Body>, Refused> {
-        let bytes = read(&mut request).await?;
+    ) -> Result<Response<Body>, Box<Refused>> {
+        let read = read(&mut request).await;
+        let bytes = read.map_err(|failure| self.turned_away(&request, conn, *failure, false))?;
         let body = bytes.as_deref().map(RequestBody::new);
         self.answer_in_turns(snapshot, found, request, body.as_ref(), conn, id).await
     }

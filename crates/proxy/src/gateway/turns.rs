@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gateward_model::{Failure, Origin};
 use gateward_net::{Body, Conn};
-use gateward_plugins::{Answerer, Exchange, Flow, Notes, Step};
+use gateward_plugins::{Answerer, Exchange, Flow, Matched, Notes, Step};
 use gateward_vars::{Condition, Params, RequestBody};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRANSFER_ENCODING};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
@@ -28,11 +28,15 @@ pub(super) struct Found {
     /// Where in the path that begins which a last `*` stands for.
     pub(super) rest: Option<usize>,
     pub(super) params: Params,
+    /// By what it was found.
+    pub(super) matched: Matched,
 }
 
 impl From<gateward_router::Found<'_, Arc<CompiledRoute>>> for Found {
     fn from(found: gateward_router::Found<'_, Arc<CompiledRoute>>) -> Self {
-        Self { route: Arc::clone(found.payload), rest: found.rest, params: found.params }
+        let matched =
+            Matched { route: Arc::clone(&found.payload.matching), uri: found.uri, host: found.host };
+        Self { route: Arc::clone(found.payload), rest: found.rest, params: found.params, matched }
     }
 }
 
@@ -40,6 +44,8 @@ impl From<gateward_router::Found<'_, Arc<CompiledRoute>>> for Found {
 pub(super) struct Answered {
     pub(super) response: Response<Body>,
     pub(super) by: Answerer,
+    /// The word that the client is told, if it is a failure.
+    pub(super) code: Option<&'static str>,
 }
 
 impl Gateway {
@@ -52,9 +58,12 @@ impl Gateway {
         body: Option<&RequestBody<'_>>,
         conn: &Conn,
         id: &RequestId,
-    ) -> Result<Response<Body>, Refused> {
+    ) -> Result<Response<Body>, Box<Refused>> {
         let target: Uri = request.uri().clone();
-        let ending = Ending::begin(self, snapshot, found.as_ref(), &request, conn);
+        let plugins_log = snapshot.global.phases().log
+            || snapshot.callers.log
+            || found.as_ref().is_some_and(|found| found.route.chain.phases().log);
+        let ending = Ending::begin(self, plugins_log, found.as_ref(), &request, conn);
         let wanted = Wanted::take(&mut request, found.as_ref());
         let host = forward::strip(&mut request);
         forward::announce_way(request.headers_mut(), host.clone(), conn, &self.ink);
@@ -68,6 +77,7 @@ impl Gateway {
             request_id: id.clone().into(),
             route: found.as_ref().map(|found| &found.route.facts),
             rest: found.as_ref().and_then(|found| target.path().get(found.rest?..)),
+            matched: found.as_ref().map(|found| &found.matched),
             params: found.as_ref().map(|found| &found.params),
             upstream_host: None,
             consumer: None,
@@ -89,10 +99,13 @@ impl Gateway {
         };
         let answered = way.go(&mut exchange).await;
         let Way { ending, mut filters, route, caller, .. } = way;
-        let Answered { mut response, by } = answered.unwrap_or_else(|failure| {
+        let Answered { mut response, by, code } = answered.unwrap_or_else(|failure| {
             let response = refusal::answer(&failure, id_of(&exchange));
-            Answered { response, by: to_blame_for(&failure) }
+            Answered { response, by: to_blame_for(&failure), code: Some(failure.code) }
         });
+        if let Some(code) = code {
+            self.counts.refused(code);
+        }
         filters.ask(after(snapshot, route, caller), &exchange);
         let links = || after(snapshot, route, caller).filter(|link| filters.lets(link));
         for link in links().filter(|link| link.phases.respond) {
@@ -101,7 +114,7 @@ impl Gateway {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response = forward::returned(response);
         }
-        Ok(ending.end(exchange, response, by, links()))
+        Ok(ending.end(self, exchange, Answered { response, by, code }, links()))
     }
 }
 
@@ -213,8 +226,9 @@ impl<'w> Way<'w> {
             Some(wanted) => self.gateway.pass_upgrade(&mut passage, request, wanted).await,
             None => self.gateway.pass(&mut passage, request).await,
         };
-        self.ending.passed(passage.peer, passage.latency);
-        Ok(Answered { response: response?, by: Answerer::Upstream })
+        let status = response.as_ref().ok().map(Response::status);
+        self.ending.passed(passage.peer, passage.latency, status);
+        Ok(Answered { response: response?, by: Answerer::Upstream, code: None })
     }
 
     /// Has each of `links` take its turn, until one ends the request.
@@ -247,20 +261,20 @@ impl<'w> Way<'w> {
         if !self.filters.lets(link) {
             return Ok(None);
         }
-        let (response, by) = match link.turn(phase, exchange).await {
+        let (response, by, code) = match link.turn(phase, exchange).await {
             Flow::Continue => return Ok(None),
-            Flow::Answer(response) => (*response, Answerer::Plugin),
-            Flow::Function(response) => (*response, Answerer::Function),
+            Flow::Answer(response) => (*response, Answerer::Plugin, None),
+            Flow::Function(response) => (*response, Answerer::Function, None),
             Flow::Fail(failure) if link.entry.meta.error_response.is_none() => return Err(failure),
             Flow::Fail(failure) => {
                 let by = match to_blame_for(&failure) {
                     Answerer::Function => Answerer::Function,
                     _ => Answerer::Plugin,
                 };
-                (refusal::answer(&failure, id_of(exchange)), by)
+                (refusal::answer(&failure, id_of(exchange)), by, Some(failure.code))
             }
         };
-        Ok(Some(Answered { response: link.worded(response), by }))
+        Ok(Some(Answered { response: link.worded(response), by, code }))
     }
 }
 

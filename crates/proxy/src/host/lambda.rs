@@ -18,7 +18,7 @@ use gateward_clock::{Clock, Timestamp};
 use gateward_net::{Connector, Pool, PoolSettings};
 
 use super::{Door, Entrance};
-use crate::{Configuration, Gateway};
+use crate::{Configuration, Gateway, Traffic};
 pub use runtime_api::RuntimeApiError;
 use runtime_api::{Invocation, RuntimeApi};
 
@@ -34,6 +34,8 @@ pub struct LambdaParts {
     pub clock: Arc<dyn Clock>,
     /// The control plane, if this function has one.
     pub door: Option<Arc<dyn Door>>,
+    /// Where it counts.
+    pub traffic: Arc<Traffic>,
 }
 
 /// Serves events until `stop` completes, or until the Runtime API cannot be reached any more.
@@ -42,7 +44,8 @@ pub struct LambdaParts {
 pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result<(), RuntimeApiError> {
     let pool =
         Pool::new(parts.connector, PoolSettings { idle_timeout: POOL_IDLE, ..PoolSettings::default() });
-    let gateway = Gateway::new(parts.configuration.current(), pool, Arc::clone(&parts.clock), None);
+    let gateway =
+        Gateway::new(parts.configuration.current(), pool, Arc::clone(&parts.clock), None, &parts.traffic);
     let mut function = Function {
         api: RuntimeApi::new(parts.runtime_api),
         entrance: Rc::new(Entrance { gateway, door: parts.door }),

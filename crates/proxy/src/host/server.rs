@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 
 use super::{Door, Entrance};
 use crate::certificates::Certificates;
-use crate::{AccessLog, Current, Gateway};
+use crate::{AccessLog, Current, Gateway, Traffic};
 use connection::{Connections, Manners, Protocols};
 use crowd::Crowd;
 pub use inherited::Inherited;
@@ -90,6 +90,8 @@ pub struct ServerParts {
     pub door: Option<Arc<dyn Door>>,
     /// Who writes down what becomes of each request.
     pub access_log: Option<Arc<dyn AccessLog>>,
+    /// Where it counts.
+    pub traffic: Arc<Traffic>,
 }
 
 /// A server that serves. Dropped, it stops at once; [`Server::shutdown`] is the polite way.
@@ -125,7 +127,7 @@ impl Server {
         }
         // What was inherited is held by its threads now, and must be by nobody else once these have stopped.
         drop(listeners);
-        let crowd = Crowd::new(&limits);
+        let crowd = Crowd::new(&limits, &parts.traffic);
         let (stop, stopped) = watch::channel(None);
         let (ended, threads_end) = mpsc::channel(1);
         for (number, listeners) in by_thread.into_iter().enumerate() {
@@ -197,8 +199,8 @@ impl DataThread {
     }
 
     async fn serve(mut self) {
-        let ServerParts { current, certificates, connector, clock, door, access_log } = self.parts;
-        let gateway = Gateway::new(current, Pool::new(connector, self.pool), clock, access_log);
+        let ServerParts { current, certificates, connector, clock, door, access_log, traffic } = self.parts;
+        let gateway = Gateway::new(current, Pool::new(connector, self.pool), clock, access_log, &traffic);
         let entrance = Entrance { gateway, door };
         let protocols = Protocols::new(entrance, self.limits, self.crowd, certificates, self.fallback_sni);
         let protocols = Rc::new(protocols);

@@ -31,7 +31,7 @@ pub(crate) struct CompiledRoute {
     /// Whether its plugins, or the choice of a node, ask for something in requests' bodies.
     pub(crate) needs_body: bool,
     /// Which requests it takes.
-    pub(super) matching: Arc<RouteMatch>,
+    pub(crate) matching: Arc<RouteMatch>,
     /// Why it serves nobody: something that it refers to does not exist.
     pub(crate) refused: Option<Arc<Failure>>,
     made_of: Parts,

@@ -112,6 +112,7 @@ async fn beside_a_function(test: impl AsyncFnOnce(&Plane, &mut Emulator)) {
             let mut emulator = Emulator::start().await;
             let (stop, stopped) = oneshot::channel::<()>();
             let parts = LambdaParts {
+                traffic: Arc::default(),
                 runtime_api: emulator.address.to_string(),
                 configuration: plane.configuration.clone(),
                 connector: plane.connector.clone(),
@@ -200,6 +201,7 @@ async fn a_function_ends_when_its_runtime_api_is_gone() {
         .run_until(async {
             let plane = Plane::start(&[]);
             let parts = LambdaParts {
+                traffic: Arc::default(),
                 runtime_api: super::support::nobody().await.to_string(),
                 configuration: plane.configuration.clone(),
                 connector: plane.connector.clone(),

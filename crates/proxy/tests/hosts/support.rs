@@ -135,6 +135,7 @@ impl Gate {
             current: plane.configuration.current(),
             certificates,
             access_log: None,
+            traffic: Arc::default(),
             connector: plane.connector.clone(),
             clock: Arc::new(SystemClock),
             door,

@@ -341,7 +341,7 @@ impl Open {
             if turn.is_some() { refusal::excess(&request, limits) } else { Some(refusal::overloaded()) };
         let mut response = if let Some(failure) = excess {
             self.rude.set(true);
-            refusal::answer(entrance, request.map(|_| Body::empty()), &failure).await
+            refusal::answer(entrance, request.map(|_| Body::empty()), &self.conn, &failure).await
         } else if hyper::body::Body::is_end_stream(request.body()) {
             let mut request = request.map(|_| Body::empty());
             // hyper leaves it there for requests that ask for an upgrade.
@@ -367,7 +367,8 @@ impl Open {
         let Protocols { entrance, limits, .. } = &*self.protocols;
         if let Err(improper) = hygiene::check_coding(request.headers()) {
             self.rude.set(true);
-            return refusal::answer(entrance, request.map(|_| Body::empty()), &improper.failure()).await;
+            let (request, failure) = (request.map(|_| Body::empty()), improper.failure());
+            return refusal::answer(entrance, request, &self.conn, &failure).await;
         }
         let fault = Fault::default();
         let request = request.map(|incoming| client_body::held_to(limits, incoming, Rc::clone(&fault)));

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Limits;
+use crate::traffic::{Occupancy, Totals, Traffic};
 
 /// Who is here now.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Crowd {
     most_connections: usize,
     most_requests: usize,
     most_per_address: Option<usize>,
+    traffic: Arc<Traffic>,
 }
 
 /// A connection that is counted, until it is dropped.
@@ -41,8 +43,8 @@ pub(super) struct Refusal(Arc<Crowd>);
 pub(super) struct Turn<'c>(&'c Crowd);
 
 impl Crowd {
-    pub(super) fn new(limits: &Limits) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(limits: &Limits, traffic: &Arc<Traffic>) -> Arc<Self> {
+        let crowd = Arc::new(Self {
             connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             refusals: AtomicUsize::new(0),
@@ -50,13 +52,19 @@ impl Crowd {
             most_connections: limits.connections,
             most_requests: limits.requests,
             most_per_address: limits.connections_per_address,
-        })
+            traffic: Arc::clone(traffic),
+        });
+        let watched: Weak<Self> = Arc::downgrade(&crowd);
+        traffic.watch(watched);
+        crowd
     }
 
     /// A place for one more connection, if there is one.
     pub(super) fn seat(self: &Arc<Self>) -> Option<Seat> {
         let seat = Seat(Arc::clone(self));
-        (self.connections.fetch_add(1, Ordering::Relaxed) < self.most_connections).then_some(seat)
+        let is_room = self.connections.fetch_add(1, Ordering::Relaxed) < self.most_connections;
+        self.traffic.connected(is_room);
+        is_room.then_some(seat)
     }
 
     /// A place for one more connection from `address`, if there is one; none is needed where nobody counts.
@@ -87,6 +95,14 @@ impl Crowd {
 
     fn by_address(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Occupancy for Crowd {
+    fn add_to(&self, totals: &mut Totals) {
+        let count = |count: &AtomicUsize| u64::try_from(count.load(Ordering::Relaxed)).unwrap_or_default();
+        totals.connections += count(&self.connections);
+        totals.under_way += count(&self.requests);
     }
 }
 
@@ -142,13 +158,16 @@ mod tests {
     fn there_is_room_again_when_somebody_has_gone() {
         let limits =
             Limits { connections: 1, connections_per_address: Some(2), requests: 1, ..Limits::default() };
-        let crowd = Crowd::new(&limits);
+        let traffic = Arc::<Traffic>::default();
+        let crowd = Crowd::new(&limits, &traffic);
         let seat = crowd.seat();
         assert!(seat.is_some() && crowd.seat().is_none());
         drop(seat);
         assert!(crowd.seat().is_some());
         let turn = crowd.turn();
         assert!(turn.is_some() && crowd.turn().is_none());
+        let totals = traffic.totals();
+        assert_eq!((totals.accepted, totals.turned_away, totals.under_way), (2, 1, 1));
         drop(turn);
         assert!(crowd.turn().is_some());
         let seats: Vec<_> = ["2001:db8::1", "2001:db8::2"].map(|a| crowd.seat_of(a.parse().unwrap())).into();

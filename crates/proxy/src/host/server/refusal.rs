@@ -1,7 +1,7 @@
 //! What a client hears that has gone over a limit.
 
 use gateward_model::{ErrorStatus, Failure, Origin};
-use gateward_net::Body;
+use gateward_net::{Body, Conn};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::json;
@@ -43,11 +43,14 @@ pub(super) fn body(fault: BodyFault) -> Failure {
 }
 
 /// Answers `request` with `failure`.
-pub(super) async fn answer(entrance: &Entrance, request: Request<Body>, failure: &Failure) -> Response<Body> {
-    entrance
-        .gateway
-        .handle_by(request, async |request| told(failure, request.headers().get(REQUEST_ID)))
-        .await
+pub(super) async fn answer(
+    entrance: &Entrance,
+    request: Request<Body>,
+    conn: &Conn,
+    failure: &Failure,
+) -> Response<Body> {
+    let tell = async |request: Request<Body>| told(failure, request.headers().get(REQUEST_ID));
+    entrance.gateway.handle_by(request, conn, Some(failure.code), tell).await
 }
 
 /// Says `failure` in place of `response`, which was made of a broken request.
