@@ -64,10 +64,17 @@ async fn serve(
                 tenure.end(settings, &mut signals).await;
                 break;
             }
-            Call::Restart => match restart(tenure, settings, surroundings, terminal, &telemetry).await {
-                Some(still) => tenure = still,
-                None => break,
-            },
+            Call::Restart if settings.store == StoreKind::Memory => {
+                tracing::error!(
+                    "what is kept in memory alone cannot be handed on; serving on without a restart"
+                );
+            }
+            Call::Restart => {
+                match restart(tenure, settings, surroundings, terminal, &telemetry, &mut signals).await {
+                    Some(still) => tenure = still,
+                    None => break,
+                }
+            }
             Call::Reopen => telemetry.reopen(),
         }
     }
@@ -83,6 +90,7 @@ async fn restart(
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
     telemetry: &Telemetry,
+    signals: &mut Signals,
 ) -> Option<Tenure> {
     let started = tenure.sockets().map_err(Into::into).and_then(|sockets| Successor::start(&sockets));
     let mut successor = match started {
@@ -133,9 +141,14 @@ async fn restart(
             "the successor did not take over; taking everything back"
         );
         drop(successor);
-        let tenure = take_back(sockets, settings, surroundings, terminal, telemetry).await;
-        Handle::current().spawn(server.shutdown(settings.drain));
-        return Some(tenure);
+        let tenure = take_back(sockets, settings, surroundings, terminal, telemetry, signals).await;
+        if tenure.is_none() {
+            notify(surroundings, "STOPPING=1");
+            drain(server, settings, signals).await;
+        } else {
+            Handle::current().spawn(server.shutdown(settings.drain));
+        }
+        return tenure;
     }
     // Only the successor holds them from now on: a socket that nobody accepts from must have no other holder.
     drop(sockets);
@@ -163,7 +176,8 @@ async fn take_back(
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
     telemetry: &Telemetry,
-) -> Tenure {
+    signals: &mut Signals,
+) -> Option<Tenure> {
     loop {
         let mut inherited = Inherited::from_predecessor(sockets.clone());
         let begun = match resource_files::follow(settings, surroundings) {

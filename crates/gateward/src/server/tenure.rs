@@ -135,10 +135,10 @@ impl Tenure {
             // Whoever asks twice means it.
             () = signals.again() => deadline = Instant::now() + of_control,
         }
-        Spans::of(&assembly.shared).flush(LAST_SPANS).await;
-        // Control last: what traffic still needs of it, it had.
-        end_control(&mut control, &stop).await;
-        end_leases(&assembly, settings).await;
+        // Control last: until then it says that we are not ready, and what traffic still needs of it, it had.
+        let spans = Spans::of(&assembly.shared);
+        tokio::join!(spans.flush(LAST_SPANS), end_control(&mut control, &stop, deadline));
+        end_leases(&assembly, deadline).await;
         assembly.close();
         tracing::info!("stopped");
     }
@@ -290,6 +290,9 @@ const STARTING: Duration = Duration::from_secs(6);
 
 /// How long the last spans may take to a collector.
 const LAST_SPANS: Duration = Duration::from_secs(3);
+
+/// What of the time to drain is left to the control plane, whatever traffic takes; at most.
+const OF_CONTROL: Duration = Duration::from_secs(1);
 
 /// How long a store that was given up may still be in use.
 const STORE_CLOSES: Duration = Duration::from_secs(5);
