@@ -52,7 +52,7 @@ fn secrets(kind: Kind, id: &str, json: &Value) -> Vec<String> {
             pointers.extend((0..more).map(|at| format!("/keys/{at}")));
         }
         Kind::Upstreams => {
-            Upstream::SECRETS.iter().for_each(|secret| fields(secret, json, String::new(), &mut pointers))
+            Upstream::SECRETS.iter().for_each(|secret| fields(secret, json, String::new(), &mut pointers));
         }
         Kind::Routes | Kind::Services => {
             let upstream = json.get("upstream").unwrap_or(&Value::Null);
