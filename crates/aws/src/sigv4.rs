@@ -132,7 +132,8 @@ impl Signer {
         self.set_headers(credentials, request, payload_hash, &date)?;
 
         // One buffer holds all three texts, one after the other.
-        let mut buffer = Vec::with_capacity(1024);
+        let token = credentials.session_token.as_ref().map_or(0, |token| token.expose().len());
+        let mut buffer = Vec::with_capacity(1024 + token);
         let canonical = canonical::write(&mut buffer, request, self.rules, payload_hash);
         let canonical_hash = digest::digest(&digest::SHA256, &buffer);
 

@@ -213,17 +213,16 @@ fn covers(covered: SignedHeaders, name: &HeaderName) -> bool {
 /// A header's value without spaces at its ends, and with one space for each run of them. Only spaces count: a tab
 /// stays, because AWS leaves it.
 fn write_folded(buffer: &mut Vec<u8>, value: &[u8]) {
-    let mut after_space = true;
-    let start = buffer.len();
-    for byte in value {
-        let space = *byte == b' ';
-        if !(space && after_space) {
-            buffer.push(*byte);
-        }
-        after_space = space;
+    // A session token is a kilobyte without any.
+    if !value.contains(&b' ') {
+        return buffer.extend_from_slice(value);
     }
-    if buffer.len() > start && buffer.last() == Some(&b' ') {
-        buffer.pop();
+    let words = value.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    for (place, word) in words.enumerate() {
+        if place > 0 {
+            buffer.push(b' ');
+        }
+        buffer.extend_from_slice(word);
     }
 }
 
