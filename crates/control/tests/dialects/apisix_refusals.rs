@@ -53,7 +53,7 @@ async fn what_is_wrong_is_answered_with_the_field_and_changes_nothing() {
         (r#"{"uri": "/a", "script": "canary"}"#.to_owned(), "vars"),
         (
             lambda(r#""timeout": 3000"#),
-            "failed to check the configuration of plugin aws-lambda err: missing field `function_uri`",
+            "failed to check the configuration of plugin aws-lambda err: property \"function_uri\": is required, or function_name",
         ),
         (
             lambda(r#""function_uri": "http://x/", "authorization": {"apikey": "{vault://}"}"#),

@@ -14,9 +14,10 @@ async fn plugins_are_listed_by_priority_and_described() {
     let priority = |name: &serde_json::Value| all[name.as_str().unwrap()]["priority"].as_i64().unwrap();
     assert!(names.as_array().unwrap().is_sorted_by(|one, next| priority(one) >= priority(next)), "{names}");
     assert!(names.as_array().unwrap().contains(&json!("aws-lambda")));
-    assert_eq!(all["aws-lambda"]["schema"]["required"], json!(["function_uri"]));
+    let ways = json!([{"required": ["function_uri"]}, {"required": ["function_name"]}]);
+    assert_eq!(all["aws-lambda"]["schema"]["oneOf"], ways);
     for path in ["/plugins/aws-lambda", "/plugins/aws-lambda?subsystem=http", "/schema/plugins/aws-lambda"] {
-        assert_eq!(ask(&plane, "GET", path, "").await.json["required"], json!(["function_uri"]), "{path}");
+        assert_eq!(ask(&plane, "GET", path, "").await.json["oneOf"], ways, "{path}");
     }
     for (path, status) in [
         ("/plugins/nope", StatusCode::NOT_FOUND),

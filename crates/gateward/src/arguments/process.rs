@@ -40,9 +40,9 @@ wins over the environment, and the environment over the file. A secret is safer 
 the flags.
 
 Everything listens on loopback: traffic on 9080 and 9081, control on 8000. Unless --control-listen says otherwise, the
-ports of the systems that Gateward takes the place of are open too: 8001 (Kong), 8081 (Akeyless), 9180 and 9091 (APISIX, its metrics); their
-documents' APISIX key is the one that is taken. Files are kept in .gateward, and in it admin.json with the
-administrator's access id and key, which are made at the first start.";
+ports of the systems that Gateward takes the place of are open too: 8001 (Kong), 8081 (Akeyless), 9180 (APISIX) and 9091
+(its metrics); the APISIX key of their documents is the one that is taken. Files are kept in .gateward, and in it
+admin.json with the administrator's access id and key, which are made at the first start.";
 
 pub(super) const AFTER_HELP_SERVE: &str = "\
 Each setting can also stand in the settings file, as `data_dir`, or in the environment, as GATEWARD_DATA_DIR: a flag
