@@ -137,7 +137,8 @@ impl Tenure {
         }
         // Control last: until then it says that we are not ready, and what traffic still needs of it, it had.
         let spans = Spans::of(&assembly.shared);
-        tokio::join!(spans.flush(LAST_SPANS), end_control(&mut control, &stop, deadline));
+        let left = deadline.saturating_duration_since(Instant::now());
+        tokio::join!(spans.flush(LAST_SPANS.min(left)), end_control(&mut control, &stop, deadline));
         end_leases(&assembly, deadline).await;
         assembly.close();
         tracing::info!("stopped");
