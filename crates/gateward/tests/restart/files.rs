@@ -32,6 +32,7 @@ fn ten_reloads_of_a_file_and_a_restart_under_load_fail_no_request() {
     // A file with an error changes nothing, is told of, and no successor starts with it.
     put(&path, &file(&upstream, "broken").replace("uri: /broken", "url: /broken"));
     gateway.says("resources.yaml:6:5: ");
+    wait_until("it is told on /ready", || gateway.ready()["not_in_force"][0].is_string());
     let told = gateway.ready();
     let named = told["not_in_force"][0].as_str().unwrap_or_default().to_owned();
     assert!(named.contains("resources.yaml:6:5: route") && named.contains("url"), "{told}");
@@ -42,7 +43,7 @@ fn ten_reloads_of_a_file_and_a_restart_under_load_fail_no_request() {
 
     put(&path, &file(&upstream, "mended"));
     wait_until("the mended file is in force", || gateway.get("/mended") == 200);
-    assert_eq!(gateway.ready()["not_in_force"], Value::Null);
+    wait_until("nothing is told any more", || gateway.ready()["not_in_force"] == Value::Null);
     gateway.restart();
     assert_eq!((gateway.get("/mended"), gateway.get("/r9")), (200, 404));
     let told = load.end();
