@@ -8,45 +8,68 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateward_aws::Chain;
-use gateward_clock::Timestamp;
+use gateward_clock::{Clock, Timestamp};
 use gateward_model::Invalid;
 use gateward_net::Client;
 use gateward_seal::SecretValue;
+use tokio::runtime::Handle;
 
-use crate::reference::Overrides;
-use crate::settings::Settings;
+use crate::reference::Version;
+use crate::settings::{Field, Settings, TIMES};
 use crate::unresolved::Miss;
 
 /// A vault that can be asked.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync {
-    /// The secret called `name`, whole.
-    async fn fetch(&self, name: &str, now: Timestamp) -> Result<SecretValue, Miss>;
+    /// The secret, whole.
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss>;
+}
+
+/// What is asked of a vault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    /// The secret's name.
+    pub(crate) name: &'a str,
+    /// Which of its versions.
+    pub(crate) version: Version,
+    /// The time at which it is asked.
+    pub(crate) now: Timestamp,
 }
 
 /// A kind of vault.
 pub(crate) struct Kind {
     /// What entities call it, and references that need no entity.
     pub(crate) name: &'static str,
-    /// Checks the settings, those that the environment gives included.
+    /// Its own settings. Each is of its form before anybody else looks at it.
+    pub(crate) fields: &'static [Field],
+    /// Whether its secrets stay as they are while the process lives, so that times mean nothing to it.
+    pub(crate) is_constant: bool,
+    /// Checks what the fields' forms do not say.
     pub(crate) check: fn(&Settings<'_>) -> Result<(), Invalid>,
     /// Opens it.
-    pub(crate) open: fn(&Settings<'_>, &Surroundings) -> Result<Opened, Invalid>,
+    pub(crate) open: Open,
 }
+
+impl Kind {
+    /// All settings that it can have.
+    pub(crate) fn all_fields(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        let times: &[Field] = if self.is_constant { &[] } else { TIMES };
+        self.fields.iter().chain(times)
+    }
+}
+
+/// Makes a vault of its settings. Nobody is called for it yet.
+pub(crate) type Open = fn(&Settings<'_>, &Surroundings) -> Result<Arc<dyn Backend>, Invalid>;
 
 /// What a backend may use.
 pub(crate) struct Surroundings {
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where its tasks run.
+    pub(crate) runtime: Handle,
     pub(crate) client: Client,
     pub(crate) environment: Arc<BTreeMap<String, String>>,
     /// Whom AWS takes this process for.
     pub(crate) aws: Arc<Chain>,
-}
-
-/// A vault that was opened.
-pub(crate) struct Opened {
-    pub(crate) backend: Arc<dyn Backend>,
-    /// The times that its settings give.
-    pub(crate) times: Overrides,
 }
 
 /// All kinds of vaults.

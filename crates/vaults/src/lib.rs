@@ -4,15 +4,19 @@
 //! when that is due, and tells whoever is bound to it. It never forgets a good value because a vault is out of
 //! order, and never makes one up.
 
+#![allow(dead_code, clippy::allow_attributes, clippy::allow_attributes_without_reason)] // until all kinds are there
+
 mod backend;
 mod entry;
 mod reference;
 mod resolver;
 mod secret;
 mod settings;
+mod template;
 mod unresolved;
 mod vault;
 
-pub use reference::{Overrides, Reference, ReferenceError};
+pub use reference::{Overrides, Reference, ReferenceError, Version};
 pub use resolver::{Asked, Binding, Changed, Resolver, ResolverParts};
+pub use template::Template;
 pub use unresolved::{MissKind, Unresolved};

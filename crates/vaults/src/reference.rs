@@ -1,4 +1,4 @@
-//! The text that names a secret: `{vault://name/path/of/it/field?ttl=60}`.
+//! The text that names a secret: `{vault://name/path/of/it/field?ttl=60#2}`.
 //!
 //! The grammar is Kong's where that is sane. Where Kong decodes twice, turns `+` into a space, drops what follows a
 //! `;` or takes no notice of what it does not know, a reference here means what it says or is refused.
@@ -13,8 +13,8 @@ use thiserror::Error;
 
 use crate::settings::seconds;
 
-const START: &str = "{vault://";
-const END: char = '}';
+pub(crate) const START: &str = "{vault://";
+pub(crate) const END: char = '}';
 
 /// A secret, by its vault and its place in there. It is no secret itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,7 +23,18 @@ pub struct Reference {
     vault: String,
     path: Vec<String>,
     has_field: bool,
+    version: Version,
     overrides: Overrides,
+}
+
+/// Which of a secret's versions is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// The one that is in force: `#1`, or nothing.
+    #[default]
+    Current,
+    /// The one before it: `#2`.
+    Previous,
 }
 
 /// What a reference says otherwise than its vault. Only times: whoever may write a reference may not redirect a
@@ -71,12 +82,13 @@ impl Reference {
             let stray = stray.escape_default();
             return Err(format!("{stray} cannot stand in it; write it percent-encoded if the name has it"));
         }
-        if inner.contains('#') {
-            return Err("versions are not supported; leave out the # and what follows it".to_owned());
-        }
-        let (place, options) = match inner.split_once('?') {
+        let (rest, version) = match inner.split_once('#') {
+            Some((rest, version)) => (rest, read_version(version)?),
+            None => (inner, Version::default()),
+        };
+        let (place, options) = match rest.split_once('?') {
             Some((place, options)) => (place, Some(options)),
-            None => (inner, None),
+            None => (rest, None),
         };
         let (vault, path) = place.split_once('/').unwrap_or((place, ""));
         check_vault_name(vault)?;
@@ -89,7 +101,7 @@ impl Reference {
         }
         let has_field = has_field && path.len() > 1;
         let overrides = options.map(read_options).transpose()?.unwrap_or_default();
-        Ok(Self { text: text.into(), vault: vault.to_owned(), path, has_field, overrides })
+        Ok(Self { text: text.into(), vault: vault.to_owned(), path, has_field, version, overrides })
     }
 
     /// The vault: an entity's prefix, or the name of a backend.
@@ -110,6 +122,11 @@ impl Reference {
     /// The whole path as the name of a secret: what a reference with a field means where there is no such field.
     pub fn whole(&self) -> String {
         self.path.join("/")
+    }
+
+    /// Which version of the secret is meant.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// What it says otherwise than its vault.
@@ -156,6 +173,15 @@ fn decode(segment: &str) -> Result<String, String> {
         return Err(format!("{segment:?} stands for a control character, which no name has"));
     }
     Ok(decoded.into_owned())
+}
+
+fn read_version(version: &str) -> Result<Version, String> {
+    match version {
+        "1" => Ok(Version::Current),
+        "2" => Ok(Version::Previous),
+        _ if version.contains('?') => Err("options stand before the #: write ?ttl=60#2".to_owned()),
+        _ => Err(format!("there is no version {version:?}; #1 is the current one, #2 the one before it")),
+    }
 }
 
 fn read_options(options: &str) -> Result<Overrides, String> {

@@ -20,7 +20,7 @@ use gateward_net::Client;
 use gateward_seal::SecretValue;
 use tokio::runtime::Handle;
 
-use crate::backend::{self, Surroundings};
+use crate::backend::{self, Surroundings, Wanted};
 use crate::entry::{Event, Ticket};
 use crate::reference::Reference;
 use crate::unresolved::{Miss, MissKind, Unresolved};
@@ -60,7 +60,13 @@ impl Resolver {
     /// [`Resolver::new`] with the credentials of `aws`.
     pub fn with_aws(parts: ResolverParts, aws: Arc<Chain>) -> Arc<Self> {
         let environment = Arc::new(parts.environment);
-        let surroundings = Surroundings { client: parts.client, environment, aws };
+        let surroundings = Surroundings {
+            clock: Arc::clone(&parts.clock),
+            runtime: parts.runtime.clone(),
+            client: parts.client,
+            environment,
+            aws,
+        };
         let vaults = vault::open_all(Vec::new(), &surroundings);
         let state = State::new(vaults, parts.clock.now());
         Arc::new_cyclic(|me| Self {
@@ -177,7 +183,10 @@ impl Resolver {
         let (me, key, now) = (Weak::clone(&self.me), key.clone(), self.clock.now());
         self.runtime.spawn(async move {
             let answer = match backend {
-                Ok(backend) => AssertUnwindSafe(backend.fetch(&key.secret, now)).catch_unwind().await,
+                Ok(backend) => {
+                    let wanted = Wanted { name: &key.secret, version: key.version, now };
+                    AssertUnwindSafe(backend.fetch(wanted)).catch_unwind().await
+                }
                 Err(invalid) => Ok(Err(Miss::new(MissKind::Misconfigured, invalid.to_string()))),
             };
             // A bug in a backend must not leave the entry waiting for an answer for ever.

@@ -4,14 +4,68 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gateward_model::Invalid;
+use gateward_seal::SecretValue;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
+use crate::backend::Kind;
 use crate::reference::Overrides;
 
 /// The longest time that can be set, about three years (Kong's limit).
 const MAX_SECONDS: f64 = 1e8;
 
-/// Reads a vault's settings by name, and knows which of them are there at all.
+/// One setting of a kind of vault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) form: Form,
+}
+
+/// What a setting can hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    Text,
+    /// Text that no reading API shows.
+    Secret,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    Flag,
+    /// A whole number between these two.
+    Whole(u64, u64),
+    Seconds,
+}
+
+impl Field {
+    pub(crate) const fn text(name: &'static str) -> Self {
+        Self { name, form: Form::Text }
+    }
+
+    pub(crate) const fn secret(name: &'static str) -> Self {
+        Self { name, form: Form::Secret }
+    }
+
+    pub(crate) const fn flag(name: &'static str) -> Self {
+        Self { name, form: Form::Flag }
+    }
+
+    pub(crate) const fn one_of(name: &'static str, words: &'static [&'static str]) -> Self {
+        Self { name, form: Form::OneOf(words) }
+    }
+
+    pub(crate) const fn whole(name: &'static str, least: u64, most: u64) -> Self {
+        Self { name, form: Form::Whole(least, most) }
+    }
+
+    const fn seconds(name: &'static str) -> Self {
+        Self { name, form: Form::Seconds }
+    }
+}
+
+/// The settings that vaults of every kind have whose secrets may change.
+pub(crate) const TIMES: &[Field] =
+    &[Field::seconds("ttl"), Field::seconds("neg_ttl"), Field::seconds("resurrect_ttl")];
+
+/// Reads a vault's settings by name.
 pub(crate) struct Settings<'a> {
     /// The backend's name.
     pub(crate) kind: &'static str,
@@ -22,12 +76,69 @@ pub(crate) struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// Refuses a setting that is not one of `known`, in Kong's words.
-    pub(crate) fn check_names(&self, known: &[&str]) -> Result<(), Invalid> {
-        match self.config.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(unknown) => Err(Invalid::new(unknown, "unknown field")),
-            None => Ok(()),
+    /// Refuses, in Kong's words, a setting that is none of `kind`'s, and one that is not of its form.
+    pub(crate) fn check(&self, kind: &Kind) -> Result<(), Invalid> {
+        let fields = || kind.all_fields();
+        if let Some(unknown) = self.config.keys().find(|name| !fields().any(|field| field.name == *name)) {
+            return Err(Invalid::new(unknown, "unknown field"));
         }
+        fields().try_for_each(|field| match field.form {
+            Form::Text | Form::Secret => self.text(field.name).map(|_| ()),
+            Form::OneOf(words) => self.word(field.name, words).map(|_| ()),
+            Form::Flag => self.flag(field.name).map(|_| ()),
+            Form::Whole(least, most) => self.whole(field.name, least, most).map(|_| ()),
+            Form::Seconds => self.seconds(field.name).map(|_| ()),
+        })
+    }
+
+    /// A setting without which the vault cannot be opened.
+    pub(crate) fn required(&self, name: &str) -> Result<String, Invalid> {
+        self.text(name)?.ok_or_else(|| Invalid::new(name, "required field missing"))
+    }
+
+    /// A setting that is secret text.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<SecretValue>, Invalid> {
+        Ok(self.text(name)?.map(Zeroizing::new).map(|text| SecretValue::from(text.as_str())))
+    }
+
+    /// A setting that is one of `words`.
+    pub(crate) fn word(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, Invalid> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let word = words.iter().find(|word| **word == text);
+        let unknown = || Invalid::new(name, format!("expected one of: {}", words.join(", ")));
+        word.map(|word| Some(*word)).ok_or_else(unknown)
+    }
+
+    /// A setting that is true or false, as text too (a form has only text).
+    pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Invalid> {
+        let text = match self.config.get(name) {
+            Some(Value::Bool(flag)) => return Ok(Some(*flag)),
+            Some(Value::String(text)) => Some(text.as_str()),
+            None | Some(Value::Null) => self.default_of(name).map(String::as_str),
+            Some(_) => return Err(Invalid::new(name, "expected a boolean")),
+        };
+        match text.map(str::trim) {
+            None => Ok(None),
+            Some("true" | "on") => Ok(Some(true)),
+            Some("false" | "off") => Ok(Some(false)),
+            Some(_) => Err(Invalid::new(name, "expected a boolean")),
+        }
+    }
+
+    /// A setting that is a whole number between `least` and `most`, as text too.
+    pub(crate) fn whole(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Invalid> {
+        let number = match self.config.get(name) {
+            Some(Value::Number(number)) => number.as_u64(),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            None | Some(Value::Null) => match self.default_of(name) {
+                Some(text) => text.trim().parse().ok(),
+                None => return Ok(None),
+            },
+            Some(_) => None,
+        };
+        let number = number.ok_or_else(|| Invalid::new(name, "expected an integer"))?;
+        let between = || Invalid::new(name, format!("value should be between {least} and {most}"));
+        (least..=most).contains(&number).then_some(Some(number)).ok_or_else(between)
     }
 
     /// A setting that is text. Empty is as good as absent.

@@ -23,11 +23,11 @@ pub(crate) struct OpenVault {
 impl OpenVault {
     fn open(name: &str, config: Map<String, Value>, surroundings: &Surroundings) -> Self {
         let opened = match kind(name) {
-            Some(kind) => (kind.open)(&settings(kind, &config, &surroundings.environment), surroundings),
+            Some(kind) => open(kind, &settings(kind, &config, &surroundings.environment), surroundings),
             None => Err(not_installed(name)),
         };
         let (backend, times) = match opened {
-            Ok(opened) => (Ok(opened.backend), opened.times),
+            Ok((backend, times)) => (Ok(backend), times),
             Err(invalid) => (Err(invalid), Overrides::default()),
         };
         Self { name: name.to_owned(), config, backend, times }
@@ -57,6 +57,16 @@ impl OpenVault {
     }
 }
 
+fn open(
+    kind: &Kind,
+    settings: &Settings<'_>,
+    surroundings: &Surroundings,
+) -> Result<(Arc<dyn Backend>, Overrides), Invalid> {
+    settings.check(kind)?;
+    let times = settings.times()?;
+    Ok(((kind.open)(settings, surroundings)?, times))
+}
+
 /// All vaults by the name that references use: the backends themselves, and `entities`.
 pub(crate) fn open_all(entities: Vec<Vault>, surroundings: &Surroundings) -> BTreeMap<String, OpenVault> {
     let mut vaults = BTreeMap::new();
@@ -78,7 +88,10 @@ pub(crate) fn check(vault: &Vault) -> Result<(), Invalid> {
         return Err(Invalid::new("prefix", format!("must not be one of: {}", names.join(", "))));
     }
     let kind = kind(&vault.name).ok_or_else(|| not_installed(&vault.name))?;
-    (kind.check)(&settings(kind, &vault.config, &BTreeMap::new())).map_err(|invalid| invalid.within("config"))
+    let no_environment = BTreeMap::new();
+    let settings = settings(kind, &vault.config, &no_environment);
+    let checked = settings.check(kind).and_then(|()| (kind.check)(&settings));
+    checked.map_err(|invalid| invalid.within("config"))
 }
 
 fn not_installed(name: &str) -> Invalid {

@@ -5,17 +5,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gateward_aws::secrets_manager::{Secret, SecretError, SecretsManager};
 use gateward_aws::{CredentialsError, Provider, check_endpoint, check_region};
-use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
 
-use super::{Backend, Kind, Opened, Surroundings};
-use crate::settings::Settings;
+use super::{Backend, Kind, Surroundings, Wanted};
+use crate::reference::Version;
+use crate::settings::{Field, Settings};
 use crate::unresolved::{Miss, MissKind};
 
-pub(super) const KIND: Kind = Kind { name: "aws", check, open };
-
-const FIELDS: &[&str] = &["region", "endpoint_url", "ttl", "neg_ttl", "resurrect_ttl"];
+pub(super) const KIND: Kind = Kind {
+    name: "aws",
+    fields: &[Field::text("region"), Field::text("endpoint_url")],
+    is_constant: false,
+    check,
+    open,
+};
 
 struct Aws {
     manager: SecretsManager,
@@ -24,17 +28,16 @@ struct Aws {
 }
 
 fn check(settings: &Settings<'_>) -> Result<(), Invalid> {
-    settings.check_names(FIELDS)?;
     if let Some(region) = settings.text("region")? {
         check_region(&region)?;
     }
     if let Some(url) = settings.text("endpoint_url")? {
         check_endpoint(&url)?;
     }
-    settings.times().map(|_| ())
+    Ok(())
 }
 
-fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Opened, Invalid> {
+fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Arc<dyn Backend>, Invalid> {
     check(settings)?;
     let region = settings.text("region")?.or_else(|| surroundings.aws.region());
     let missing = "no region is set; set it here, or AWS_REGION in the environment";
@@ -42,12 +45,12 @@ fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Opened, 
     let endpoint = settings.text("endpoint_url")?;
     let manager = SecretsManager::new(surroundings.client.clone(), &region, endpoint.as_deref())?;
     let provider = surroundings.aws.provider();
-    Ok(Opened { backend: Arc::new(Aws { manager, provider }), times: settings.times()? })
+    Ok(Arc::new(Aws { manager, provider }))
 }
 
 #[async_trait]
 impl Backend for Aws {
-    async fn fetch(&self, name: &str, now: Timestamp) -> Result<SecretValue, Miss> {
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss> {
         let credentials = self.provider.get().await.map_err(|error| {
             let kind = match error {
                 CredentialsError::Nothing(_) => MissKind::Misconfigured,
@@ -55,7 +58,11 @@ impl Backend for Aws {
             };
             Miss::because(kind, &error)
         })?;
-        let secret = self.manager.get_secret_value(&credentials, name, None, now).await;
+        let stage = match wanted.version {
+            Version::Current => None,
+            Version::Previous => Some("AWSPREVIOUS"),
+        };
+        let secret = self.manager.get_secret_value(&credentials, wanted.name, stage, wanted.now).await;
         match secret.map_err(|error| Miss::because(kind_of(&error), &error))? {
             Secret::Text(text) if text.is_empty() => {
                 Err(Miss::new(MissKind::NotFound, "the secret is empty"))

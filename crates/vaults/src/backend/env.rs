@@ -7,22 +7,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
 
-use super::{Backend, Kind, Opened};
-use crate::reference::Overrides;
-use crate::settings::Settings;
+use super::{Backend, Kind, Wanted};
+use crate::reference::Version;
+use crate::settings::{Field, Settings};
 use crate::unresolved::{Miss, MissKind};
 
 pub(super) const KIND: Kind = Kind {
     name: "env",
+    fields: &[Field::text("prefix")],
+    is_constant: true,
     check: |settings| prefix(settings).map(|_| ()),
     open: |settings, surroundings| {
         let prefix = prefix(settings)?;
         let environment = Arc::clone(&surroundings.environment);
-        Ok(Opened { backend: Arc::new(Environment { prefix, environment }), times: Overrides::default() })
+        Ok(Arc::new(Environment { prefix, environment }))
     },
 };
 
@@ -33,8 +34,13 @@ struct Environment {
 
 #[async_trait]
 impl Backend for Environment {
-    async fn fetch(&self, name: &str, _now: Timestamp) -> Result<SecretValue, Miss> {
-        let variable = format!("{}{name}", self.prefix).to_ascii_uppercase().replace('-', "_");
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss> {
+        let suffix = match wanted.version {
+            Version::Current => "",
+            Version::Previous => "_PREVIOUS",
+        };
+        let variable =
+            format!("{}{}", self.prefix, wanted.name).to_ascii_uppercase().replace('-', "_") + suffix;
         if is_the_gateways_own(&variable) {
             let problem =
                 format!("the variable {variable} is the gateway's own, which no reference may name");
@@ -55,7 +61,6 @@ fn is_the_gateways_own(variable: &str) -> bool {
 }
 
 fn prefix(settings: &Settings<'_>) -> Result<String, Invalid> {
-    settings.check_names(&["prefix"])?;
     let prefix = settings.text("prefix")?.unwrap_or_default();
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if prefix.bytes().all(allowed) && !prefix.starts_with(|first: char| first.is_ascii_digit()) {

@@ -73,6 +73,18 @@ fn only_times_can_be_overridden() {
 }
 
 #[test]
+fn a_version_is_the_current_one_or_the_one_before() {
+    for (text, version) in [
+        ("{vault://aws/a}", Version::Current),
+        ("{vault://aws/a#1}", Version::Current),
+        ("{vault://aws/a/b?ttl=10#2}", Version::Previous),
+    ] {
+        assert_eq!(parsed(text).version(), version, "{text}");
+    }
+    assert_eq!(parsed("{vault://aws/a%232}").secret(), "a#2");
+}
+
+#[test]
 fn every_wrong_form_has_its_own_sentence() {
     for (text, part) in [
         ("{vault://aws/a", "does not end with }"),
@@ -85,7 +97,10 @@ fn every_wrong_form_has_its_own_sentence() {
         ("{vault://AWS/a}", "\"AWS\" is no vault's name"),
         ("{vault://aws:8443/a}", "a port cannot stand after it"),
         ("{vault://u:p@aws/a}", "a user cannot stand before"),
-        ("{vault://aws/a#2}", "versions are not supported"),
+        ("{vault://aws/a#3}", "there is no version \"3\""),
+        ("{vault://aws/a#}", "there is no version \"\""),
+        ("{vault://aws/a#1.5}", "there is no version"),
+        ("{vault://aws/a#2?ttl=10}", "options stand before the #"),
         ("{vault://aws/a%zz}", "\"%zz\" in \"a%zz\" is no percent-encoding"),
         ("{vault://aws/a%4}", "\"%4\""),
         ("{vault://aws/a%}", "\"%\""),
@@ -102,7 +117,7 @@ fn every_wrong_form_has_its_own_sentence() {
 
 #[test]
 fn an_error_shows_the_reference_but_no_password_in_it() {
-    assert!(problem("{vault://aws/a#2}").contains("{vault://aws/a#2}"));
+    assert!(problem("{vault://aws/a#3}").contains("{vault://aws/a#3}"));
     let problem = problem("{vault://user:canary@aws/a}");
     assert!(problem.contains("{vault://…@aws/a}") && !problem.contains("canary"), "{problem}");
 }

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 use super::binding::Bound;
 use crate::entry::{Entry, Event, Reading};
-use crate::reference::{Overrides, Reference};
+use crate::reference::{Overrides, Reference, Version};
 use crate::secret::field;
 use crate::unresolved::{Miss, MissKind, Unresolved};
 use crate::vault::OpenVault;
@@ -21,6 +21,7 @@ use crate::vault::OpenVault;
 pub(super) struct Key {
     pub(super) vault: String,
     pub(super) secret: String,
+    pub(super) version: Version,
     pub(super) overrides: Overrides,
 }
 
@@ -156,7 +157,8 @@ impl State {
     /// The key for `secret`, which has a slot from now on.
     fn key(&mut self, reference: &Reference, secret: String, now: Timestamp) -> Key {
         let overrides = reference.overrides();
-        let key = Key { vault: reference.vault().to_owned(), secret, overrides };
+        let version = reference.version();
+        let key = Key { vault: reference.vault().to_owned(), secret, version, overrides };
         if let Some(slot) = self.slots.get_mut(&key) {
             slot.used = now;
             return key;

@@ -22,11 +22,12 @@ struct Double {
 
 #[async_trait]
 impl Backend for Double {
-    async fn fetch(&self, name: &str, _now: Timestamp) -> Result<SecretValue, Miss> {
+    async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.expect("the gate is never closed").forget();
         self.gate.add_permits(1);
-        let answer = self.secrets.lock().unwrap().get(name).copied().unwrap_or(Err(MissKind::NotFound));
+        let answer =
+            self.secrets.lock().unwrap().get(wanted.name).copied().unwrap_or(Err(MissKind::NotFound));
         answer.map(SecretValue::from).map_err(|kind| Miss::new(kind, "no"))
     }
 }
