@@ -1,0 +1,133 @@
+//! What is known of an item in the open.
+
+use gateward_clock::Timestamp;
+use gateward_model::ItemName;
+use serde::{Deserialize, Serialize};
+
+/// An item, without anything secret of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its full name.
+    pub name: ItemName,
+    /// The rest, as it stands under that name.
+    pub record: Record,
+}
+
+/// What stands under an item's name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// A number of its own, as Akeyless clients expect.
+    pub id: u64,
+    /// What it is.
+    pub kind: ItemKind,
+    /// Whether it gives values.
+    #[serde(default)]
+    pub state: ItemState,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// For people, and to list by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Whether deletion is refused.
+    #[serde(default)]
+    pub delete_protection: bool,
+    /// When it was made, in milliseconds since the epoch.
+    #[serde(default)]
+    pub created: u64,
+    /// When it was last changed, in milliseconds since the epoch.
+    #[serde(default)]
+    pub modified: u64,
+    /// Its versions that are kept, the newest last. Empty for kinds that have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<ItemVersion>,
+    /// How many versions are kept.
+    #[serde(default)]
+    pub max_versions: usize,
+    /// What a static secret's value is.
+    #[serde(default)]
+    pub format: Format,
+}
+
+/// What an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemKind {
+    /// A value that somebody put there.
+    StaticSecret,
+    /// Credentials that a producer makes.
+    DynamicSecret,
+    /// A value that a producer replaces from time to time.
+    RotatedSecret,
+    /// What a rotated secret is a secret of.
+    Target,
+}
+
+impl ItemKind {
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::StaticSecret => "static secret",
+            Self::DynamicSecret => "dynamic secret",
+            Self::RotatedSecret => "rotated secret",
+            Self::Target => "target",
+        }
+    }
+}
+
+/// Whether an item gives values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ItemState {
+    /// It does.
+    #[default]
+    Enabled,
+    /// It does not.
+    Disabled,
+}
+
+/// A version of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemVersion {
+    /// 1, 2, 3 …
+    pub number: u64,
+    /// When it was made, in milliseconds since the epoch.
+    pub created: u64,
+}
+
+/// What a static secret's value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Text.
+    #[default]
+    Text,
+    /// A JSON document.
+    Json,
+    /// A JSON object whose values are texts.
+    KeyValue,
+}
+
+impl Record {
+    /// A new item of `kind`, made `now`, with a number of its own.
+    pub fn new(kind: ItemKind, now: Timestamp) -> Self {
+        Self {
+            // 52 bits, so that every JSON reader keeps it exact.
+            id: fastrand::u64(1..1 << 52),
+            kind,
+            state: ItemState::Enabled,
+            description: None,
+            tags: Vec::new(),
+            delete_protection: false,
+            created: now.millis(),
+            modified: now.millis(),
+            versions: Vec::new(),
+            max_versions: 0,
+            format: Format::Text,
+        }
+    }
+
+    /// The number of the newest version; 0 if there is none.
+    pub fn last_version(&self) -> u64 {
+        self.versions.last().map_or(0, |version| version.number)
+    }
+}
