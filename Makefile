@@ -1,7 +1,7 @@
 # What people and CI run. `make help` lists it.
 #
 # `make test` fetches what the tests need beyond Rust, a C compiler and Python 3, and keeps it under target/:
-# a Python virtual environment with moto, and cargo-deny where the machine has none. The second run fetches nothing.
+# a Python virtual environment with moto and OpenBao, and cargo-deny where the machine has none. The second run fetches nothing.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -33,7 +33,7 @@ help: ## Lists what can be made
 test: peers format lint dependencies bench-gate unit ## Everything that CI checks: format, lints, dependencies, instructions, tests
 
 .PHONY: peers
-peers: $(TEST_VENV_STAMP) ## Fetches the systems that tests talk to (moto)
+peers: $(TEST_VENV_STAMP) ## Fetches the systems that tests talk to (moto, OpenBao)
 
 # An environment that broke half way has no stamp, and is made anew.
 $(TEST_VENV_STAMP): $(REQUIREMENTS)

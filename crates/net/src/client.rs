@@ -60,9 +60,20 @@ impl Client {
         limits: Limits,
     ) -> Result<Response<Bytes>, FetchError> {
         let peer = Peer::of(request.uri(), limits.verify).ok_or(FetchError::Address)?;
-        let request = addressed_to(&peer, request)?;
+        self.fetch_from(&peer, request, limits).await
+    }
+
+    /// Sends `request` to `peer`, whatever its URI says of a host, and returns the whole answer. Whether the certificate
+    /// must be one that we trust, and who we are to it, is the peer's to say.
+    pub async fn fetch_from(
+        &self,
+        peer: &Peer,
+        request: Request<Bytes>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, FetchError> {
+        let request = addressed_to(peer, request)?;
         let deadline = tokio::time::Instant::now() + limits.timeout;
-        tokio::time::timeout_at(deadline, self.exchange(&peer, request, limits.max_body, deadline))
+        tokio::time::timeout_at(deadline, self.exchange(peer, request, limits.max_body, deadline))
             .await
             .map_err(|_elapsed| FetchError::ReadTimeout)?
     }

@@ -11,16 +11,20 @@ pub mod workspace;
 mod canary;
 mod credential_services;
 mod deadline;
+mod double;
 mod function_endpoint;
 mod moto;
+mod openbao;
 mod process;
 mod runtime_api;
 
 pub use canary::{Canary, Leak, files_under};
 pub use credential_services::{Asked, CredentialServices, Fault, Manners, TokenRequest};
 pub use deadline::{Deadline, eventually};
+pub use double::{Double, Reply};
 pub use function_endpoint::FunctionEndpoint;
 pub use moto::Moto;
+pub use openbao::OpenBao;
 pub use process::{Line, Process, Stream};
 pub use runtime_api::RuntimeApi;
 
