@@ -15,7 +15,7 @@ use gateward_seal::SecretValue;
 use tokio::runtime::Handle;
 
 use crate::reference::Version;
-use crate::settings::{Field, Settings, TIMES};
+use crate::settings::{CHANGING, COMMON, Field, Settings};
 use crate::unresolved::Miss;
 
 /// A vault that can be asked.
@@ -53,8 +53,8 @@ pub(crate) struct Kind {
 impl Kind {
     /// All settings that it can have.
     pub(crate) fn all_fields(&self) -> impl Iterator<Item = &'static Field> + use<> {
-        let times: &[Field] = if self.is_constant { &[] } else { TIMES };
-        self.fields.iter().chain(times)
+        let changing: &[Field] = if self.is_constant { &[] } else { CHANGING };
+        self.fields.iter().chain(COMMON).chain(changing)
     }
 }
 

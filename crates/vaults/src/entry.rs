@@ -82,6 +82,8 @@ pub(crate) enum Event<V> {
         /// Between 0 and 1, at random: spreads what would else come all at once.
         jitter: f64,
     },
+    /// Somebody saw a sign that the value is not what the vault has now.
+    Doubted,
     /// The vault's settings have changed.
     Reconfigured(Terms),
 }
@@ -120,6 +122,10 @@ impl<V> Entry<V> {
                 }
                 None
             }
+            Event::Doubted => {
+                self.expire(now);
+                self.ask_if(!matches!(self.state, State::Unasked))
+            }
             Event::Reconfigured(terms) => {
                 self.reconfigure(terms, now);
                 None
@@ -137,6 +143,23 @@ impl<V> Entry<V> {
                 Reading::Missing(&missing.miss)
             }
             State::Unasked | State::Held(_) | State::Missing(_) => Reading::Unknown,
+        }
+    }
+
+    /// The last reason why the vault gave nothing.
+    pub(crate) fn last_miss(&self) -> Option<&Miss> {
+        match &self.state {
+            State::Unasked => None,
+            State::Held(held) => held.last_miss.as_ref(),
+            State::Missing(missing) => Some(&missing.miss),
+        }
+    }
+
+    /// Since when a value is held.
+    pub(crate) fn held_since(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Held(held) => Some(held.since),
+            State::Unasked | State::Missing(_) => None,
         }
     }
 

@@ -7,6 +7,7 @@
 #![allow(dead_code, clippy::allow_attributes, clippy::allow_attributes_without_reason)] // until all kinds are there
 
 mod backend;
+mod dependencies;
 mod entry;
 mod reference;
 mod resolver;
@@ -17,6 +18,8 @@ mod unresolved;
 mod vault;
 
 pub use reference::{Overrides, Reference, ReferenceError, Version};
-pub use resolver::{Asked, Binding, Changed, Resolver, ResolverParts};
+pub use resolver::{
+    Asked, Binding, Changed, ReferenceState, Resolver, ResolverParts, ValueState, VaultCounts,
+};
 pub use template::Template;
 pub use unresolved::{MissKind, Unresolved};

@@ -4,9 +4,12 @@
 //! `;` or takes no notice of what it does not know, a reference here means what it says or is refused.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use gateward_clock::Timestamp;
 use gateward_model::Vault;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
@@ -16,15 +19,34 @@ use crate::settings::seconds;
 pub(crate) const START: &str = "{vault://";
 pub(crate) const END: char = '}';
 
-/// A secret, by its vault and its place in there. It is no secret itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Reference {
-    text: Arc<str>,
-    vault: String,
+/// A secret, by its vault and its place in there. It is no secret itself. Copies share one text.
+#[derive(Clone, Debug)]
+pub struct Reference(Arc<Parsed>);
+
+#[derive(Debug)]
+struct Parsed {
+    text: Box<str>,
+    vault: Box<str>,
     path: Vec<String>,
     has_field: bool,
     version: Version,
     overrides: Overrides,
+    /// When it was last said of this reference that its value seems wrong, in milliseconds.
+    doubted: AtomicU64,
+}
+
+impl PartialEq for Reference {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Reference {}
+
+impl Hash for Reference {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
 }
 
 /// Which of a secret's versions is meant.
@@ -101,43 +123,60 @@ impl Reference {
         }
         let has_field = has_field && path.len() > 1;
         let overrides = options.map(read_options).transpose()?.unwrap_or_default();
-        Ok(Self { text: text.into(), vault: vault.to_owned(), path, has_field, version, overrides })
+        let (text, vault, doubted) = (text.into(), vault.into(), AtomicU64::new(0));
+        Ok(Self(Arc::new(Parsed { text, vault, path, has_field, version, overrides, doubted })))
     }
 
     /// The vault: an entity's prefix, or the name of a backend.
     pub fn vault(&self) -> &str {
-        &self.vault
+        &self.0.vault
     }
 
     /// The name of the secret, if the last segment names a field in it.
     pub fn secret(&self) -> String {
-        self.path[..self.path.len() - usize::from(self.has_field)].join("/")
+        self.0.path[..self.0.path.len() - usize::from(self.0.has_field)].join("/")
     }
 
     /// The field in the secret's JSON.
     pub fn field(&self) -> Option<&str> {
-        self.path.last().filter(|_| self.has_field).map(String::as_str)
+        self.0.path.last().filter(|_| self.0.has_field).map(String::as_str)
     }
 
     /// The whole path as the name of a secret: what a reference with a field means where there is no such field.
     pub fn whole(&self) -> String {
-        self.path.join("/")
+        self.0.path.join("/")
     }
 
     /// Which version of the secret is meant.
     pub fn version(&self) -> Version {
-        self.version
+        self.0.version
     }
 
     /// What it says otherwise than its vault.
     pub fn overrides(&self) -> Overrides {
-        self.overrides
+        self.0.overrides
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Takes note that its value seems wrong. False if that was said less than `span` ago.
+    pub(crate) fn doubt(&self, now: Timestamp, span: Duration) -> bool {
+        let before = self.0.doubted.load(Ordering::Relaxed);
+        let again = before == 0 || now.saturating_since(Timestamp::from_millis(before)) >= span;
+        again && {
+            let exchanged =
+                self.0.doubted.compare_exchange(before, now.millis(), Ordering::Relaxed, Ordering::Relaxed);
+            exchanged.is_ok()
+        }
     }
 }
 
 impl fmt::Display for Reference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
+        formatter.write_str(&self.0.text)
     }
 }
 

@@ -6,11 +6,13 @@
 //! somebody is told.
 
 mod binding;
+mod shown;
 mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use gateward_aws::Chain;
@@ -18,15 +20,19 @@ use gateward_clock::Clock;
 use gateward_model::{Invalid, Vault};
 use gateward_net::Client;
 use gateward_seal::SecretValue;
+use serde_json::json;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
-use crate::backend::{self, Surroundings, Wanted};
+use crate::backend::{self, KINDS, Surroundings, Wanted};
+use crate::dependencies;
 use crate::entry::{Event, Ticket};
 use crate::reference::Reference;
 use crate::unresolved::{Miss, MissKind, Unresolved};
 use crate::vault;
 use binding::Bound;
 pub use binding::{Asked, Binding, Changed};
+pub use shown::{ReferenceState, ValueState, VaultCounts};
 use state::{Key, Probe, Slot, State};
 
 /// Resolves references. Shared by `Arc`; lives on the control runtime.
@@ -36,6 +42,8 @@ pub struct Resolver {
     runtime: Handle,
     surroundings: Surroundings,
     state: Mutex<State>,
+    /// Takes doubts in, from threads that wait for nothing.
+    doubts: mpsc::Sender<Vec<Reference>>,
 }
 
 /// What a [`Resolver`] is made of.
@@ -69,12 +77,23 @@ impl Resolver {
         };
         let vaults = vault::open_all(Vec::new(), &surroundings);
         let state = State::new(vaults, parts.clock.now());
-        Arc::new_cyclic(|me| Self {
-            me: Weak::clone(me),
-            clock: parts.clock,
-            runtime: parts.runtime,
-            surroundings,
-            state: Mutex::new(state),
+        let (doubts, mut doubted) = mpsc::channel::<Vec<Reference>>(DOUBTS);
+        Arc::new_cyclic(|me| {
+            let myself: Weak<Self> = Weak::clone(me);
+            parts.runtime.spawn(async move {
+                while let Some(references) = doubted.recv().await {
+                    let Some(resolver) = Weak::upgrade(&myself) else { return };
+                    resolver.doubt(&references);
+                }
+            });
+            Self {
+                me: Weak::clone(me),
+                clock: parts.clock,
+                runtime: parts.runtime,
+                surroundings,
+                state: Mutex::new(state),
+                doubts,
+            }
         })
     }
 
@@ -86,6 +105,70 @@ impl Resolver {
     /// Checks an entity: its prefix, that the backend exists, and that its settings are known and of the right type.
     pub fn check_vault(vault: &Vault) -> Result<(), Invalid> {
         vault::check(vault)
+    }
+
+    /// Checks entities together: that the vaults exist to which their settings refer, and that none needs itself
+    /// before it can be opened. Gives the prefix of the one that is wrong.
+    pub fn check_vaults(vaults: &[Vault]) -> Result<(), (String, Invalid)> {
+        dependencies::check(vaults)
+    }
+
+    /// The names of the backends.
+    pub fn kinds() -> Vec<&'static str> {
+        KINDS.iter().map(|kind| kind.name).collect()
+    }
+
+    /// What Kong's Admin API calls the schema of the backend `kind`. None if there is no such backend.
+    pub fn schema(kind: &str) -> Option<serde_json::Value> {
+        let fields = backend::kind(kind)?.all_fields().map(|field| json!({ field.name: field.schema() }));
+        let config = json!({"type": "record", "required": true, "fields": fields.collect::<Vec<_>>()});
+        Some(json!({"entity_checks": [], "fields": [{ "config": config }]}))
+    }
+
+    /// Which settings of the backend `kind` are secrets themselves.
+    pub fn secret_fields(kind: &str) -> Vec<&'static str> {
+        let fields = backend::kind(kind).into_iter().flat_map(backend::Kind::all_fields);
+        fields.filter(|field| field.is_secret()).map(|field| field.name).collect()
+    }
+
+    /// What each vault has given, and what is kept of it.
+    pub fn counts(&self) -> Vec<VaultCounts> {
+        self.lock().counts()
+    }
+
+    /// How it stands with each reference that something is bound to.
+    pub fn references(&self) -> Vec<ReferenceState> {
+        let now = self.clock.now();
+        self.lock().references(now)
+    }
+
+    /// An upstream refused a request (401, 403) that used the values of `references`: they may have changed. Asks
+    /// their vaults, at most once in 30 s for each value. Callable from any thread: it waits for nothing.
+    pub fn refused(&self, references: &[Reference]) {
+        let now = self.clock.now();
+        let doubted = references.iter().filter(|reference| reference.doubt(now, DOUBTED_EVERY));
+        let doubted: Vec<_> = doubted.cloned().collect();
+        if !doubted.is_empty() {
+            // Where nobody can keep up with the doubts, one more tells nothing new.
+            let _ = self.doubts.try_send(doubted);
+        }
+    }
+
+    fn doubt(&self, references: &[Reference]) {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        for reference in references {
+            let (probe, looked_at) = state.probe(reference, now);
+            let Some(key) = looked_at.last().filter(|_| matches!(probe, Probe::Known(Ok(_)))) else {
+                continue;
+            };
+            self.step(&mut state, key, Event::Doubted);
+        }
+    }
+
+    /// What the vault says of `reference` now, whatever is kept of it: for who tries a vault out.
+    pub async fn ask(&self, reference: &Reference) -> Result<SecretValue, Unresolved> {
+        self.resolve(reference).await
     }
 
     /// Takes `vaults` for the entities that there are. What a changed one gave is asked for again, and serves until
@@ -107,7 +190,7 @@ impl Resolver {
     /// The value of `reference`: the one that is kept, while it is good, else what the vault says now.
     pub async fn resolve(&self, reference: &Reference) -> Result<SecretValue, Unresolved> {
         self.lock().sweep(self.clock.now());
-        let mut settled = Vec::new();
+        let (mut settled, mut waited) = (Vec::new(), false);
         loop {
             let (probe, unsettled) = {
                 let mut state = self.lock();
@@ -116,10 +199,15 @@ impl Resolver {
             };
             match (unsettled, probe) {
                 (Some(key), _) => {
-                    self.settle(&key).await;
+                    waited |= self.settle(&key).await;
                     settled.push(key);
                 }
-                (None, Probe::Known(result)) => return result,
+                (None, Probe::Known(result)) => {
+                    if result.is_ok() && !waited {
+                        self.lock().tally(reference.vault()).hits += 1;
+                    }
+                    return result;
+                }
                 (None, Probe::Unknown) => {
                     let problem = "its vault was changed while it was asked; ask again".to_owned();
                     let kind = MissKind::Unavailable;
@@ -146,21 +234,24 @@ impl Resolver {
         state.sweep(now);
     }
 
-    /// Sees to it that `key` was asked for, if that is due, and waits for the answer.
-    async fn settle(&self, key: &Key) {
+    /// Sees to it that `key` was asked for, if that is due, and waits for the answer. False if there was none to come.
+    async fn settle(&self, key: &Key) -> bool {
         let mut ended = {
             let mut state = self.lock();
             self.step(&mut state, key, Event::Needed);
             match state.slot(key) {
                 Some(slot) => slot.ended.subscribe(),
-                None => return,
+                None => return false,
             }
         };
+        let mut waited = false;
         while self.lock().slot(key).is_some_and(|slot| slot.entry.is_being_asked()) {
+            waited = true;
             if ended.changed().await.is_err() {
-                return;
+                break;
             }
         }
+        waited
     }
 
     /// Takes `event` into the entry of `key`, and does what follows: a call, another alarm.
@@ -202,6 +293,7 @@ impl Resolver {
         let failure = answer.as_ref().err().cloned();
         let bindings = {
             let mut state = self.lock();
+            state.tally(&key.vault).count(failure.as_ref());
             let was_stale = state.slot(key).is_some_and(|slot| slot.entry.is_stale());
             self.step(&mut state, key, Event::Answered { ticket, answer, jitter: fastrand::f64() });
             let Some(slot) = state.slot(key) else { return };
@@ -330,6 +422,11 @@ fn report(key: &Key, failure: Option<&Miss>, was_stale: bool, is_stale: bool) {
         None => tracing::debug!(%vault, %secret, "a vault gave a value"),
     }
 }
+
+/// How often a value is asked for at most because an upstream refused it.
+const DOUBTED_EVERY: Duration = Duration::from_secs(30);
+/// How many doubts may wait.
+const DOUBTS: usize = 256;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::backend::Kind;
@@ -33,6 +33,8 @@ pub(crate) enum Form {
     /// A whole number between these two.
     Whole(u64, u64),
     Seconds,
+    /// Several texts.
+    Texts,
 }
 
 impl Field {
@@ -59,11 +61,43 @@ impl Field {
     const fn seconds(name: &'static str) -> Self {
         Self { name, form: Form::Seconds }
     }
+
+    const fn texts(name: &'static str) -> Self {
+        Self { name, form: Form::Texts }
+    }
+
+    /// Whether no reading API shows it.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.form, Form::Secret)
+    }
+
+    /// What Kong's schema of a vault says of it.
+    pub(crate) fn schema(&self) -> Value {
+        match self.form {
+            Form::Text => json!({"type": "string", "referenceable": true}),
+            Form::Secret => json!({"type": "string", "referenceable": true, "encrypted": true}),
+            Form::OneOf(words) => json!({"type": "string", "one_of": words}),
+            Form::Flag => json!({"type": "boolean"}),
+            Form::Whole(least, most) => json!({"type": "integer", "between": [least, most]}),
+            Form::Seconds => json!({"type": "number", "between": [0, 100_000_000]}),
+            Form::Texts => json!({"type": "array", "elements": {"type": "string"}}),
+        }
+    }
 }
 
+/// The settings that vaults of every kind have.
+pub(crate) const COMMON: &[Field] = &[Field::flag("base64_decode"), Field::texts("allow")];
+
 /// The settings that vaults of every kind have whose secrets may change.
-pub(crate) const TIMES: &[Field] =
-    &[Field::seconds("ttl"), Field::seconds("neg_ttl"), Field::seconds("resurrect_ttl")];
+pub(crate) const CHANGING: &[Field] = &[
+    Field::seconds("ttl"),
+    Field::seconds("neg_ttl"),
+    Field::seconds("resurrect_ttl"),
+    Field::one_of("on_deleted", ON_DELETED),
+];
+
+/// What to do with a value whose secret the vault has no longer: use it as in an outage, or take it away at once.
+pub(crate) const ON_DELETED: &[&str] = &["keep", "fail"];
 
 /// Reads a vault's settings by name.
 pub(crate) struct Settings<'a> {
@@ -88,6 +122,7 @@ impl Settings<'_> {
             Form::Flag => self.flag(field.name).map(|_| ()),
             Form::Whole(least, most) => self.whole(field.name, least, most).map(|_| ()),
             Form::Seconds => self.seconds(field.name).map(|_| ()),
+            Form::Texts => self.texts(field.name).map(|_| ()),
         })
     }
 
@@ -149,6 +184,23 @@ impl Settings<'_> {
             Some(_) => return Err(Invalid::new(name, "expected a string")),
         };
         Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    /// A setting that is a list of texts; one text (a form, or the environment) is parted at its commas.
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Invalid> {
+        let wrong = || Invalid::new(name, "expected an array of strings");
+        let parted = |text: &str| -> Vec<String> {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        };
+        match self.config.get(name) {
+            None | Some(Value::Null) => Ok(self.default_of(name).map(|text| parted(text))),
+            Some(Value::String(text)) => Ok(Some(parted(text))),
+            Some(Value::Array(elements)) => {
+                let text = |element: &Value| element.as_str().map(str::to_owned).ok_or_else(wrong);
+                elements.iter().map(text).collect::<Result<_, _>>().map(Some)
+            }
+            Some(_) => Err(wrong()),
+        }
     }
 
     /// A setting that is a number of seconds, written as a number or as text (a form has only text).

@@ -15,7 +15,7 @@ pub struct Unresolved {
 }
 
 /// The kinds of reasons why there is no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MissKind {
     /// The vault was asked and has no such secret, or the secret no such field.
     NotFound,
@@ -34,6 +34,17 @@ pub enum MissKind {
 }
 
 impl MissKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::NotFound,
+        Self::Denied,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Garbage,
+        Self::Misconfigured,
+        Self::Expired,
+    ];
+
     /// A stable word for logs and metrics.
     pub fn word(self) -> &'static str {
         match self {

@@ -13,8 +13,9 @@ use crate::settings::Settings;
 
 /// A vault, opened, or the reason why it cannot be.
 pub(crate) struct OpenVault {
-    /// What it was made of, to see whether it has changed.
-    name: String,
+    /// The backend's name.
+    pub(crate) name: String,
+    /// What it was made of besides, to see whether it has changed.
     config: Map<String, Value>,
     pub(crate) backend: Result<Arc<dyn Backend>, Invalid>,
     times: Overrides,

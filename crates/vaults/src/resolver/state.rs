@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::binding::Bound;
+use super::shown::{ReferenceState, Tally, ValueState, VaultCounts};
 use crate::entry::{Entry, Event, Reading};
 use crate::reference::{Overrides, Reference, Version};
 use crate::secret::field;
@@ -72,6 +73,7 @@ pub(super) struct State {
     bindings: HashMap<u64, Registered>,
     last_id: u64,
     swept: Timestamp,
+    tallies: HashMap<String, Tally>,
 }
 
 struct Registered {
@@ -84,7 +86,14 @@ struct Registered {
 
 impl State {
     pub(super) fn new(vaults: BTreeMap<String, OpenVault>, now: Timestamp) -> Self {
-        Self { vaults, slots: HashMap::new(), bindings: HashMap::new(), last_id: 0, swept: now }
+        Self {
+            vaults,
+            slots: HashMap::new(),
+            bindings: HashMap::new(),
+            last_id: 0,
+            swept: now,
+            tallies: HashMap::new(),
+        }
     }
 
     pub(super) fn vault(&self, key: &Key) -> Option<&OpenVault> {
@@ -279,6 +288,64 @@ impl State {
             }
         });
         changed
+    }
+
+    pub(super) fn tally(&mut self, vault: &str) -> &mut Tally {
+        self.tallies.entry(vault.to_owned()).or_default()
+    }
+
+    pub(super) fn counts(&self) -> Vec<VaultCounts> {
+        let empty = Tally::default();
+        let count = |(name, vault): (&String, &OpenVault)| {
+            let mut counts = self.tallies.get(name).unwrap_or(&empty).counts(name, &vault.name);
+            for (_, slot) in self.slots.iter().filter(|(key, _)| key.vault == *name) {
+                let Some(since) = slot.entry.held_since() else { continue };
+                counts.values += 1;
+                counts.stale += usize::from(slot.entry.is_stale());
+                counts.oldest = Some(counts.oldest.map_or(since, |oldest| oldest.min(since)));
+            }
+            counts.problem = vault.backend.as_ref().err().map(ToString::to_string);
+            counts
+        };
+        self.vaults.iter().map(count).collect()
+    }
+
+    /// How it stands with each reference that somebody is bound to.
+    pub(super) fn references(&mut self, now: Timestamp) -> Vec<ReferenceState> {
+        let bound =
+            self.bindings.values().flat_map(|registered| registered.bound.references().iter().cloned());
+        let references: HashSet<Reference> = bound.collect();
+        let mut states: Vec<_> =
+            references.iter().map(|reference| self.reference_state(reference, now)).collect();
+        states.sort_by(|one, other| one.reference.cmp(&other.reference));
+        states
+    }
+
+    fn reference_state(&mut self, reference: &Reference, now: Timestamp) -> ReferenceState {
+        let (probe, looked_at) = self.probe(reference, now);
+        let entry = looked_at.last().and_then(|key| self.slot(key)).map(|slot| &slot.entry);
+        let miss = entry.and_then(Entry::last_miss);
+        let (state, kind, problem) = match probe {
+            Probe::Unknown => (ValueState::Asking, None, None),
+            Probe::Known(Ok(_)) => {
+                let stale = entry.is_some_and(Entry::is_stale);
+                let state = if stale { ValueState::Stale } else { ValueState::Fresh };
+                (state, miss.map(|miss| miss.kind), miss.map(|miss| miss.problem.clone()))
+            }
+            Probe::Known(Err(missing)) => {
+                let gone = missing.kind == MissKind::Expired;
+                let state = if gone { ValueState::Gone } else { ValueState::Missing };
+                (state, Some(missing.kind), Some(missing.problem))
+            }
+        };
+        ReferenceState {
+            reference: reference.to_string(),
+            vault: reference.vault().to_owned(),
+            state,
+            kind,
+            problem,
+            since: entry.and_then(Entry::held_since),
+        }
     }
 
     pub(super) fn bound_keys_of(&self, vaults: &BTreeSet<String>) -> Vec<Key> {

@@ -339,6 +339,59 @@ async fn an_aws_vault_without_region_or_credentials_says_so() {
     assert_eq!(missing.kind, MissKind::Misconfigured);
 }
 
+#[tokio::test]
+async fn a_refused_value_is_asked_for_again_but_at_most_once_in_half_a_minute() {
+    let world = world(&[]);
+    world.double.put("db", Ok("one"));
+    let (_binding, mut told) = world.bind(&["{vault://double/db}"]);
+    assert_eq!(told.next().await, Some(vec!["one".to_owned()]));
+    let used = [reference("{vault://double/db}"), reference("{vault://double/never-asked}")];
+    world.double.put("db", Ok("two"));
+    world.resolver.refused(&used);
+    assert_eq!(told.next().await, Some(vec!["two".to_owned()]));
+    for _ in 0..29 {
+        world.advance(1).await;
+        world.resolver.refused(&used);
+    }
+    world.quiet().await;
+    assert_eq!(world.double.calls(), 2);
+    world.advance(1).await;
+    world.resolver.refused(&used);
+    world.quiet().await;
+    assert_eq!(world.double.calls(), 3);
+}
+
+#[tokio::test]
+async fn counts_and_states_tell_how_it_stands_and_no_value() {
+    let world = world(&[]);
+    world.double.put("db", Ok("canary"));
+    let (_binding, mut told) = world.bind(&["{vault://double/db?ttl=60}"]);
+    let (_other, mut other) = world.bind(&["{vault://double/absent}"]);
+    assert!(told.next().await.is_some() && other.next().await.is_none());
+    world.resolve("{vault://double/db?ttl=60}").await.unwrap();
+    world.double.put("db", Err(MissKind::Throttled));
+    world.advance(60).await;
+    let counts = world.resolver.counts().into_iter().find(|counts| counts.vault == "double").unwrap();
+    assert_eq!((counts.hits, counts.refreshes, counts.values, counts.stale), (1, 1, 1, 1));
+    let errors: HashMap<_, _> = counts.errors.iter().copied().collect();
+    assert_eq!(errors[&MissKind::Throttled], 1);
+    assert!(errors[&MissKind::NotFound] >= 1);
+    let states = world.resolver.references();
+    let shown: Vec<_> = states.iter().map(|state| (state.reference.as_str(), state.state.word())).collect();
+    assert_eq!(shown, [("{vault://double/absent}", "missing"), ("{vault://double/db?ttl=60}", "stale")]);
+    assert!(!format!("{counts:?}{states:?}").contains("canary"));
+}
+
+#[test]
+fn a_kind_shows_its_settings_as_kong_does_and_which_are_secret() {
+    assert!(Resolver::kinds().contains(&"aws") && Resolver::schema("nothing").is_none());
+    let schema = Resolver::schema("aws").unwrap();
+    let fields = schema["fields"][0]["config"]["fields"].as_array().unwrap();
+    assert!(fields.contains(&json!({"region": {"type": "string", "referenceable": true}})));
+    assert!(fields.contains(&json!({"on_deleted": {"type": "string", "one_of": ["keep", "fail"]}})));
+    assert!(Resolver::secret_fields("env").is_empty());
+}
+
 #[test]
 fn an_entity_is_checked_in_kongs_words() {
     let refused = |prefix, name, config: serde_json::Value| {
@@ -347,6 +400,7 @@ fn an_entity_is_checked_in_kongs_words() {
     let ok = |config: serde_json::Value| Resolver::check_vault(&vault("my-vault", "aws", &config)).unwrap();
     ok(json!({}));
     ok(json!({"region": "us-east-1", "endpoint_url": "http://127.0.0.1:5000", "ttl": 60, "neg_ttl": "0.5"}));
+    ok(json!({"allow": ["team/*"], "base64_decode": true, "on_deleted": "fail"}));
     ok(json!({"region": null, "ttl": null, "resurrect_ttl": 1e8}));
     for (config, message) in [
         (json!({"assume_role_arn": "arn"}), "property \"config.assume_role_arn\": unknown field"),
