@@ -62,6 +62,8 @@ async fn start(
         clock: Arc::clone(&assembly.clock),
         door: Some(Arc::new(door)),
         traffic: telemetry.traffic,
+        errands: None,
+        response_mode: settings.response_mode,
     };
     Ok((assembly, parts))
 }

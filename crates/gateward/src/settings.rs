@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateward_access::AdminIdentity;
+use gateward_proxy::host::lambda::ResponseMode;
 use gateward_proxy::host::server::Limits;
 use gateward_seal::{RootKey, RootKeyError, SecretValue};
 
@@ -68,6 +69,8 @@ pub struct Settings {
     pub log: String,
     /// Where a line for each request goes.
     pub access_log: AccessLog,
+    /// How a Lambda function gives its answers.
+    pub response_mode: ResponseMode,
     /// How long requests may take to end once the process is to stop.
     pub drain: Duration,
 }
@@ -186,6 +189,7 @@ impl Settings {
             ),
             log: given.log.map_or_else(|| "info".to_owned(), |filter| filter.0),
             access_log: given.access_log.unwrap_or_default(),
+            response_mode: given.lambda_answers.unwrap_or_default().0,
             drain: given
                 .drain_seconds
                 .map_or(USUAL_DRAIN, |seconds| Duration::from_secs(u64::from(seconds.0))),

@@ -8,8 +8,8 @@ use gateward_seal::SecretValue;
 use serde::Deserialize;
 
 use super::values::{
-    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, LimitChanges, LogFilter, Paths, StoreKind,
-    Threads, TrafficAddresses,
+    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, LambdaAnswers, LimitChanges, LogFilter,
+    Paths, StoreKind, Threads, TrafficAddresses,
 };
 
 /// Settings that were given in one place; each may be missing.
@@ -76,13 +76,16 @@ pub struct Given {
     /// Where a line for each request goes: off, stdout, stderr or a file [default: off]
     #[arg(long, value_name = "WHERE")]
     pub(super) access_log: Option<AccessLog>,
+    /// In a Lambda function, how answers are given: buffered or streamed, as its URL or integration wants them [default: buffered]
+    #[arg(long, value_name = "HOW", hide = true)]
+    pub(super) lambda_answers: Option<LambdaAnswers>,
     /// Seconds that requests may take to end once it is to stop [default: 30]
     #[arg(long, value_name = "SECONDS")]
     pub(super) drain_seconds: Option<DrainSeconds>,
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 22] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -103,6 +106,7 @@ pub(super) const KEYS: [&str; 21] = [
     "data_threads",
     "log",
     "access_log",
+    "lambda_answers",
     "drain_seconds",
 ];
 
@@ -130,6 +134,7 @@ impl Given {
             data_threads: self.data_threads.or(there.data_threads),
             log: self.log.or(there.log),
             access_log: self.access_log.or(there.access_log),
+            lambda_answers: self.lambda_answers.or(there.lambda_answers),
             drain_seconds: self.drain_seconds.or(there.drain_seconds),
         }
     }

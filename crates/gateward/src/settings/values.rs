@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use gateward_proxy::host::lambda::ResponseMode;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tracing_subscriber::EnvFilter;
 
@@ -64,6 +65,10 @@ pub struct AccessIdType;
 /// A number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads(pub(super) u16);
+
+/// How a Lambda function gives its answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LambdaAnswers(pub(super) ResponseMode);
 
 /// How long to drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +148,18 @@ impl FromStr for AccessLog {
     }
 }
 
+impl FromStr for LambdaAnswers {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "buffered" => Ok(Self(ResponseMode::Buffered)),
+            "streamed" => Ok(Self(ResponseMode::Streamed)),
+            _ => Err(Wrong("it is buffered or streamed")),
+        }
+    }
+}
+
 impl FromStr for StoreKind {
     type Err = Wrong;
 
@@ -213,7 +230,7 @@ macro_rules! settings {
     )*};
 }
 
-settings!(Addresses TrafficAddresses DnsServers Paths AccessLog StoreKind AccessIdType Threads DrainSeconds LogFilter);
+settings!(Addresses TrafficAddresses DnsServers Paths AccessLog StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter);
 
 macro_rules! read_from_the_file {
     ($($value:ty)*) => {$(
@@ -226,7 +243,7 @@ macro_rules! read_from_the_file {
 }
 
 read_from_the_file!(
-    Addresses TrafficAddresses DnsServers Paths AccessLog LimitChanges StoreKind AccessIdType Threads DrainSeconds LogFilter
+    Addresses TrafficAddresses DnsServers Paths AccessLog LimitChanges StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter
 );
 
 /// A value as the file has it: text, a whole number, or a list of texts, which is as good as one with commas.

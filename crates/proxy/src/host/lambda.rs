@@ -2,25 +2,34 @@
 //!
 //! It asks the Runtime API for the next event, makes a request of it, and posts the answer back, one event at a time.
 //! Between two events the function may be frozen for hours: connections to upstreams are kept for 4 s only, and the
-//! configuration is looked at again when the last look is more than 5 s old.
+//! configuration is looked at again when the last look is more than 5 s old. What is to be done without a request
+//! comes as an event too; nothing is left to run after an answer.
 
+mod errands;
 pub mod event;
 mod runtime_api;
+mod streamed;
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gateward_clock::{Clock, Timestamp};
-use gateward_net::{Connector, Pool, PoolSettings};
+use gateward_model::ErrorStatus;
+use gateward_net::{Body, Connector, Pool, PoolSettings};
+use http::{HeaderMap, Response};
 
 use super::{Door, Entrance};
 use crate::{Configuration, Gateway, Traffic};
+pub use errands::{ErrandFailed, Errands};
+use event::{Call, Event, EventError, Form};
 pub use runtime_api::RuntimeApiError;
 use runtime_api::{Invocation, RuntimeApi};
+use streamed::Streamed;
 
 /// What the Lambda host serves with.
 pub struct LambdaParts {
@@ -36,7 +45,25 @@ pub struct LambdaParts {
     pub door: Option<Arc<dyn Door>>,
     /// Where it counts.
     pub traffic: Arc<Traffic>,
+    /// What is done between requests, if there is something.
+    pub errands: Option<Arc<dyn Errands>>,
+    /// How answers are given.
+    pub response_mode: ResponseMode,
 }
+
+/// How answers are given to Lambda. No event says which one is wanted: it is a setting of the function's URL, or of
+/// the API's integration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// Whole, up to 6 MB.
+    #[default]
+    Buffered,
+    /// Part by part, up to 200 MB.
+    Streamed,
+}
+
+/// When an event must be answered.
+type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Serves events until `stop` completes, or until the Runtime API cannot be reached any more.
 ///
@@ -51,6 +78,8 @@ pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result
         entrance: Rc::new(Entrance { gateway, door: parts.door }),
         configuration: parts.configuration,
         clock: parts.clock,
+        errands: parts.errands,
+        response_mode: parts.response_mode,
         looked_at: None,
     };
     let mut stop = pin!(stop);
@@ -75,32 +104,101 @@ struct Function {
     entrance: Rc<Entrance>,
     configuration: Arc<Configuration>,
     clock: Arc<dyn Clock>,
+    errands: Option<Arc<dyn Errands>>,
+    response_mode: ResponseMode,
     /// When the store was last asked whether the configuration has changed.
     looked_at: Option<Timestamp>,
 }
 
 impl Function {
     async fn answer(&mut self, invocation: Invocation) -> Result<(), RuntimeApiError> {
-        let (request, conn) = match event::request(&invocation.event) {
-            Ok(request) => request,
-            Err(error) => return self.api.error(&invocation.id, error.kind(), &error.to_string()).await,
+        let id = invocation.id.as_str();
+        let event = match event::read(&invocation.event) {
+            Ok(event) => event,
+            Err(EventError::Malformed { form, what }) => {
+                let told = format!("the request has {what} that cannot stand in one");
+                return self.refuse(id, form, ErrorStatus::BAD_REQUEST, ("malformed_event", &told)).await;
+            }
+            Err(error @ EventError::Unsupported) => {
+                return self.api.error(id, "Gateward.UnsupportedEvent", &error.to_string()).await;
+            }
         };
         self.look_at_configuration().await;
-        let entrance = Rc::clone(&self.entrance);
-        // A task of its own, so that a panic in it ends one answer and not the function.
-        let answer = tokio::task::spawn_local(async move {
-            let response = entrance.answer(request, &conn).await;
-            event::response(response).await
-        });
-        match answer.await {
-            Ok(answer) => self.api.response(&invocation.id, answer).await,
-            Err(_panic) => {
-                tracing::error!(invocation = invocation.id, "an answer ended in a panic");
-                self.api
-                    .error(&invocation.id, "Gateward.Panic", "the gateway failed; its log says where")
-                    .await
+        let until = invocation.deadline.map(|deadline| deadline - MARGIN);
+        match event {
+            Event::Request(call) => self.answer_request(id, *call, until).await,
+            Event::Tick => match errands::tick(self.errands.as_ref(), self.within(until)).await {
+                Ok(answer) => self.api.response(id, answer).await,
+                Err(error) => self.api.error(id, "Gateward.TickFailed", &error.to_string()).await,
+            },
+            Event::Queue(messages) => {
+                let answer = errands::queue(self.errands.as_ref(), &messages, self.within(until)).await;
+                self.api.response(id, answer).await
             }
         }
+    }
+
+    async fn answer_request(
+        &mut self,
+        id: &str,
+        Call { request, conn, form }: Call,
+        until: Option<Timestamp>,
+    ) -> Result<(), RuntimeApiError> {
+        let entrance = Rc::clone(&self.entrance);
+        let mode = self.response_mode;
+        let mut deadline = until.map(|until| self.clock.sleep_until(until));
+        // A task of its own, so that a panic in it ends one answer and not the function.
+        let mut answer = tokio::task::spawn_local(async move {
+            let response = entrance.answer(request, &conn).await;
+            match mode {
+                ResponseMode::Buffered => Answer::Whole(event::response(form, response).await),
+                ResponseMode::Streamed => Answer::Streamed(response),
+            }
+        });
+        let late = async {
+            match &mut deadline {
+                Some(deadline) => deadline.await,
+                None => std::future::pending().await,
+            }
+        };
+        let answered = tokio::select! {
+            biased;
+            answered = &mut answer => Some(answered),
+            () = late => None,
+        };
+        match answered {
+            Some(Ok(Answer::Whole(answer))) => self.api.response(id, answer).await,
+            Some(Ok(Answer::Streamed(response))) => {
+                self.api.stream(id, Streamed::new(form, response, deadline)).await
+            }
+            Some(Err(_panic)) => {
+                tracing::error!(invocation = id, "an answer ended in a panic");
+                self.api.error(id, "Gateward.Panic", "the gateway failed; its log says where").await
+            }
+            None => {
+                answer.abort();
+                self.refuse(id, form, ErrorStatus::GATEWAY_TIMEOUT, LATE).await
+            }
+        }
+    }
+
+    async fn refuse(
+        &mut self,
+        id: &str,
+        form: Form,
+        status: ErrorStatus,
+        why: (&str, &str),
+    ) -> Result<(), RuntimeApiError> {
+        let response = event::refusal(status, &HeaderMap::new(), why).map(Body::full);
+        match self.response_mode {
+            ResponseMode::Buffered => self.api.response(id, event::response(form, response).await).await,
+            ResponseMode::Streamed => self.api.stream(id, Streamed::new(form, response, None)).await,
+        }
+    }
+
+    /// When an errand must be done; those of an event that does not say so have a while.
+    fn within(&self, until: Option<Timestamp>) -> Timestamp {
+        until.unwrap_or_else(|| self.clock.now() + ERRAND)
     }
 
     /// Nothing watches the store while a function is frozen.
@@ -115,11 +213,25 @@ impl Function {
     }
 }
 
+/// What came of a request.
+enum Answer {
+    Whole(Bytes),
+    Streamed(Response<Body>),
+}
+
 /// Connections die while a function is frozen; those that are younger most likely have not been.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// For how long the configuration counts as looked at.
 const FRESH: Duration = Duration::from_secs(5);
+
+/// What is left of an event's time for its answer to be posted.
+const MARGIN: Duration = Duration::from_millis(300);
+
+/// The time for what is done for an event without a deadline.
+const ERRAND: Duration = Duration::from_secs(25);
+
+const LATE: (&str, &str) = ("function_timeout", "the function's time was over before the answer was there");
 
 /// How long an event waits for configuration and secrets.
 const EVENT_PATIENCE: Duration = Duration::from_secs(3);

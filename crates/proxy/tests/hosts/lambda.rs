@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
-use gateward_clock::SystemClock;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use gateward_clock::{Clock, SystemClock, Timestamp};
 use gateward_net::{Body, Conn};
 use gateward_proxy::Door;
-use gateward_proxy::host::lambda::{self, LambdaParts};
+use gateward_proxy::host::lambda::{self, ErrandFailed, Errands, LambdaParts, ResponseMode};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::LocalSet;
@@ -26,11 +27,22 @@ use super::support::{LONG, Plane, nodes, upstream};
 /// What was posted: the path, and the JSON.
 type Posted = (String, Value);
 
+/// What was posted part by part: the bytes, and the type of the error at its end if there is one.
+type Stream = (Vec<u8>, Option<String>);
+
 /// A Runtime API.
 struct Emulator {
     address: SocketAddr,
     events: mpsc::Sender<Value>,
     posted: mpsc::Receiver<Posted>,
+    streams: mpsc::Receiver<Stream>,
+}
+
+/// Where what is posted goes.
+#[derive(Clone)]
+struct Post {
+    whole: mpsc::Sender<Posted>,
+    streamed: mpsc::Sender<Stream>,
 }
 
 impl Emulator {
@@ -38,7 +50,9 @@ impl Emulator {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (events, waiting) = mpsc::channel(8);
-        let (post, posted) = mpsc::channel(8);
+        let (whole, posted) = mpsc::channel(8);
+        let (streamed, streams) = mpsc::channel(8);
+        let post = Post { whole, streamed };
         let waiting = Arc::new(Mutex::new(waiting));
         tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -49,7 +63,7 @@ impl Emulator {
                 tokio::task::spawn_local(served);
             }
         });
-        Self { address, events, posted }
+        Self { address, events, posted, streams }
     }
 
     async fn answer_to(&mut self, event: Value) -> Posted {
@@ -61,18 +75,29 @@ impl Emulator {
 async fn call(
     request: Request<Incoming>,
     waiting: Arc<Mutex<mpsc::Receiver<Value>>>,
-    post: mpsc::Sender<Posted>,
+    post: Post,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     if path == "/2018-06-01/runtime/invocation/next" {
         let Some(event) = waiting.lock().await.recv().await else {
             return Ok(Response::builder().status(500).body(Full::default()).unwrap());
         };
-        let response = Response::builder().header("lambda-runtime-aws-request-id", "id-1");
+        let deadline = event["deadline"].as_u64().unwrap_or(SystemClock.now().millis() + 60_000);
+        let response = Response::builder()
+            .header("lambda-runtime-aws-request-id", "id-1")
+            .header("lambda-runtime-deadline-ms", deadline);
         return Ok(response.body(Full::from(event.to_string())).unwrap());
     }
-    let body = request.into_body().collect().await.unwrap().to_bytes();
-    post.send((path, serde_json::from_slice(&body).unwrap())).await.unwrap();
+    let is_stream = request.headers().get("lambda-runtime-function-response-mode").is_some();
+    let body = request.into_body().collect().await.unwrap();
+    if is_stream {
+        let error = body.trailers().and_then(|trailers| trailers.get("lambda-runtime-function-error-type"));
+        let error = error.map(|kind| kind.to_str().unwrap().to_owned());
+        post.streamed.send((body.to_bytes().to_vec(), error)).await.unwrap();
+    } else {
+        let body = body.to_bytes();
+        post.whole.send((path, serde_json::from_slice(&body).unwrap())).await.unwrap();
+    }
     Ok(Response::builder().status(202).body(Full::default()).unwrap())
 }
 
@@ -104,8 +129,34 @@ impl Door for Control {
     }
 }
 
+/// What is to be done between requests: it remembers what it did, and fails what says so.
+#[derive(Default)]
+struct Chores(std::sync::Mutex<Vec<String>>);
+
+impl Errands for Chores {
+    fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>> {
+        assert!(until > SystemClock.now());
+        self.0.lock().unwrap().push("tick".to_owned());
+        async { Ok(()) }.boxed()
+    }
+
+    fn message<'m>(&'m self, body: &'m str, _until: Timestamp) -> BoxFuture<'m, Result<(), ErrandFailed>> {
+        self.0.lock().unwrap().push(body.to_owned());
+        async move { if body == "fail" { Err(ErrandFailed("no".to_owned())) } else { Ok(()) } }.boxed()
+    }
+}
+
 /// Runs `test` beside a function.
 async fn beside_a_function(test: impl AsyncFnOnce(&Plane, &mut Emulator)) {
+    beside(ResponseMode::Buffered, None, test).await;
+}
+
+/// Runs `test` beside a function that answers and runs errands like this.
+async fn beside(
+    response_mode: ResponseMode,
+    errands: Option<Arc<dyn Errands>>,
+    test: impl AsyncFnOnce(&Plane, &mut Emulator),
+) {
     LocalSet::new()
         .run_until(async {
             let plane = Plane::start(&[]);
@@ -118,6 +169,8 @@ async fn beside_a_function(test: impl AsyncFnOnce(&Plane, &mut Emulator)) {
                 connector: plane.connector.clone(),
                 clock: Arc::new(SystemClock),
                 door: Some(Arc::new(Control)),
+                errands,
+                response_mode,
             };
             let serving = tokio::task::spawn_local(lambda::serve(parts, async move {
                 let _ = stopped.await;
@@ -169,15 +222,99 @@ async fn the_control_plane_has_its_prefixes_first_and_the_root_last() {
 #[tokio::test]
 async fn an_event_that_cannot_be_answered_does_not_end_the_function() {
     beside_a_function(async |_plane, emulator| {
-        let (path, error) = emulator.answer_to(json!({"source": "aws.events"})).await;
+        let (path, error) = emulator.answer_to(json!({"source": "aws.s3"})).await;
         assert_eq!(path, "/2018-06-01/runtime/invocation/id-1/error");
         assert_eq!(error["errorType"], "Gateward.UnsupportedEvent");
-        assert!(error["errorMessage"].as_str().unwrap().contains("HTTP API"));
+        assert!(error["errorMessage"].as_str().unwrap().contains("HTTP APIs"));
+        let posted = emulator.answer_to(event("GE T", "/x")).await;
+        assert_eq!(
+            (&posted.1["statusCode"], &told(&posted)["code"]),
+            (&json!(400), &json!("malformed_event"))
+        );
         let (path, error) = emulator.answer_to(event("GET", "/console/panic")).await;
         assert_eq!((path.ends_with("/error"), &error["errorType"]), (true, &json!("Gateward.Panic")));
         assert_eq!(told(&emulator.answer_to(event("GET", "/x")).await)["code"], "no_route");
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_answer_can_be_streamed() {
+    beside(ResponseMode::Streamed, None, async |plane, emulator| {
+        let (upstream, _) = upstream("u").await;
+        plane.put("routes", "1", &json!({"uri": "/a", "upstream": nodes(&[upstream])})).await;
+        emulator.events.send(event("GET", "/default/a")).await.unwrap();
+        let (bytes, error) = tokio::time::timeout(LONG, emulator.streams.recv()).await.unwrap().unwrap();
+        assert_eq!(error, None);
+        let zeros = bytes.windows(8).position(|window| window == [0; 8]).unwrap();
+        let prelude: Value = serde_json::from_slice(&bytes[..zeros]).unwrap();
+        assert_eq!((&prelude["statusCode"], &prelude["body"]), (&json!(200), &Value::Null));
+        let body: Value = serde_json::from_slice(&bytes[zeros + 8..]).unwrap();
+        assert_eq!(body["name"], "u");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_streamed_answer_that_breaks_off_says_so_at_its_end() {
+    beside(ResponseMode::Streamed, None, async |plane, emulator| {
+        let address = cut_off().await;
+        plane.put("routes", "1", &json!({"uri": "/a", "upstream": nodes(&[address])})).await;
+        emulator.events.send(event("GET", "/default/a")).await.unwrap();
+        let (bytes, error) = tokio::time::timeout(LONG, emulator.streams.recv()).await.unwrap().unwrap();
+        assert!(bytes.ends_with(b"half"), "{bytes:?}");
+        assert_eq!(error.as_deref(), Some("Gateward.AnswerBroken"));
+    })
+    .await;
+}
+
+/// An upstream that sends half of what it promised.
+async fn cut_off() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::task::spawn_local(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_longer_than_the_event_has_is_a_504() {
+    beside_a_function(async |plane, emulator| {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap();
+        plane.put("routes", "1", &json!({"uri": "/a", "upstream": nodes(&[address])})).await;
+        let mut late = event("GET", "/default/a");
+        late["deadline"] = json!(SystemClock.now().millis() + 500);
+        let posted = emulator.answer_to(late).await;
+        assert_eq!(
+            (&posted.1["statusCode"], &told(&posted)["code"]),
+            (&json!(504), &json!("function_timeout"))
+        );
+        assert_eq!(told(&emulator.answer_to(event("GET", "/x")).await)["code"], "no_route");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ticks_and_messages_are_errands_and_only_failed_messages_stay_in_the_queue() {
+    let chores = Arc::new(Chores::default());
+    let errands: Arc<dyn Errands> = chores.clone();
+    beside(ResponseMode::Buffered, Some(errands), async |_plane, emulator| {
+        let tick = json!({"source": "aws.events", "detail-type": "Scheduled Event"});
+        assert_eq!(emulator.answer_to(tick).await.1, Value::Null);
+        let message = |id: &str, body: &str| json!({"messageId": id, "body": body, "eventSource": "aws:sqs"});
+        let queue = json!({"Records": [message("1", "do"), message("2", "fail"), message("3", "do too")]});
+        let (path, answer) = emulator.answer_to(queue).await;
+        assert!(path.ends_with("/response"), "{path}");
+        assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "2"}]}));
+    })
+    .await;
+    assert_eq!(*chores.0.lock().unwrap(), ["tick", "do", "fail", "do too"]);
 }
 
 #[tokio::test]
@@ -207,6 +344,8 @@ async fn a_function_ends_when_its_runtime_api_is_gone() {
                 connector: plane.connector.clone(),
                 clock: Arc::new(SystemClock),
                 door: None,
+                errands: None,
+                response_mode: ResponseMode::Buffered,
             };
             let ended =
                 tokio::time::timeout(LONG, lambda::serve(parts, std::future::pending())).await.unwrap();

@@ -1,209 +1,110 @@
-//! An API Gateway HTTP API event (payload format 2.0, which function URLs have too), as a request, and an answer in
-//! the form that such an event wants.
+//! What Lambda hands to a function: a request of a client, a tick of a clock, messages of a queue.
+//!
+//! Requests come in three forms, which differ in where they say what the client sent, and in the form that they want
+//! their answer in: API Gateway's HTTP APIs and function URLs (payload format 2.0), API Gateway's REST APIs (1.0), and
+//! Application Load Balancers. An event is read once, whatever it is.
 
 mod answer;
+mod envelope;
+mod http_api;
+mod load_balancer;
+mod request;
+mod rest_api;
+mod target;
 
-use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use gateward_net::{Body, Conn};
+use http::Request;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use gateward_net::{Body, Conn, Scheme};
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use serde::Deserialize;
+use envelope::Envelope;
 
-pub(super) use answer::response;
+pub(super) use answer::{prelude, refusal, response};
 
-/// Why there is no request in an event.
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A client has sent a request.
+    Request(Box<Call>),
+    /// It is time to look what is due.
+    Tick,
+    /// Messages have come by a queue.
+    Queue(Vec<Message>),
+}
+
+/// A client's request.
+#[derive(Debug)]
+pub struct Call {
+    /// The request, as the client sent it.
+    pub request: Request<Body>,
+    /// The connection that it came by, to where it went on as an event.
+    pub conn: Conn,
+    /// What it came as.
+    pub form: Form,
+}
+
+/// A message of a queue.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What the queue calls it.
+    pub id: String,
+    /// What it says.
+    pub body: String,
+}
+
+/// What a request came as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An event of an HTTP API or of a function URL, payload format 2.0.
+    HttpApi,
+    /// An event of a REST API, payload format 1.0.
+    RestApi,
+    /// An event of an Application Load Balancer.
+    LoadBalancer,
+}
+
+/// Why an event cannot be answered as what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// Some other kind of event.
     #[error(
-        "this is not an event of an API Gateway HTTP API or of a function URL; only those, with payload format \
-         version 2.0, are supported"
+        "this is no event that Gateward knows; those are requests (of HTTP APIs, REST APIs, function URLs and \
+         Application Load Balancers), schedules of EventBridge, and messages of SQS"
     )]
     Unsupported,
-    /// The right kind, with something in it that no HTTP request has.
-    #[error("the event has {0} that cannot stand in an HTTP request")]
-    Malformed(&'static str),
+    /// A request with something in it that no HTTP request has.
+    #[error("the event has {what} that cannot stand in an HTTP request")]
+    Malformed {
+        /// What it came as.
+        form: Form,
+        /// What is wrong.
+        what: &'static str,
+    },
 }
 
-impl EventError {
-    /// A word for programs.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Unsupported => "Gateward.UnsupportedEvent",
-            Self::Malformed(_) => "Gateward.MalformedEvent",
-        }
+/// Reads what `event` says.
+pub fn read(event: &[u8]) -> Result<Event, EventError> {
+    let event: Envelope<'_> = serde_json::from_slice(event).map_err(|_| EventError::Unsupported)?;
+    if let Some(messages) = event.records {
+        return messages
+            .into_iter()
+            .map(envelope::Record::message)
+            .collect::<Option<_>>()
+            .map(Event::Queue)
+            .ok_or(EventError::Unsupported);
     }
-}
-
-/// The request that `event` is, and the connection that it came to API Gateway by.
-pub fn request(event: &[u8]) -> Result<(Request<Body>, Conn), EventError> {
-    let event: HttpEvent<'_> = serde_json::from_slice(event).map_err(|_| EventError::Unsupported)?;
-    if event.version != "2.0" {
-        return Err(EventError::Unsupported);
+    if event.is_tick() {
+        return Ok(Event::Tick);
     }
-    let http = &event.request_context.http;
-    let client = http.source_ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let conn = Conn {
-        client: SocketAddr::new(client, 0),
-        local: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 443),
-        scheme: Scheme::Https,
-        tls: None,
+    let (form, request) = if event.version.as_deref() == Some("2.0") {
+        (Form::HttpApi, http_api::request(&event))
+    } else if event.context().is_some_and(|context| context.elb.is_some()) {
+        (Form::LoadBalancer, load_balancer::request(&event))
+    } else {
+        (Form::RestApi, rest_api::request(&event))
     };
-    let mut request = Request::new(event.body()?);
-    *request.method_mut() =
-        Method::from_bytes(http.method.as_bytes()).map_err(|_| EventError::Malformed("a method"))?;
-    *request.uri_mut() = event.target()?;
-    *request.headers_mut() = event.headers()?;
-    Ok((request, conn))
-}
-
-/// What is needed of the event.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HttpEvent<'e> {
-    #[serde(borrow)]
-    version: Cow<'e, str>,
-    #[serde(borrow)]
-    raw_path: Cow<'e, str>,
-    #[serde(borrow, default)]
-    raw_query_string: Cow<'e, str>,
-    #[serde(default)]
-    cookies: Option<Vec<String>>,
-    #[serde(default)]
-    headers: Fields,
-    #[serde(borrow, default)]
-    body: Option<Cow<'e, str>>,
-    #[serde(default)]
-    is_base64_encoded: bool,
-    #[serde(borrow)]
-    request_context: RequestContext<'e>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestContext<'e> {
-    #[serde(borrow)]
-    http: HttpContext<'e>,
-    #[serde(borrow, default)]
-    domain_name: Option<Cow<'e, str>>,
-    #[serde(borrow, default)]
-    stage: Option<Cow<'e, str>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HttpContext<'e> {
-    #[serde(borrow)]
-    method: Cow<'e, str>,
-    #[serde(borrow, default)]
-    source_ip: Cow<'e, str>,
-}
-
-type Fields = std::collections::BTreeMap<String, String>;
-
-impl HttpEvent<'_> {
-    fn body(&self) -> Result<Body, EventError> {
-        match &self.body {
-            None => Ok(Body::empty()),
-            Some(text) if self.is_base64_encoded => BASE64_STANDARD
-                .decode(text.as_bytes())
-                .map(Body::full)
-                .map_err(|_| EventError::Malformed("a body that is not base64")),
-            Some(text) => Ok(Body::full(text.as_bytes().to_vec())),
-        }
-    }
-
-    /// Path and query, without the stage, which is part of the path but not of what was deployed behind it.
-    fn target(&self) -> Result<Uri, EventError> {
-        let path = self.without_stage();
-        let mut target = String::with_capacity(path.len() + self.raw_query_string.len() + 2);
-        if !path.starts_with('/') {
-            target.push('/');
-        }
-        // API Gateway decodes the path on its way here; what a target cannot hold is encoded again.
-        escape(path, &mut target);
-        if !self.raw_query_string.is_empty() {
-            target.push('?');
-            target.push_str(&self.raw_query_string);
-        }
-        target.try_into().map_err(|_| EventError::Malformed("a path or query"))
-    }
-
-    fn without_stage(&self) -> &str {
-        let stage = self.request_context.stage.as_deref().filter(|stage| *stage != "$default");
-        let after = |stage: &str| self.raw_path.strip_prefix('/')?.strip_prefix(stage);
-        match stage.and_then(after) {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
-            _ => &self.raw_path,
-        }
-    }
-
-    fn headers(&self) -> Result<HeaderMap, EventError> {
-        let mut headers = HeaderMap::with_capacity(self.headers.len() + 2);
-        for (name, value) in &self.headers {
-            headers.append(field_name(name)?, field_value(value)?);
-        }
-        // The body is whole, and may have been decoded: these say nothing true about it any more.
-        headers.remove(CONTENT_LENGTH);
-        headers.remove(TRANSFER_ENCODING);
-        if let Some(cookies) = self.cookies.as_deref().filter(|cookies| !cookies.is_empty()) {
-            headers.insert(COOKIE, field_value(&cookies.join("; "))?);
-        }
-        if let Some(domain) =
-            self.request_context.domain_name.as_deref().filter(|_| !headers.contains_key(HOST))
-        {
-            headers.insert(HOST, field_value(domain)?);
-        }
-        self.drop_own_hop(&mut headers);
-        Ok(headers)
-    }
-
-    /// API Gateway has appended the client's address already, and the gateway is going to do it again.
-    fn drop_own_hop(&self, headers: &mut HeaderMap) {
-        let name = HeaderName::from_static("x-forwarded-for");
-        let Some(chain) = headers.get(&name).and_then(|chain| chain.to_str().ok()) else { return };
-        let (before, last) = chain.rsplit_once(',').unwrap_or(("", chain));
-        if last.trim() != self.request_context.http.source_ip {
-            return;
-        }
-        match HeaderValue::from_str(before.trim_end()) {
-            Ok(before) if !before.is_empty() => headers.insert(name, before),
-            _ => headers.remove(name),
-        };
-    }
-}
-
-fn field_name(name: &str) -> Result<HeaderName, EventError> {
-    HeaderName::from_bytes(name.as_bytes()).map_err(|_| EventError::Malformed("a header name"))
-}
-
-fn field_value(value: &str) -> Result<HeaderValue, EventError> {
-    HeaderValue::from_bytes(value.as_bytes()).map_err(|_| EventError::Malformed("a header value"))
-}
-
-/// Appends `path` to `target`, with an escape in place of each byte that a path cannot have.
-fn escape(path: &str, target: &mut String) {
-    let bytes = path.as_bytes();
-    for (place, byte) in bytes.iter().enumerate() {
-        let begins_escape =
-            || bytes.get(place + 1..place + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
-        let stays = match byte {
-            b'%' => begins_escape(),
-            b'?' | b'#' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => false,
-            byte => byte.is_ascii_graphic(),
-        };
-        if stays {
-            target.push(char::from(*byte));
-        } else {
-            target.push('%');
-            for digit in [byte >> 4, byte & 15] {
-                target.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
-            }
-        }
+    match request {
+        Ok(Some((request, conn))) => Ok(Event::Request(Box::new(Call { request, conn, form }))),
+        Ok(None) => Err(EventError::Unsupported),
+        Err(what) => Err(EventError::Malformed { form, what }),
     }
 }
 

@@ -1,15 +1,23 @@
 //! The Runtime API: five of its six calls, over one kept connection.
+//!
+//! An answer that is streamed has that connection to itself; the next call opens another if it cannot be used again.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
+use gateward_clock::Timestamp;
+use http::header::{CONTENT_TYPE, HOST, TRAILER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+
+use super::streamed::{ERROR_BODY, ERROR_TYPE, Streamed};
+
+/// What a call carries: all of it, or part by part.
+type Outgoing = Either<Full<Bytes>, Streamed>;
 
 /// The Runtime API does not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +44,14 @@ pub enum RuntimeApiError {
 pub(super) struct Invocation {
     pub(super) id: String,
     pub(super) event: Bytes,
+    /// When the function is ended if it has not answered.
+    pub(super) deadline: Option<Timestamp>,
 }
 
 /// The Runtime API of one function.
 pub(super) struct RuntimeApi {
     address: String,
-    connection: Option<SendRequest<Full<Bytes>>>,
+    connection: Option<SendRequest<Outgoing>>,
 }
 
 impl RuntimeApi {
@@ -70,7 +80,19 @@ impl RuntimeApi {
     /// Answers the event `id`.
     pub(super) async fn response(&mut self, id: &str, answer: Bytes) -> Result<(), RuntimeApiError> {
         let path = format!("/2018-06-01/runtime/invocation/{id}/response");
-        let request = self.request(Method::POST, &path)?.body(Full::new(answer))?;
+        let request = self.request(Method::POST, &path)?.body(Either::Left(Full::new(answer)))?;
+        self.post(request).await
+    }
+
+    /// Answers the event `id` with what comes part by part.
+    pub(super) async fn stream(&mut self, id: &str, answer: Streamed) -> Result<(), RuntimeApiError> {
+        let path = format!("/2018-06-01/runtime/invocation/{id}/response");
+        let request = self
+            .request(Method::POST, &path)?
+            .header("lambda-runtime-function-response-mode", "streaming")
+            .header(CONTENT_TYPE, "application/vnd.awslambda.http-integration-response")
+            .header(TRAILER, format!("{ERROR_TYPE}, {ERROR_BODY}"))
+            .body(Either::Right(answer))?;
         self.post(request).await
     }
 
@@ -87,16 +109,19 @@ impl RuntimeApi {
 
     async fn try_next(&mut self) -> Result<Invocation, RuntimeApiError> {
         let path = "/2018-06-01/runtime/invocation/next";
-        let request = self.request(Method::GET, path)?.body(Full::default())?;
+        let request = self.request(Method::GET, path)?.body(Either::Left(Full::default()))?;
         let response = self.call(request).await?;
         let status = response.status();
         let id = response.headers().get("lambda-runtime-aws-request-id").cloned();
+        let deadline =
+            response.headers().get("lambda-runtime-deadline-ms").and_then(|millis| millis.to_str().ok());
+        let deadline = deadline.and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis);
         let event = response.into_body().collect().await.map_err(RuntimeApiError::Call)?.to_bytes();
         if !status.is_success() {
             return Err(RuntimeApiError::Status(status));
         }
         let id = id.as_ref().and_then(|id| id.to_str().ok()).ok_or(RuntimeApiError::NoId)?;
-        Ok(Invocation { id: id.to_owned(), event })
+        Ok(Invocation { id: id.to_owned(), event, deadline })
     }
 
     async fn post_error(&mut self, path: &str, kind: &str, message: &str) -> Result<(), RuntimeApiError> {
@@ -105,11 +130,11 @@ impl RuntimeApi {
             .request(Method::POST, path)?
             .header("lambda-runtime-function-error-type", kind)
             .header(CONTENT_TYPE, JSON)
-            .body(Full::from(told.to_string()))?;
+            .body(Either::Left(Full::from(told.to_string())))?;
         self.post(request).await
     }
 
-    async fn post(&mut self, request: Request<Full<Bytes>>) -> Result<(), RuntimeApiError> {
+    async fn post(&mut self, request: Request<Outgoing>) -> Result<(), RuntimeApiError> {
         let response = self.call(request).await?;
         let status = response.status();
         // The connection is free for the next call when the answer has been read.
@@ -125,7 +150,7 @@ impl RuntimeApi {
         }
     }
 
-    async fn call(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, RuntimeApiError> {
+    async fn call(&mut self, request: Request<Outgoing>) -> Result<Response<Incoming>, RuntimeApiError> {
         let mut connection = match self.connection.take() {
             Some(connection) if connection.is_ready() => connection,
             _ => self.connect().await?,
@@ -135,7 +160,7 @@ impl RuntimeApi {
         Ok(response)
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, RuntimeApiError> {
+    async fn connect(&self) -> Result<SendRequest<Outgoing>, RuntimeApiError> {
         let stream = TcpStream::connect(&self.address).await.map_err(RuntimeApiError::Connect)?;
         stream.set_nodelay(true).map_err(RuntimeApiError::Connect)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(RuntimeApiError::Call)?;

@@ -1,4 +1,5 @@
-use http::Response;
+use gateward_net::Scheme;
+use http::{Method, Response};
 use serde_json::{Value, json};
 
 use super::*;
@@ -31,8 +32,15 @@ fn event(changes: &Value) -> Value {
     event
 }
 
+fn call(event: &Value) -> Result<Call, EventError> {
+    match super::read(event.to_string().as_bytes())? {
+        Event::Request(call) => Ok(*call),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn read(event: &Value) -> Result<(Request<Body>, Conn), EventError> {
-    request(event.to_string().as_bytes())
+    call(event).map(|call| (call.request, call.conn))
 }
 
 fn target(changes: &Value) -> String {
@@ -40,7 +48,11 @@ fn target(changes: &Value) -> String {
 }
 
 async fn answer(answer: Response<Body>) -> Value {
-    serde_json::from_slice(&response(answer).await).unwrap()
+    answer_as(Form::HttpApi, answer).await
+}
+
+async fn answer_as(form: Form, answer: Response<Body>) -> Value {
+    serde_json::from_slice(&response(form, answer).await).unwrap()
 }
 
 #[tokio::test]
@@ -106,15 +118,198 @@ fn the_clients_address_is_not_appended_twice() {
 #[test]
 fn another_kind_of_event_is_refused_with_what_is_supported() {
     for other in [
-        json!({"source": "aws.events", "detail-type": "Scheduled Event"}),
-        json!({"httpMethod": "GET", "path": "/", "requestContext": {"stage": "x"}}),
-        event(&json!({"version": "1.0"})),
+        json!({"source": "aws.s3", "detail-type": "Object Created"}),
+        json!({"Records": [{"eventSource": "aws:s3", "messageId": "1", "body": "x"}]}),
+        json!({"Records": [{"eventSource": "aws:sqs", "body": "x"}]}),
+        json!({"httpMethod": "GET", "requestContext": {"stage": "x"}}),
+        json!({"httpMethod": "GET", "path": "/"}),
+        json!({"version": "2.0", "rawPath": "/"}),
+        json!({}),
         json!("text"),
     ] {
         let error = read(&other).unwrap_err();
-        assert_eq!(error.kind(), "Gateward.UnsupportedEvent");
-        assert!(error.to_string().contains("HTTP API") && error.to_string().contains("2.0"), "{error}");
+        assert!(matches!(error, EventError::Unsupported), "{other}: {error}");
+        assert!(error.to_string().contains("REST APIs") && error.to_string().contains("SQS"), "{error}");
     }
+}
+
+#[test]
+fn what_cannot_stand_in_a_request_is_malformed_and_known_by_its_form() {
+    let mut method = event(&json!({}));
+    method["requestContext"]["http"]["method"] = json!("GE T");
+    for (wrong, form) in [
+        (method, Form::HttpApi),
+        (event(&json!({"headers": {"a b": "c"}})), Form::HttpApi),
+        (event(&json!({"headers": {"a": "b\r\nc: d"}})), Form::HttpApi),
+        (event(&json!({"body": "*", "isBase64Encoded": true})), Form::HttpApi),
+        (rest(&json!({"multiValueHeaders": {"a": ["\n"]}})), Form::RestApi),
+        (load_balancer(&json!({"httpMethod": ""})), Form::LoadBalancer),
+    ] {
+        match read(&wrong) {
+            Err(EventError::Malformed { form: found, .. }) => assert_eq!(found, form, "{wrong}"),
+            other => panic!("{wrong}: {other:?}"),
+        }
+    }
+}
+
+/// An event of a REST API, as API Gateway documents it.
+fn rest(changes: &Value) -> Value {
+    let mut event = json!({
+        "version": "1.0",
+        "resource": "/{proxy+}",
+        "path": "/my/path",
+        "httpMethod": "GET",
+        "headers": {"header1": "value1", "header2": "value2", "Host": "id.execute-api.us-east-1.amazonaws.com"},
+        "multiValueHeaders": {
+            "header1": ["value1"], "header2": ["value1", "value2"], "X-Forwarded-For": ["10.0.0.1, 192.0.2.1"],
+            "Host": ["id.execute-api.us-east-1.amazonaws.com"], "Cookie": ["a=1; b=2"]
+        },
+        "queryStringParameters": {"parameter1": "value1", "parameter2": "value"},
+        "multiValueQueryStringParameters": {"parameter1": ["value1", "a&b=c d"], "p\u{e9}": [""]},
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "id", "authorizer": {"claims": null, "scopes": null},
+            "domainName": "id.execute-api.us-east-1.amazonaws.com", "domainPrefix": "id",
+            "extendedRequestId": "request-id", "httpMethod": "GET",
+            "identity": {"accessKey": null, "sourceIp": "192.0.2.1", "userAgent": "agent", "clientCert": null},
+            "path": "/default/my/path", "protocol": "HTTP/1.1", "requestId": "id=", "requestTime": "04/Mar/2020:19:15:17 +0000",
+            "requestTimeEpoch": 1_583_349_317_135_u64, "resourceId": null, "resourcePath": "/{proxy+}", "stage": "default"
+        },
+        "pathParameters": {"proxy": "my/path"}, "stageVariables": null, "body": "Hello from Lambda!",
+        "isBase64Encoded": false
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+/// An event of an Application Load Balancer, as its documentation has it.
+fn load_balancer(changes: &Value) -> Value {
+    let mut event = json!({
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/lambda/49e9d65c45c6791a"}},
+        "httpMethod": "GET",
+        "path": "/lambda",
+        "queryStringParameters": {"query": "1234ABCD", "a%20b": "c%26d|"},
+        "headers": {
+            "accept": "*/*", "connection": "keep-alive", "host": "lambda-alb.us-east-2.elb.amazonaws.com",
+            "x-amzn-trace-id": "Root=1-5c536348-3d683b8b04734faae651f476",
+            "x-forwarded-for": "72.12.164.125", "x-forwarded-port": "8080", "x-forwarded-proto": "http"
+        },
+        "body": "",
+        "isBase64Encoded": false
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+#[tokio::test]
+async fn an_event_of_a_rest_api_becomes_the_request_that_the_client_sent() {
+    let call = call(&rest(&json!({}))).unwrap();
+    assert_eq!(call.form, Form::RestApi);
+    let (request, conn) = (call.request, call.conn);
+    assert_eq!(request.method(), Method::GET);
+    assert_eq!(request.uri(), "/my/path?parameter1=value1&parameter1=a%26b%3Dc%20d&p%C3%A9=");
+    let header2: Vec<_> = request.headers().get_all("header2").iter().collect();
+    assert_eq!(header2, ["value1", "value2"]);
+    assert_eq!(request.headers()["cookie"], "a=1; b=2");
+    assert_eq!(request.headers()["x-forwarded-for"], "10.0.0.1");
+    assert_eq!((conn.client.ip().to_string().as_str(), conn.scheme), ("192.0.2.1", Scheme::Https));
+    assert_eq!(request.into_body().collect(100).await.unwrap(), "Hello from Lambda!");
+}
+
+#[test]
+fn an_older_rest_api_says_no_version_and_a_test_from_the_console_no_headers() {
+    let changes = json!({"version": null, "headers": null, "multiValueHeaders": null, "body": null,
+        "queryStringParameters": null, "multiValueQueryStringParameters": null});
+    let (request, _) = read(&rest(&changes)).unwrap();
+    assert_eq!(request.uri(), "/my/path");
+    assert_eq!(request.headers()["host"], "id.execute-api.us-east-1.amazonaws.com");
+}
+
+#[test]
+fn an_event_of_a_load_balancer_becomes_the_request_that_the_client_sent() {
+    let call = call(&load_balancer(&json!({}))).unwrap();
+    assert_eq!(call.form, Form::LoadBalancer);
+    assert_eq!(call.request.uri(), "/lambda?a%20b=c%26d%7C&query=1234ABCD");
+    assert!(!call.request.headers().contains_key("x-forwarded-for"));
+    assert_eq!(
+        (call.conn.client.ip().to_string().as_str(), call.conn.scheme),
+        ("72.12.164.125", Scheme::Http)
+    );
+    assert_eq!(call.conn.local.port(), 8080);
+    let multi = json!({
+        "headers": null, "queryStringParameters": null,
+        "multiValueHeaders": {"host": ["h"], "x-a": ["1", "2"], "x-forwarded-for": ["9.9.9.9, 72.12.164.125"],
+                              "x-forwarded-proto": ["https"], "x-forwarded-port": ["443"]},
+        "multiValueQueryStringParameters": {"q": ["1", "2"]},
+    });
+    let (request, conn) = read(&load_balancer(&multi)).unwrap();
+    assert_eq!(request.uri(), "/lambda?q=1&q=2");
+    assert_eq!(request.headers().get_all("x-a").iter().count(), 2);
+    assert_eq!(request.headers()["x-forwarded-for"], "9.9.9.9");
+    assert_eq!((conn.client.ip().to_string().as_str(), conn.scheme), ("72.12.164.125", Scheme::Https));
+}
+
+#[test]
+fn schedules_tick_and_queues_bring_messages() {
+    let read = |event: &Value| super::read(event.to_string().as_bytes()).unwrap();
+    let rule = json!({
+        "version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "Scheduled Event",
+        "source": "aws.events", "account": "123456789012", "time": "2015-10-08T16:53:06Z", "region": "us-east-1",
+        "resources": ["arn:aws:events:us-east-1:123456789012:rule/my-scheduled-rule"], "detail": {}
+    });
+    assert!(matches!(read(&rule), Event::Tick));
+    assert!(matches!(read(&json!({"source": "aws.scheduler"})), Event::Tick));
+    let queue = json!({"Records": [
+        {"messageId": "m1", "receiptHandle": "r", "body": "one", "attributes": {"ApproximateReceiveCount": "1"},
+         "messageAttributes": {}, "md5OfBody": "x", "eventSource": "aws:sqs",
+         "eventSourceARN": "arn:aws:sqs:us-east-2:123456789012:q", "awsRegion": "us-east-2"},
+        {"messageId": "m2", "body": "two", "eventSource": "aws:sqs"},
+    ]});
+    match read(&queue) {
+        Event::Queue(messages) => {
+            let message = |id: &str, body: &str| Message { id: id.to_owned(), body: body.to_owned() };
+            assert_eq!(messages, [message("m1", "one"), message("m2", "two")]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn with_cookies() -> Response<Body> {
+    let response = Response::builder().status(404).header("set-cookie", "a=1").header("set-cookie", "b=2");
+    response.header("vary", "a").header("vary", "b").body(Body::full("no")).unwrap()
+}
+
+#[tokio::test]
+async fn a_rest_api_is_answered_with_lists_alone() {
+    let expected = json!({
+        "statusCode": 404, "multiValueHeaders": {"set-cookie": ["a=1", "b=2"], "vary": ["a", "b"]},
+        "body": "no", "isBase64Encoded": false
+    });
+    assert_eq!(answer_as(Form::RestApi, with_cookies()).await, expected);
+}
+
+#[tokio::test]
+async fn a_load_balancer_is_answered_in_both_ways_that_it_may_want() {
+    let expected = json!({
+        "statusCode": 404, "statusDescription": "404 Not Found",
+        "headers": {"set-cookie": "b=2", "vary": "a, b"},
+        "multiValueHeaders": {"set-cookie": ["a=1", "b=2"], "vary": ["a", "b"]},
+        "body": "no", "isBase64Encoded": false
+    });
+    assert_eq!(answer_as(Form::LoadBalancer, with_cookies()).await, expected);
+}
+
+#[test]
+fn a_streamed_answer_begins_with_its_head_and_eight_zeros() {
+    let (head, _) = with_cookies().into_parts();
+    let bytes = prelude(Form::HttpApi, head.status, &head.headers);
+    let (json, zeros) = bytes.split_at(bytes.len() - 8);
+    assert_eq!(zeros, [0; 8]);
+    let expected = json!({"statusCode": 404, "headers": {"vary": "a, b"}, "cookies": ["a=1", "b=2"]});
+    assert_eq!(serde_json::from_slice::<Value>(json).unwrap(), expected);
 }
 
 #[tokio::test]

@@ -1,0 +1,27 @@
+//! Events of Application Load Balancers.
+//!
+//! The client's address is the last in `X-Forwarded-For`, where the load balancer has put it; port and scheme are its
+//! own listener's. Names and values of the query are as the client has written them.
+
+use gateward_net::Scheme;
+
+use super::envelope::Envelope;
+use super::request::{Origin, Parsed, assemble, headers, parameters};
+use super::target::{append_encoded, path};
+
+/// The request of `event`.
+pub(super) fn request(event: &Envelope<'_>) -> Parsed {
+    let Some((method, raw_path)) = event.http_method.as_deref().zip(event.path.as_deref()) else {
+        return Ok(None);
+    };
+    let mut target = path(raw_path);
+    append_encoded(&mut target, &parameters(event));
+    let headers = headers(event)?;
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let client = text("x-forwarded-for").rsplit(',').next().unwrap_or_default().trim().to_owned();
+    let scheme = if text("x-forwarded-proto") == "http" { Scheme::Http } else { Scheme::Https };
+    let usual = if scheme == Scheme::Http { 80 } else { 443 };
+    let port = text("x-forwarded-port").parse().unwrap_or(usual);
+    let origin = Origin { client: &client, scheme, port };
+    assemble(event, method, target, headers, &origin)
+}
