@@ -49,9 +49,10 @@ async fn plain(lambda: HeaderMap, mut stream: EventStream) -> Result<Response<Bo
         None => (Bytes::new(), None),
     };
     let mut response = Response::new(body(ahead, stream));
-    // What the function writes is anything; Lambda's word for the stream that it came in is not about that.
+    // What the function writes is anything; what Lambda says of the stream that it came in is not about that.
     *response.headers_mut() = lambda;
     response.headers_mut().remove(http::header::CONTENT_TYPE);
+    response.headers_mut().remove(http::header::CONTENT_LENGTH);
     Ok(response)
 }
 

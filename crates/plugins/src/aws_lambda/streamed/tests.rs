@@ -36,6 +36,14 @@ async fn what_is_streamed_is_the_body() {
 }
 
 #[tokio::test]
+async fn how_long_the_stream_of_events_is_says_nothing_about_the_body() {
+    let mut framed = lambda(vec![chunk(b"one"), complete("{}")]);
+    framed.headers_mut().insert("content-length", "200".parse().unwrap());
+    let response = answer(framed, None).await.unwrap();
+    assert_eq!(response.headers().get("content-length"), None);
+}
+
+#[tokio::test]
 async fn the_head_stands_in_front_of_the_body_however_it_is_cut() {
     for size in [1, 7, 50, HEAD.len()] {
         let mut events: Vec<_> = HEAD.chunks(size).map(chunk).collect();
