@@ -84,8 +84,6 @@ pub struct RouteFacts {
     pub service_id: Option<Box<str>>,
     /// What people call that.
     pub service_name: Option<Box<str>>,
-    /// Which paths it takes, as it writes them; nothing where no plugin could ask.
-    pub uris: Box<[Box<str>]>,
 }
 
 /// Where a request goes.

@@ -23,7 +23,7 @@ use super::event::{Encode, Form, Source};
 use super::failures::Refusal;
 use super::identity::Identity;
 use super::limit::{Limit, until_ended};
-use crate::{Exchange, Flow, Plugin, Site, Step};
+use crate::{Exchange, Flow, Matched, Plugin, Site, Step};
 pub(super) use settings::Settings;
 use settings::{InvocationType, LogType};
 
@@ -129,6 +129,7 @@ impl ByName {
             request_id: exchange.request_id.to_str().unwrap_or_default(),
             now: exchange.clock.now(),
             route: exchange.route.map(|route| &**route),
+            uri: exchange.matched.map(Matched::uri),
             params: exchange.params,
             rest: exchange.rest,
             account: &self.account,

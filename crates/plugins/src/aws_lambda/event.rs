@@ -33,6 +33,8 @@ pub(super) struct Source<'s> {
     pub(super) request_id: &'s str,
     pub(super) now: Timestamp,
     pub(super) route: Option<&'s RouteFacts>,
+    /// By which of its uris the route took it.
+    pub(super) uri: Option<&'s str>,
     pub(super) params: Option<&'s Params>,
     /// What the `*` at the end of the route's `uri` stands for, still encoded.
     pub(super) rest: Option<&'s str>,

@@ -199,14 +199,10 @@ pub(crate) fn matching(source: &Route, service: Option<&Service>) -> RouteMatch 
 
 fn facts(source: &Route, service: Option<&CompiledService>) -> RouteFacts {
     let text = |text: &String| text.as_str().into();
-    // Of many thousands of routes most have no plugins, and no need to keep this twice.
-    let may_have_plugins =
-        !source.plugins.is_empty() || source.service.is_some() || source.plugin_config.is_some();
     RouteFacts {
         id: source.id.as_str().into(),
         name: source.description.name.as_ref().map(text),
         service_id: source.service.as_ref().map(|id| id.as_str().into()),
         service_name: service.and_then(|service| service.source.description.name.as_ref()).map(text),
-        uris: source.uris.iter().filter(|_| may_have_plugins).map(|uri| uri.as_str().into()).collect(),
     }
 }

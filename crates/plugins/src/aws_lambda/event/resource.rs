@@ -10,20 +10,13 @@ use serde::{Serialize, Serializer};
 
 use super::Source;
 
-/// The path of the route that took the request; the request's own where no route tells.
+/// The path by which its route took the request; the request's own where no route did.
 pub(super) fn resource(source: &Source<'_>) -> String {
-    let uris = source.route.map_or(&[][..], |route| &route.uris);
-    let matched = match uris {
-        [only] => UriPattern::parse(only).ok(),
-        several => {
-            let patterns = several.iter().filter_map(|uri| UriPattern::parse(uri).ok());
-            // What has no star is more exact.
-            let mut fitting: Vec<_> = patterns.filter(|pattern| fits(pattern, source.path())).collect();
-            fitting.sort_by_key(|pattern| pattern.tail != UriTail::End);
-            fitting.into_iter().next()
-        }
-    };
-    matched.map_or_else(|| source.path().to_owned(), |pattern| written(&pattern))
+    matched(source).map_or_else(|| source.path().to_owned(), |pattern| written(&pattern))
+}
+
+fn matched<'s>(source: &Source<'s>) -> Option<UriPattern<'s>> {
+    source.uri.and_then(|uri| UriPattern::parse(uri).ok())
 }
 
 fn written(pattern: &UriPattern<'_>) -> String {
@@ -42,24 +35,6 @@ fn written(pattern: &UriPattern<'_>) -> String {
     text
 }
 
-fn fits(pattern: &UriPattern<'_>, path: &str) -> bool {
-    let mut rest = path;
-    for piece in &pattern.pieces {
-        let after = match piece {
-            UriPiece::Literal(literal) => rest.strip_prefix(literal),
-            UriPiece::Parameter(_) => {
-                let end = rest.find('/').unwrap_or(rest.len());
-                (end > 0).then(|| &rest[end..])
-            }
-        };
-        match after {
-            Some(after) => rest = after,
-            None => return false,
-        }
-    }
-    pattern.tail != UriTail::End || rest.is_empty()
-}
-
 /// The parameters of a path, `proxy` for what a nameless `*` stands for.
 pub(super) struct PathParameters<'p>(Vec<(&'p str, Cow<'p, str>)>);
 
@@ -69,12 +44,10 @@ impl<'p> PathParameters<'p> {
         let named = source.params.filter(|params| !params.is_empty());
         let mut all: Vec<(&str, Cow<'_, str>)> =
             named.into_iter().flat_map(Params::iter).map(|(name, value)| (name, value.into())).collect();
-        if let Some(rest) = source.rest {
-            let rest = percent_decode_str(rest).decode_utf8_lossy();
-            // A star with a name is among the parameters already.
-            if all.last().is_none_or(|(_, value)| *value != rest) {
-                all.push(("proxy", rest));
-            }
+        // A star with a name is among the parameters already.
+        let is_named = matched(source).is_some_and(|uri| matches!(uri.tail, UriTail::Rest(Some(_))));
+        if let Some(rest) = source.rest.filter(|_| !is_named) {
+            all.push(("proxy", percent_decode_str(rest).decode_utf8_lossy()));
         }
         (!all.is_empty()).then_some(Self(all))
     }
