@@ -105,9 +105,10 @@ impl ByName {
     }
 
     async fn invoke(&self, exchange: &mut Exchange<'_>) -> Result<Response<Body>, Failure> {
-        let permit = self.limit.as_ref().map(Limit::enter).transpose()?;
+        self.limit.as_ref().map_or(Ok(()), Limit::look)?;
         let method = exchange.request.method().clone();
         let event = self.event(exchange).await?;
+        let permit = self.limit.as_ref().map(Limit::enter).transpose()?;
         let deadline = Instant::now() + self.patience;
         let answer = match tokio::time::timeout_at(deadline, self.call(event, deadline, exchange)).await {
             Ok(answer) => answer?,
@@ -153,7 +154,7 @@ impl ByName {
             let request = self.request(&event, exchange).await?;
             let answer = exchange.pool.fetch(&self.peer, request, &self.timeouts).await;
             let response = answer.map_err(|error| error.failure(Origin::Function))?;
-            self.identity.heard(&response);
+            let _objection = self.identity.heard(&response);
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(response);
             }

@@ -20,7 +20,9 @@ use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 use serde_json::Value;
 
+use super::answer::LOG_RESULT;
 use super::body::{LARGEST_CALL, collect, too_large};
+use super::failures::Refusal;
 use super::identity::Identity;
 use super::limit::{Limit, until_ended};
 use crate::{Exchange, Flow, Plugin, Site, Step};
@@ -72,7 +74,7 @@ impl ByUrl {
     }
 
     async fn invoke(&self, exchange: &mut Exchange<'_>) -> Result<Response<Body>, Failure> {
-        let permit = self.limit.as_ref().map(Limit::enter).transpose()?;
+        self.limit.as_ref().map_or(Ok(()), Limit::look)?;
         let (mut head, body) = std::mem::take(&mut exchange.request).into_parts();
         head.uri = self.target(&head.uri, exchange.rest)?;
         remove_hop_by_hop(&mut head.headers);
@@ -84,6 +86,7 @@ impl ByUrl {
             Some(identity) => self.sign(identity, &mut head, body, exchange).await?,
             None => self.limit(body)?,
         };
+        let permit = self.limit.as_ref().map(Limit::enter).transpose()?;
         if !self.keepalive {
             head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -104,7 +107,12 @@ impl ByUrl {
         };
         let mut response = answer.map_err(|error| self.failure(&error))?;
         if let Some(identity) = &self.identity {
-            identity.heard(&response);
+            // It is the gateway that signed. What AWS says to that names its role, and repeats the session's token.
+            if identity.heard(&response).is_some() {
+                return Err(Refusal::read(response).await.failure(false));
+            }
+            // The URL may be that of the Invoke API, and whoever sends `X-Amz-Log-Type` would see the function's log.
+            response.headers_mut().remove(&LOG_RESULT);
         }
         remove_hop_by_hop(response.headers_mut());
         Ok(response)

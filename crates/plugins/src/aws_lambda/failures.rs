@@ -48,7 +48,8 @@ impl Refusal {
             status: head.status,
             error: name_of(&named),
             id: aws_request_id(&head.headers),
-            sentence: printable(&told.message),
+            // What follows, where a signature is wrong, is what should have been signed, the session's token included.
+            sentence: printable(told.message.lines().next().unwrap_or_default()),
             retry_after: text(&head.headers, "retry-after").and_then(|seconds| seconds.parse().ok()),
         }
     }

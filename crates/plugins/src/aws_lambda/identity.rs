@@ -167,30 +167,45 @@ impl Identity {
     }
 
     /// Looks at what was answered: where the credentials were refused, others are asked for.
-    pub(super) fn heard(&self, response: &Response<Body>) {
-        if refuses_credentials(response)
+    pub(super) fn heard(&self, response: &Response<Body>) -> Option<Objection> {
+        let objection = Objection::of(response);
+        if objection == Some(Objection::Credentials)
             && let Some(credentials) = self.provider.current()
         {
             self.provider.refused(&credentials);
         }
+        objection
     }
 }
 
-/// Whether AWS says that the credentials have ended or are unknown; not that they may not do what was asked.
-fn refuses_credentials(response: &Response<Body>) -> bool {
-    if !matches!(response.status().as_u16(), 400 | 401 | 403) {
-        return false;
-    }
-    let named = response.headers().get("x-amzn-errortype").and_then(|name| name.to_str().ok());
-    let error = ErrorType::of(named.unwrap_or_default());
-    matches!(
-        error.as_str(),
-        "ExpiredTokenException"
+/// What AWS has against who signed, if that is what an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Objection {
+    /// The credentials have ended, or are unknown: others may help.
+    Credentials,
+    /// The signature is none, or who signed may not do what was asked.
+    Other,
+}
+
+impl Objection {
+    fn of(response: &Response<Body>) -> Option<Self> {
+        if !matches!(response.status().as_u16(), 400 | 401 | 403) {
+            return None;
+        }
+        let named = response.headers().get("x-amzn-errortype")?.to_str().ok()?;
+        match ErrorType::of(named).as_str() {
+            "ExpiredTokenException"
             | "ExpiredToken"
             | "UnrecognizedClientException"
             | "InvalidClientTokenId"
-            | "InvalidSignatureException"
-    )
+            | "InvalidSignatureException" => Some(Self::Credentials),
+            "SignatureDoesNotMatch"
+            | "IncompleteSignatureException"
+            | "IncompleteSignature"
+            | "AccessDeniedException" => Some(Self::Other),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -199,14 +214,16 @@ mod tests {
 
     #[test]
     fn only_what_other_credentials_may_help_against_is_taken_for_their_refusal() {
-        let answer = |status: u16, error: &str| {
+        let objection = |status: u16, error: &str| {
             let response = Response::builder().status(status).header("x-amzn-errortype", error);
-            refuses_credentials(&response.body(Body::empty()).unwrap())
+            Objection::of(&response.body(Body::empty()).unwrap())
         };
-        assert!(answer(403, "ExpiredTokenException"));
-        assert!(answer(403, "UnrecognizedClientException:http://internal.amazon.com/coral/"));
-        assert!(!answer(403, "AccessDeniedException"));
-        assert!(!answer(404, "ResourceNotFoundException"));
-        assert!(!answer(200, "ExpiredTokenException"));
+        assert_eq!(objection(403, "ExpiredTokenException"), Some(Objection::Credentials));
+        let unknown = "UnrecognizedClientException:http://internal.amazon.com/coral/";
+        assert_eq!(objection(403, unknown), Some(Objection::Credentials));
+        assert_eq!(objection(403, "AccessDeniedException"), Some(Objection::Other));
+        assert_eq!(objection(404, "ResourceNotFoundException"), None);
+        assert_eq!(objection(403, "MissingAuthenticationTokenException"), None, "there is no such resource");
+        assert_eq!(objection(200, "ExpiredTokenException"), None);
     }
 }

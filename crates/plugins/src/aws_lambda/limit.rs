@@ -40,19 +40,26 @@ impl Limit {
         Self { under_way, most }
     }
 
+    /// Fails if there is no room at this moment: who waits for a body first need not wait in vain, and whose body takes
+    /// long to come keeps no place from others.
+    pub(super) fn look(&self) -> Result<(), Failure> {
+        if self.under_way.load(Ordering::Relaxed) < self.most { Ok(()) } else { Err(full()) }
+    }
+
     /// A place for one more call, if there is room.
     pub(super) fn enter(&self) -> Result<Permit, Failure> {
         let more = |count: u32| (count < self.most).then_some(count + 1);
         match self.under_way.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more) {
             Ok(_) => Ok(Permit(Arc::clone(&self.under_way))),
-            Err(_full) => {
-                let message = "as many calls of the function are under way as there may be; try again soon";
-                let code = "function_concurrency_exceeded";
-                Err(Failure::new(ErrorStatus::UNAVAILABLE, Origin::Function, code, message)
-                    .with_retry_after(1))
-            }
+            Err(_) => Err(full()),
         }
     }
+}
+
+fn full() -> Failure {
+    let message = "as many calls of the function are under way as there may be; try again soon";
+    let code = "function_concurrency_exceeded";
+    Failure::new(ErrorStatus::UNAVAILABLE, Origin::Function, code, message).with_retry_after(1)
 }
 
 /// `response`, whose end is the end of the call that `permit` is for.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use gateward_aws::Credentials;
 use gateward_aws::sigv4::PayloadHash;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::json;
 
 use super::super::KIND;
@@ -268,6 +270,11 @@ async fn each_refusal_of_lambdas_has_its_own_code_and_its_sentence_stays_here() 
             lambda(403, "", r#"{"__type": "com.amazonaws#UnrecognizedClientException", "message": "x"}"#);
         let failure = Call::answered(answer, json!({})).await.failure(get("/")).await;
         assert_eq!(told(&failure, "aws_error"), Some("UnrecognizedClientException"));
+        // Where a signature is wrong, AWS repeats what should have been signed.
+        let repeated =
+            r#"{"message": "does not match.\n\nThe Canonical String is\nx-amz-security-token:canary"}"#;
+        let failure = Call::answered(lambda(403, "", repeated), json!({})).await.failure(get("/")).await;
+        assert!(!failure.detail.unwrap().contains("canary"));
     })
     .await;
 }
@@ -378,6 +385,43 @@ async fn no_more_calls_are_under_way_than_there_may_be_until_an_answer_has_ended
         text(call.response(get("/")).await).await;
         // A call that fails leaves its place, too.
         assert!(matches!(call.bench.flow(&*same, get("/")).await, Flow::Function(_)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn whose_body_is_slow_to_come_keeps_no_place_from_others() {
+    on_a_data_thread(async {
+        let call = Call::answered(lambda(200, "", "\"hi\""), json!({"concurrency": 1})).await;
+        let never = StreamBody::new(futures_util::stream::pending::<std::io::Result<Frame<Bytes>>>());
+        let slow = Request::post("/").body(Body::boxed(never)).unwrap();
+        let slow = call.bench.flow(&*call.plugin, slow);
+        tokio::pin!(slow);
+        assert!(futures_util::poll!(slow.as_mut()).is_pending());
+        assert_eq!(text(call.response(get("/")).await).await, "\"hi\"");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn who_hangs_up_leaves_its_place() {
+    on_a_data_thread(async {
+        let call = Call::answered("", json!({"concurrency": 1})).await;
+        {
+            let hung_up = call.bench.flow(&*call.plugin, get("/"));
+            tokio::pin!(hung_up);
+            while call.double.count() == 0 {
+                assert!(futures_util::poll!(hung_up.as_mut()).is_pending());
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(call.failure(get("/")).await.code, "function_concurrency_exceeded");
+        }
+        let next = call.bench.flow(&*call.plugin, get("/"));
+        tokio::pin!(next);
+        while call.double.count() == 1 {
+            assert!(futures_util::poll!(next.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
     })
     .await;
 }

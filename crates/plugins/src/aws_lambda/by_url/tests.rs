@@ -12,7 +12,7 @@ use serde_json::json;
 use super::super::KIND;
 use super::super::double::{Double, Received, on_a_data_thread};
 use super::*;
-use crate::testing::{Bench, NOW};
+use crate::testing::{Bench, NOW, text};
 
 const SECRET_KEY: &str = "canary-secret-key";
 
@@ -321,6 +321,43 @@ async fn the_answer_passes_through_without_what_concerned_its_connection() {
         let names: Vec<_> = response.headers().iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["set-cookie", "set-cookie", "x-amzn-requestid"]);
         assert_eq!(response.into_body().collect(10).await.unwrap(), "tea");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_aws_has_against_the_gateways_signature_stays_here() {
+    on_a_data_thread(async {
+        let told = r#"{"message": "the role canary does not match.\nx-amz-security-token:canary-token"}"#;
+        let refusal = |error: &str| {
+            let length = told.len();
+            let head =
+                format!("HTTP/1.1 403 Forbidden\r\nx-amzn-errortype: {error}\r\nx-amzn-requestid: id-1");
+            format!("{head}\r\ncontent-length: {length}\r\n\r\n{told}")
+        };
+        for error in ["InvalidSignatureException", "ExpiredTokenException", "AccessDeniedException"] {
+            let double = Double::answering(refusal(error)).await;
+            let call = Call::to_double(double, "/", json!({"authorization": {"iam": iam()}}));
+            let failure = call.failure(get("/")).await;
+            assert_eq!((failure.status.status().as_u16(), failure.code), (502, "function_access_denied"));
+            assert_eq!(failure.origin, Origin::Function);
+            assert_eq!(
+                failure.told,
+                [("aws_error", error.to_owned()), ("aws_request_id", "id-1".to_owned())]
+            );
+            let detail = failure.detail.unwrap();
+            assert!(detail.contains("canary") && !detail.contains("canary-token"), "{detail}");
+            // Who signs for himself hears what is said to him.
+            let call = Call::to_double(Double::answering(refusal(error)).await, "/", json!({}));
+            let Flow::Function(response) = call.flow(get("/"), None).await else { panic!("no answer") };
+            assert_eq!(text(*response).await, told);
+        }
+        let own = "HTTP/1.1 403 X\r\nx-amz-log-result: canary\r\ncontent-length: 2\r\n\r\nno";
+        let call =
+            Call::to_double(Double::answering(own).await, "/", json!({"authorization": {"iam": iam()}}));
+        let Flow::Function(response) = call.flow(get("/"), None).await else { panic!("no answer") };
+        assert_eq!((response.status().as_u16(), response.headers().get("x-amz-log-result")), (403, None));
+        assert_eq!(text(*response).await, "no");
     })
     .await;
 }
