@@ -22,6 +22,8 @@ struct Streamed {
     /// What was read of the body with the head.
     ahead: Bytes,
     stream: Option<EventStream>,
+    /// Why it breaks off, once it is to.
+    broken: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 /// Why a body breaks off.
@@ -104,7 +106,7 @@ async fn part(lambda: &HeaderMap, stream: &mut EventStream) -> Result<Option<Byt
 
 fn body(ahead: Bytes, stream: Option<EventStream>) -> Body {
     match stream {
-        Some(stream) => Body::boxed(Streamed { ahead, stream: Some(stream) }),
+        Some(stream) => Body::boxed(Streamed { ahead, stream: Some(stream), broken: None }),
         None => Body::full(ahead),
     }
 }
@@ -124,19 +126,29 @@ impl http_body::Body for Streamed {
         if !self.ahead.is_empty() {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.ahead)))));
         }
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
-        let end = match std::task::ready!(stream.poll_next(cx)) {
+        let error = match std::task::ready!(stream.poll_next(cx)) {
             Ok(Part::Bytes(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Ok(Part::Complete) => None,
-            Ok(Part::Failed(error)) => Some(Err(Failed(failures::name_of(&error)).into())),
-            Err(error) => Some(Err(error.into())),
+            Ok(Part::Failed(error)) => Some(Failed(failures::name_of(&error)).into()),
+            Err(error) => Some(error.into()),
         };
         self.stream = None;
-        Poll::Ready(end)
+        self.broken = error;
+        if self.broken.is_none() {
+            return Poll::Ready(None);
+        }
+        // What is broken off is not sent on, and a client that got nothing at all may ask again. So there is a pause, in
+        // which the head goes out, and what there is of the body.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty() && self.stream.is_none()
+        self.ahead.is_empty() && self.stream.is_none() && self.broken.is_none()
     }
 }
 

@@ -88,6 +88,17 @@ async fn who_fails_before_the_first_byte_gets_a_status_and_who_fails_later_break
 }
 
 #[tokio::test]
+async fn what_came_before_the_break_has_time_to_go_out() {
+    let mut body = answer(lambda(vec![chunk(b"part")]), None).await.unwrap().into_body();
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    assert!(matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(Some(Ok(_)))));
+    assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());
+    assert!(!body.is_end_stream());
+    assert!(matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(Some(Err(_)))));
+    assert!(matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(None)));
+}
+
+#[tokio::test]
 async fn a_head_that_never_ends_is_not_waited_for() {
     let events = (0..100).map(|_| chunk(&[b' '; 4096])).collect();
     let failure = answer(lambda(events), Some(false)).await.unwrap_err();
