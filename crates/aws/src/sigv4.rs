@@ -106,6 +106,11 @@ impl Signer {
         Self { region: region.into(), service: service.into(), rules, key: ArcSwapOption::empty() }
     }
 
+    /// The service.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
     /// Signs `request`, which must be complete: a `Host` header without the scheme's default port, the headers, the
     /// target. Adds `authorization`, `x-amz-date` and, for temporary credentials, `x-amz-security-token`; what the
     /// request had of these is replaced.

@@ -119,7 +119,8 @@ class Function(BaseHTTPRequestHandler):
                 if not hmac.compare_digest(given.encode(), self.settings.api_key.encode()):
                     raise Forbidden("Forbidden")
         except Forbidden as forbidden:
-            self.answer(403, {"message": str(forbidden)})
+            error = "ForbiddenException" if self.settings.access_key is None else "InvalidSignatureException"
+            self.answer(403, {"message": str(forbidden)}, {"x-amzn-ErrorType": error})
             return
         path, _, query = target.partition("?")
         if invoked := INVOKE.fullmatch(path):
@@ -224,9 +225,11 @@ class Function(BaseHTTPRequestHandler):
             pass
         return body
 
-    def answer(self, status, content):
+    def answer(self, status, content, headers=None):
         body = json.dumps(content).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -127,7 +127,7 @@ fn without_body(mut response: Response<Body>) -> Response<Body> {
 static FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 
 /// The header with the end of a function's log.
-pub(super) static LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+static LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 
 /// A function returns 6 MiB at most, and what is held of it is no more; with room for what Lambda may add.
 const LARGEST_ANSWER: usize = LARGEST_CALL + 64 * 1024;

@@ -20,7 +20,6 @@ use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 use serde_json::Value;
 
-use super::answer::LOG_RESULT;
 use super::body::{LARGEST_CALL, collect, too_large};
 use super::failures::Refusal;
 use super::identity::Identity;
@@ -38,6 +37,8 @@ pub(super) struct ByUrl {
     query: Option<Box<str>>,
     api_key: Option<HeaderValue>,
     identity: Option<Identity>,
+    /// Whether what a client says to Lambda itself would be said in the gateway's name.
+    signs_for_lambda: bool,
     /// How long it may take until the head of the answer is there.
     patience: Duration,
     timeouts: Timeouts,
@@ -58,12 +59,14 @@ impl ByUrl {
         let limit = settings
             .concurrency
             .map(|most| Limit::of(format!("{}{}", peer.authority(), uri.path()), most, site));
+        let identity = settings.identity(&uri, site)?;
         Ok(Self {
             host,
             path: uri.path().into(),
             query: uri.query().filter(|query| !query.is_empty()).map(Into::into),
             api_key: settings.api_key()?,
-            identity: settings.identity(&uri, site)?,
+            signs_for_lambda: identity.as_ref().is_some_and(|identity| identity.service() == "lambda"),
+            identity,
             patience,
             timeouts: Timeouts { connect: patience, send: patience, read: patience },
             keepalive: settings.keepalive,
@@ -78,6 +81,11 @@ impl ByUrl {
         let (mut head, body) = std::mem::take(&mut exchange.request).into_parts();
         head.uri = self.target(&head.uri, exchange.rest)?;
         remove_hop_by_hop(&mut head.headers);
+        if self.signs_for_lambda {
+            for name in &OF_INVOCATIONS {
+                head.headers.remove(name);
+            }
+        }
         head.headers.insert(HOST, self.host.clone());
         if let Some(key) = &self.api_key {
             head.headers.insert(X_API_KEY, key.clone());
@@ -111,8 +119,6 @@ impl ByUrl {
             if identity.heard(&response).is_some() {
                 return Err(Refusal::read(response).await.failure(false));
             }
-            // The URL may be that of the Invoke API, and whoever sends `X-Amz-Log-Type` would see the function's log.
-            response.headers_mut().remove(&LOG_RESULT);
         }
         remove_hop_by_hop(response.headers_mut());
         Ok(response)
@@ -212,6 +218,13 @@ fn was_too_large(error: &(dyn std::error::Error + 'static)) -> bool {
     }
     false
 }
+
+/// How the Invoke API, whose URL may be the function's, is told to call it, and to show its log.
+static OF_INVOCATIONS: [HeaderName; 3] = [
+    HeaderName::from_static("x-amz-invocation-type"),
+    HeaderName::from_static("x-amz-log-type"),
+    HeaderName::from_static("x-amz-client-context"),
+];
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 

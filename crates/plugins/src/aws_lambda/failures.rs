@@ -74,7 +74,7 @@ impl Refusal {
         let status = theirs.and_then(ErrorStatus::new).or(ErrorStatus::new(ours));
         let mut failure =
             Failure::new(status.unwrap_or(ErrorStatus::BAD_GATEWAY), Origin::Function, code, message)
-                .with_detail(format!("Lambda answered {}, {}: {}", self.status, self.error, self.sentence));
+                .with_detail(format!("AWS answered {}, {}: {}", self.status, self.error, self.sentence));
         failure.retry_after = match code {
             "function_throttled" | "function_unavailable" => Some(self.retry_after.unwrap_or(1)),
             _ => self.retry_after,

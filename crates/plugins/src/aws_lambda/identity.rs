@@ -146,6 +146,11 @@ impl Identity {
         Self { signer, provider }
     }
 
+    /// The service that is signed for.
+    pub(super) fn service(&self) -> &str {
+        self.signer.service()
+    }
+
     /// Signs a request of which `body` is all of the body.
     pub(super) async fn sign(&self, head: &mut Parts, body: &[u8], now: Timestamp) -> Result<(), Failure> {
         let credentials = match self.provider.current() {

@@ -92,13 +92,7 @@ fn record(route: Option<&str>, status: u16, millis: u64) -> Record {
         conn: Conn::plain(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into()),
         route: route.map(|id| {
             let (service_id, service_name) = (Some("s1".into()), Some("Orders".into()));
-            Arc::new(RouteFacts {
-                id: id.into(),
-                name: Some("a \"b\"".into()),
-                service_id,
-                service_name,
-                ..RouteFacts::default()
-            })
+            Arc::new(RouteFacts { id: id.into(), name: Some("a \"b\"".into()), service_id, service_name })
         }),
         matched: route.map(|id| Matched { route: Arc::new(matching(id)), uri: 1, host: Some(0) }),
         consumer: route.map(|_| {
