@@ -122,6 +122,17 @@ impl SecretsManager {
     }
 }
 
+impl SecretError {
+    /// Whether it is the credentials that AWS no longer takes, or not yet, so that others may do better.
+    pub fn is_about_stale_credentials(&self) -> bool {
+        let Self::Denied(error) = self else { return false };
+        matches!(
+            error.as_str(),
+            "ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId"
+        )
+    }
+}
+
 impl From<CallError> for SecretError {
     fn from(error: CallError) -> Self {
         match error {

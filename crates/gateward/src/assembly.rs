@@ -26,7 +26,7 @@ use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
-use crate::credential_chain::credential_chain;
+use crate::clouds::clouds;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -82,14 +82,15 @@ impl Assembly {
             ConnectorSettings { forbidden, extra_ca, dns_servers, ..ConnectorSettings::default() };
         let connector = Arc::new(Connector::new(connections.clone())?);
         let client = Client::new(Arc::clone(&connector));
-        let aws = credential_chain(surroundings, &client, connections, &clock)?;
+        let clouds = clouds(surroundings, &client, connections, &clock)?;
         let resolver = ResolverParts {
             clock: Arc::clone(&clock),
             client: client.clone(),
             environment: surroundings.environment.clone(),
             runtime: runtime.clone(),
         };
-        let resolver = Resolver::with_aws(resolver, Arc::clone(&aws));
+        let aws = Arc::clone(&clouds.aws);
+        let resolver = Resolver::with_clouds(resolver, clouds);
         let access_id = settings.admin.access_id().clone();
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
         let producer_tokens = Arc::new(tokens);

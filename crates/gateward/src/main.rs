@@ -4,7 +4,7 @@ mod access_log;
 mod arguments;
 mod assembly;
 mod client;
-mod credential_chain;
+mod clouds;
 mod function;
 mod handover;
 mod logging;

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::arguments::VaultGet;
 use crate::client::{AskError, Session};
-use crate::credential_chain::credential_chain;
+use crate::clouds::clouds;
 use crate::surroundings::Surroundings;
 
 /// Why there is no value.
@@ -43,10 +43,10 @@ pub async fn vault_get(get: &VaultGet, surroundings: &Surroundings) -> Result<Se
     let reference = reference(&get.reference)?;
     let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default())?));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let aws = credential_chain(surroundings, &client, ConnectorSettings::default(), &clock)?;
+    let clouds = clouds(surroundings, &client, ConnectorSettings::default(), &clock)?;
     let environment = surroundings.environment.clone();
     let parts = ResolverParts { clock, client, environment, runtime: Handle::current() };
-    let resolver = Resolver::with_aws(parts, aws);
+    let resolver = Resolver::with_clouds(parts, clouds);
     let vault = reference.vault();
     if !Resolver::has_backend(vault) {
         let settings = |source| VaultGetError::Settings { vault: vault.to_owned(), source };

@@ -1,7 +1,13 @@
 //! The kinds of vaults. A new one is a file of its own and a line in [`KINDS`].
 
 mod aws;
+mod azure;
+mod call;
 mod env;
+mod file;
+mod gcp;
+mod text;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +23,7 @@ use tokio::runtime::Handle;
 use crate::reference::Version;
 use crate::settings::{CHANGING, COMMON, Field, Settings};
 use crate::unresolved::Miss;
+use file::small_file;
 
 /// A vault that can be asked.
 #[async_trait]
@@ -70,10 +77,12 @@ pub(crate) struct Surroundings {
     pub(crate) environment: Arc<BTreeMap<String, String>>,
     /// Whom AWS takes this process for.
     pub(crate) aws: Arc<Chain>,
+    /// What calls the metadata services of clouds, which no other client may.
+    pub(crate) metadata_client: Client,
 }
 
 /// All kinds of vaults.
-pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND];
+pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND, azure::KIND, gcp::KIND];
 
 /// The kind called `name`.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {

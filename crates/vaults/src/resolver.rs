@@ -58,22 +58,33 @@ pub struct ResolverParts {
     pub runtime: Handle,
 }
 
+/// How a process proves to clouds who it is.
+#[derive(Clone, Debug)]
+pub struct Clouds {
+    /// Whom AWS takes it for.
+    pub aws: Arc<Chain>,
+    /// What calls the metadata services of clouds, which no other client may.
+    pub metadata_client: Client,
+}
+
 impl Resolver {
-    /// A resolver that knows the backends by their own names, no entities yet, and no AWS credentials.
+    /// A resolver that knows the backends by their own names, no entities yet, no AWS credentials, and no metadata services.
     pub fn new(parts: ResolverParts) -> Arc<Self> {
         let aws = Chain::without_sources(Arc::clone(&parts.clock), parts.runtime.clone());
-        Self::with_aws(parts, aws)
+        let metadata_client = parts.client.clone();
+        Self::with_clouds(parts, Clouds { aws, metadata_client })
     }
 
-    /// [`Resolver::new`] with the credentials of `aws`.
-    pub fn with_aws(parts: ResolverParts, aws: Arc<Chain>) -> Arc<Self> {
+    /// [`Resolver::new`] with what proves to `clouds` who this process is.
+    pub fn with_clouds(parts: ResolverParts, clouds: Clouds) -> Arc<Self> {
         let environment = Arc::new(parts.environment);
         let surroundings = Surroundings {
             clock: Arc::clone(&parts.clock),
             runtime: parts.runtime.clone(),
             client: parts.client,
             environment,
-            aws,
+            aws: clouds.aws,
+            metadata_client: clouds.metadata_client,
         };
         let vaults = vault::open_all(Vec::new(), &surroundings);
         let state = State::new(vaults, parts.clock.now());

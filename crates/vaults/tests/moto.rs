@@ -12,7 +12,7 @@ use gateward_model::Vault;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_seal::SecretValue;
 use gateward_testkit::Moto;
-use gateward_vaults::{MissKind, Reference, Resolver, ResolverParts};
+use gateward_vaults::{Clouds, MissKind, Reference, Resolver, ResolverParts};
 use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -50,7 +50,8 @@ fn resolver(clock: &ManualClock, environment: BTreeMap<String, String>) -> Arc<R
         clock: Arc::clone(&clock),
         runtime: Handle::current(),
     });
-    Resolver::with_aws(ResolverParts { clock, client, environment, runtime: Handle::current() }, aws)
+    let clouds = Clouds { aws, metadata_client: client.clone() };
+    Resolver::with_clouds(ResolverParts { clock, client, environment, runtime: Handle::current() }, clouds)
 }
 
 fn entity(region: &str, endpoint: &str) -> Vault {

@@ -106,6 +106,15 @@ impl Provider {
         }
     }
 
+    /// Others in place of `credentials`, which AWS has [refused](Self::refused); waits up to five seconds for them. `None`
+    /// if there are none, or the sources have just been asked.
+    pub async fn in_place_of(&self, credentials: &Arc<Credentials>) -> Option<Arc<Credentials>> {
+        match &self.0 {
+            Kind::Fixed(_) => None,
+            Kind::Kept(kept) => tokio::time::timeout(PATIENCE, kept.other(credentials)).await.ok().flatten(),
+        }
+    }
+
     /// The credentials; waits up to five seconds for the first ones. While their sources fail, and are left alone for a
     /// moment, the answer is the last failure.
     pub async fn get(&self) -> Result<Arc<Credentials>, CredentialsError> {
@@ -160,7 +169,8 @@ impl Kept {
         }
     }
 
-    fn refused(&self, credentials: &Arc<Credentials>) {
+    /// Gives whether `credentials` are in use, so that a question follows, or the word that none does.
+    fn refused(&self, credentials: &Arc<Credentials>) -> bool {
         let published = self.published.load();
         let is_held =
             published.view.usable(self.clock.now()).is_some_and(|held| Arc::ptr_eq(held, credentials));
@@ -173,6 +183,30 @@ impl Kept {
                 me.ask().await;
             });
         }
+        is_held
+    }
+
+    async fn other(&self, refused: &Arc<Credentials>) -> Option<Arc<Credentials>> {
+        let mut answered = self.answered.subscribe();
+        let other = || self.current().filter(|held| held != refused);
+        if let Some(held) = other() {
+            return Some(held);
+        }
+        if !self.is_asking() && !self.refused(refused) {
+            return None;
+        }
+        loop {
+            // The sender lives as long as this does.
+            let _ = answered.changed().await;
+            match other() {
+                None if self.is_asking() => {}
+                held => return held,
+            }
+        }
+    }
+
+    fn is_asking(&self) -> bool {
+        self.published.load().view.asking
     }
 
     /// Asks the sources, if that is due.
@@ -186,6 +220,8 @@ impl Kept {
         // Whoever rings from here on has seen what was just published.
         self.rung.store(false, Ordering::Release);
         if !asks {
+            // Whoever waits for an answer learns that none is to come.
+            self.answered.send_replace(());
             return;
         }
         // A bug in a source must not leave us waiting for its answer for ever.

@@ -173,6 +173,33 @@ async fn credentials_that_aws_refuses_are_asked_for_anew_by_whoever_hears_of_it_
 }
 
 #[tokio::test]
+async fn who_was_refused_gets_other_credentials_where_there_are_some() {
+    let world = world();
+    world.script.send(set("one", None)).unwrap();
+    let refused = world.provider.get().await.unwrap();
+    assert_eq!(world.provider.in_place_of(&refused).await, None, "the source gave them just now");
+    world.clock.advance(Duration::from_secs(60));
+    let waiting = [(); 5].map(|()| {
+        let (provider, refused) = (Arc::clone(&world.provider), Arc::clone(&refused));
+        Handle::current().spawn(async move { provider.in_place_of(&refused).await })
+    });
+    world.settle().await;
+    world.script.send(set("two", None)).unwrap();
+    for other in waiting {
+        assert_eq!(other.await.unwrap().unwrap().access_key, "two");
+    }
+    assert_eq!(world.provider.in_place_of(&refused).await.unwrap().access_key, "two", "at once");
+    assert_eq!(world.calls(), 2);
+
+    // A source that has nothing else gives the same again.
+    world.clock.advance(Duration::from_secs(60));
+    let refused = world.provider.get().await.unwrap();
+    world.script.send(set("two", None)).unwrap();
+    assert_eq!(world.provider.in_place_of(&refused).await, None);
+    assert_eq!(world.calls(), 3);
+}
+
+#[tokio::test]
 async fn what_has_ended_already_is_a_failure() {
     let world = world();
     world.script.send(set("old", Some(START))).unwrap();

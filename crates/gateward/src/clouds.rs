@@ -1,28 +1,31 @@
-//! Whom AWS takes this process for.
+//! Whom clouds take this process for.
 
 use std::sync::Arc;
 
 use gateward_aws::{Chain, ChainParts};
 use gateward_clock::Clock;
 use gateward_net::{Client, Connector, ConnectorSettings, TrustError};
+use gateward_vaults::Clouds;
 use tokio::runtime::Handle;
 
 use crate::surroundings::Surroundings;
 
-/// The sources of credentials of this process. `client` calls STS; the metadata services are called by connections like
+/// What proves to clouds who this process is. `client` calls STS; the metadata services are called by connections like
 /// `connections`, which are let through to them and which nobody else gets.
-pub fn credential_chain(
+pub fn clouds(
     surroundings: &Surroundings,
     client: &Client,
     connections: ConnectorSettings,
     clock: &Arc<dyn Clock>,
-) -> Result<Arc<Chain>, TrustError> {
+) -> Result<Clouds, TrustError> {
     let to_metadata = Connector::new(ConnectorSettings { reaches_metadata: true, ..connections })?;
-    Ok(Chain::new(ChainParts {
+    let metadata_client = Client::new(Arc::new(to_metadata));
+    let aws = Chain::new(ChainParts {
         environment: surroundings.environment.clone(),
         client: client.clone(),
-        metadata_client: Client::new(Arc::new(to_metadata)),
+        metadata_client: metadata_client.clone(),
         clock: Arc::clone(clock),
         runtime: Handle::current(),
-    }))
+    });
+    Ok(Clouds { aws, metadata_client })
 }
