@@ -31,6 +31,10 @@ pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
         return Err(classify(head.status, error_type(head, body)));
     }
     let garbage = || SecretError::Garbage { status: 200, error: ErrorType::default() };
+    // A list would do for an object whose fields come in the same order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(garbage());
+    }
     // serde_json quotes what it dislikes, and that may be the secret.
     let found: Found = serde_json::from_slice(body).map_err(|_| garbage())?;
     match found {

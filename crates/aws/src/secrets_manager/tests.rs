@@ -28,6 +28,7 @@ fn an_answer_that_makes_no_sense_is_garbage_and_is_not_repeated() {
         "",
         "canary",
         "\"canary\"",
+        "[\"canary\",null]",
         "{\"SecretString\":[\"canary\"]}",
         "{}",
         "{\"SecretBinary\":\"canary!\"}",

@@ -11,6 +11,7 @@ use gateward_clock::Timestamp;
 use gateward_net::{Client, FetchError, Limits};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, Request, StatusCode};
+use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
 use url::{Host, Url};
 use zeroize::Zeroize as _;
@@ -89,8 +90,12 @@ impl Service {
 }
 
 impl Answer {
-    pub(super) fn body(&self) -> &[u8] {
-        &self.body
+    /// The JSON object in it, if it is one. What is wrong with it is not told: serde_json quotes what it dislikes, and that may
+    /// be a secret.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        // Without this look a list would do for an object whose fields come in the same order.
+        let is_object = self.body.trim_ascii_start().starts_with(b"{");
+        serde_json::from_slice(&self.body).ok().filter(|_| is_object)
     }
 }
 

@@ -403,7 +403,7 @@ fn an_entity_is_checked_in_kongs_words() {
     ok(json!({"allow": ["team/*"], "base64_decode": true, "on_deleted": "fail"}));
     ok(json!({"region": null, "ttl": null, "resurrect_ttl": 1e8}));
     for (config, message) in [
-        (json!({"assume_role_arn": "arn"}), "property \"config.assume_role_arn\": unknown field"),
+        (json!({"assume_role": "arn"}), "property \"config.assume_role\": unknown field"),
         (json!({"region": 1}), "property \"config.region\": expected a string"),
         (json!({"ttl": "soon"}), "property \"config.ttl\": expected a number"),
         (json!({"ttl": -1}), "property \"config.ttl\": value should be between 0 and 100000000"),
@@ -411,8 +411,9 @@ fn an_entity_is_checked_in_kongs_words() {
     ] {
         assert_eq!(refused("my-vault", "aws", config), message);
     }
-    assert_eq!(refused("my-vault", "hcv", json!({})), "property \"name\": vault 'hcv' is not installed");
-    assert_eq!(refused("env", "env", json!({})), "property \"prefix\": must not be one of: env, aws");
+    assert_eq!(refused("my-vault", "nil", json!({})), "property \"name\": vault 'nil' is not installed");
+    let taken = format!("property \"prefix\": must not be one of: {}", Resolver::kinds().join(", "));
+    assert_eq!(refused("env", "env", json!({})), taken);
     assert!(refused("a_b", "env", json!({})).contains("begins with a letter"));
     assert!(refused("my-env", "env", json!({"prefix": "1X"})).contains("config.prefix"));
     assert!(refused("my-env", "env", json!({"ttl": 1})).contains("config.ttl\": unknown field"));

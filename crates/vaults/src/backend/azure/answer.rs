@@ -68,8 +68,7 @@ pub(super) fn value(service: &Service, answer: &Answer) -> Result<SecretValue, M
     if answer.status.as_u16() != 200 {
         return Err(refusal(service, answer));
     }
-    // serde_json quotes what it dislikes, and that may be the secret.
-    let found: Option<Found> = serde_json::from_slice(answer.body()).ok();
+    let found: Option<Found> = answer.read();
     found.map(|found| found.value).ok_or_else(|| service.garbage(answer.status))
 }
 
@@ -79,8 +78,7 @@ pub(super) fn versions(service: &Service, answer: &Answer) -> Result<Versions, M
         return Err(refusal(service, answer));
     }
     let garbage = || service.garbage(answer.status);
-    let listed: Option<Listed> = serde_json::from_slice(answer.body()).ok();
-    let Listed { value, next } = listed.ok_or_else(garbage)?;
+    let Listed { value, next } = answer.read().ok_or_else(garbage)?;
     let mut enabled = Vec::new();
     for Listing { id, attributes } in value {
         let id = id.rsplit('/').next().unwrap_or_default();
@@ -97,8 +95,7 @@ pub(super) fn versions(service: &Service, answer: &Answer) -> Result<Versions, M
 /// What an answer without a secret means.
 fn refusal(service: &Service, answer: &Answer) -> Miss {
     let number = answer.status.as_u16();
-    let refusal: Option<Refusal> = serde_json::from_slice(answer.body()).ok();
-    let Some(Refusal { error }) = refusal else {
+    let Some(Refusal { error }) = answer.read() else {
         return match number {
             401 | 403 => Miss::new(MissKind::Denied, format!("Azure refuses the call (status {number})")),
             // Not Azure's own words, so it may be anybody's: a 404 must not look like a deletion.

@@ -116,7 +116,7 @@ impl Identity {
         let request = request.map_err(|_| misconfigured("AZURE_AUTHORITY_HOST cannot be called"))?;
         let answer = self.authority.call(request, now).await?;
         if answer.status.is_client_error()
-            && let Ok(refusal) = serde_json::from_slice::<Refusal>(answer.body())
+            && let Some(refusal) = answer.read::<Refusal>()
         {
             let problem = format!(
                 "Microsoft Entra does not take the client's credentials ({}); see that tenant_id and client_id are \
@@ -160,8 +160,8 @@ impl Identity {
         })?;
         match answer.status.as_u16() {
             400 | 403 => {
-                let why = serde_json::from_slice::<Refusal>(answer.body());
-                let why = why.map_or_else(|_| word(""), |refusal| refusal.in_words());
+                let why = answer.read::<Refusal>();
+                let why = why.map_or_else(|| word(""), |refusal| refusal.in_words());
                 Err(misconfigured(format!(
                     "this machine or app has no such managed identity ({why}); assign one, or set client_id to one of its"
                 )))
@@ -189,7 +189,7 @@ fn misconfigured(problem: impl Into<String>) -> Miss {
 /// The token in an answer.
 fn read(service: &Service, answer: &Answer, now: Timestamp) -> Result<Given, Miss> {
     let token: Option<Token> = match answer.status.as_u16() {
-        200 => serde_json::from_slice(answer.body()).ok(),
+        200 => answer.read(),
         _ => None,
     };
     let token = token.filter(|token| !token.access_token.is_empty());

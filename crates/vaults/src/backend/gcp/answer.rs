@@ -17,8 +17,6 @@ struct Accessed {
 
 #[derive(Deserialize)]
 struct Payload {
-    /// Absent where it is empty, as Google's JSON leaves out what is empty.
-    #[serde(default)]
     data: SecretValue,
     /// A number, in a text as 64 bits do not fit into every reader's numbers.
     #[serde(rename = "dataCrc32c")]
@@ -75,10 +73,8 @@ pub(super) fn payload(service: &Service, answer: &Answer) -> Result<Zeroizing<Ve
     if answer.status.as_u16() != 200 {
         return Err(refusal(service, answer));
     }
-    // serde_json quotes what it dislikes, and that may be the secret.
-    let read: Option<Accessed> = serde_json::from_slice(answer.body()).ok();
     let garbage = || service.garbage(answer.status);
-    let Payload { data, checksum } = read.ok_or_else(garbage)?.payload;
+    let Payload { data, checksum } = answer.read::<Accessed>().ok_or_else(garbage)?.payload;
     let decoded = STANDARD.decode(data.expose()).map(Zeroizing::new).map_err(|_| garbage())?;
     let expected = match checksum {
         None => return Ok(decoded),
@@ -97,8 +93,7 @@ pub(super) fn versions(service: &Service, answer: &Answer) -> Result<Versions, M
     if answer.status.as_u16() != 200 {
         return Err(refusal(service, answer));
     }
-    let listed: Option<Listed> = serde_json::from_slice(answer.body()).ok();
-    let listed = listed.ok_or_else(|| service.garbage(answer.status))?;
+    let listed: Listed = answer.read().ok_or_else(|| service.garbage(answer.status))?;
     let numbers = listed.versions.iter().map(|listing| {
         let number = listing.name.rsplit('/').next().unwrap_or_default();
         let is_one =
@@ -111,9 +106,8 @@ pub(super) fn versions(service: &Service, answer: &Answer) -> Result<Versions, M
 
 /// What an answer without a secret means.
 fn refusal(service: &Service, answer: &Answer) -> Miss {
-    let refusal: Option<Refusal> = serde_json::from_slice(answer.body()).ok();
     let number = answer.status.as_u16();
-    let Some(Refusal { error }) = refusal else {
+    let Some(Refusal { error }) = answer.read() else {
         return match number {
             401 | 403 => Miss::new(MissKind::Denied, format!("Google refuses the call (status {number})")),
             // Not Google's own words, so it may be anybody's: a 404 must not look like a deletion.

@@ -71,7 +71,7 @@ impl Identity {
         let broken = |_| Miss::new(MissKind::Misconfigured, "the key's token_uri cannot be called");
         let answer = self.tokens.call(request.map_err(broken)?, now).await?;
         if answer.status.is_client_error()
-            && let Ok(refusal) = serde_json::from_slice::<Refusal>(answer.body())
+            && let Some(refusal) = answer.read::<Refusal>()
         {
             let problem = format!(
                 "Google does not take the service account's key ({}); see that the key is enabled, and this machine's \
@@ -115,7 +115,7 @@ impl Identity {
 /// The token in an answer.
 fn read(service: &Service, answer: &Answer) -> Result<Given, Miss> {
     let token = match answer.status.as_u16() {
-        200 => serde_json::from_slice::<Token>(answer.body()).ok(),
+        200 => answer.read::<Token>(),
         _ => None,
     };
     let token = token.filter(|token| !token.access_token.is_empty());

@@ -1,0 +1,91 @@
+//! What can be wrong with any service that is spoken to over HTTP, and what each of it must become.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gateward_testkit::{Canary, Double, Reply, free_port};
+use gateward_vaults::MissKind;
+
+use crate::world::World;
+
+/// What is wrong with a double at the moment.
+#[derive(Clone, Default)]
+pub(crate) struct Fault(Arc<Mutex<Option<Reply>>>);
+
+impl Fault {
+    /// What to do instead of answering, if something is wrong.
+    pub(crate) fn now(&self) -> Option<Reply> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub(crate) fn set(&self, reply: Option<Reply>) {
+        *self.0.lock().unwrap() = reply;
+    }
+}
+
+/// A service that is there, one that nobody answers for, and one that speaks no TLS: the world in which it is asked for
+/// a secret there, given its address.
+pub(crate) type Ask<'a> = &'a dyn Fn(&str) -> World;
+
+/// Has everything go wrong with the service at `url`, whose answers `fault` spoils, and asks for `secret` each time. The
+/// answers hold `canary`, which must not come back; nor may any other of `canaries`.
+pub(crate) async fn go_through(
+    url: &str,
+    fault: &Fault,
+    ask: Ask<'_>,
+    secret: &str,
+    canary: &Canary,
+    canaries: &[&Canary],
+) {
+    let thief = Double::start(|_| Reply::text(200, "{}"));
+    let text = canary.text();
+    let named = format!("{{\"error\": \"{text}\", \"__type\": \"{text}\"}}");
+    let cases = [
+        (Reply::text(429, text).with_header("Retry-After", "7"), MissKind::Throttled, "fewer calls"),
+        (Reply::text(500, text), MissKind::Unavailable, "out of order"),
+        (Reply::text(503, text), MissKind::Unavailable, "out of order"),
+        (Reply::Cut, MissKind::Unavailable, "answer"),
+        (Reply::Close, MissKind::Unavailable, "answer"),
+        (Reply::text(200, text), MissKind::Garbage, "answer"),
+        (Reply::text(200, format!("\"{text}\"")), MissKind::Garbage, "answer"),
+        (Reply::text(200, format!("[{{\"value\": \"{text}\"}}]")), MissKind::Garbage, "answer"),
+        (Reply::text(200, format!("[\"{text}\",\"{text}\",3599]")), MissKind::Garbage, "answer"),
+        (Reply::text(200, named.as_str()), MissKind::Garbage, "answer"),
+        (Reply::text(404, format!("<html>{text}</html>")), MissKind::Garbage, "answer"),
+        (Reply::text(200, text.repeat(20_000)), MissKind::Garbage, "larger than"),
+        (Reply::text(302, text).with_header("Location", &thief.url()), MissKind::Garbage, ""),
+        (Reply::text(307, text).with_header("Location", &thief.url()), MissKind::Garbage, ""),
+    ];
+    for (reply, kind, words) in cases {
+        fault.set(Some(reply.clone()));
+        let world = ask(url);
+        let unresolved = world.get(secret).await.unwrap_err();
+        assert_eq!(unresolved.kind, kind, "{unresolved} after {reply:?}");
+        assert!(unresolved.problem.contains(words), "{unresolved} after {reply:?}");
+        world.kept_to_itself(canaries.iter().copied().chain([canary]));
+        // The service is itself again, and so is the vault.
+        fault.set(None);
+        world.clock.advance(Duration::from_secs(60));
+        assert!(world.get(secret).await.is_ok(), "after {reply:?}");
+        world.kept_to_itself(canaries.iter().copied());
+    }
+    assert_eq!(thief.asked().len(), 0, "a redirect was followed");
+
+    fault.set(Some(Reply::Silence));
+    let world = ask(url);
+    // Nothing but the deadline comes to pass from here on, so it may come at once.
+    tokio::time::pause();
+    assert_eq!(world.kind(secret).await, Err(MissKind::Unavailable));
+    tokio::time::resume();
+    fault.set(None);
+    drop(world);
+
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let no_tls = url.replace("http://", "https://");
+    for address in [nobody, no_tls] {
+        let world = ask(&address);
+        let unresolved = world.get(secret).await.unwrap_err();
+        assert_eq!(unresolved.kind, MissKind::Unavailable, "{unresolved}");
+        world.kept_to_itself(canaries.iter().copied());
+    }
+}

@@ -1,0 +1,10 @@
+//! Vaults of every kind against the services that they are kept in: real ones where they can be had, else doubles that
+//! answer as the vendors' documentation says.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod aws;
+mod azure;
+mod faults;
+mod gcp;
+mod world;
