@@ -1,7 +1,7 @@
 //! The process's environment as a vault.
 //!
 //! `{vault://env/db-password}` is the variable `DB_PASSWORD`; with the prefix `SECRETS_`, `SECRETS_DB_PASSWORD`. What
-//! configures the gateway itself, or is its identity in AWS, is never given out, whatever the prefix.
+//! configures the gateway itself, or proves to a cloud who it is, is never given out, whatever the prefix.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,7 +57,9 @@ impl Backend for Environment {
 }
 
 fn is_the_gateways_own(variable: &str) -> bool {
-    variable.starts_with("GATEWARD_") || variable.starts_with("AWS_") || variable == "CUSTOMER_FRAGMENTS"
+    ["GATEWARD_", "AWS_", "KONG_VAULT_"].iter().any(|prefix| variable.starts_with(prefix))
+        || ["CUSTOMER_FRAGMENTS", "GCP_SERVICE_ACCOUNT", "AZURE_CLIENT_SECRET", "IDENTITY_HEADER"]
+            .contains(&variable)
 }
 
 fn prefix(settings: &Settings<'_>) -> Result<String, Invalid> {

@@ -311,11 +311,24 @@ async fn the_environment_gives_variables_but_never_the_gateways_own() {
         ("AWS_SECRET_ACCESS_KEY", "canary"),
         ("GATEWARD_ROOT_KEY", "canary"),
         ("CUSTOMER_FRAGMENTS", "canary"),
+        ("KONG_VAULT_HCV_TOKEN", "canary"),
+        ("GCP_SERVICE_ACCOUNT", "canary"),
+        ("AZURE_CLIENT_SECRET", "canary"),
+        ("IDENTITY_HEADER", "canary"),
     ]);
     assert_eq!(world.resolve("{vault://env/db-password}").await.as_deref(), Ok("p"));
     assert_eq!(world.resolve("{vault://env/json/a}").await.as_deref(), Ok("b"));
     assert_eq!(world.resolve("{vault://env/empty}").await, Err(MissKind::NotFound));
-    for name in ["aws-secret-access-key", "gateward_root_key", "Gateward-Root-Key", "customer-fragments"] {
+    for name in [
+        "aws-secret-access-key",
+        "gateward_root_key",
+        "Gateward-Root-Key",
+        "customer-fragments",
+        "kong-vault-hcv-token",
+        "gcp-service-account",
+        "azure-client-secret",
+        "identity-header",
+    ] {
         assert_eq!(world.resolve(&format!("{{vault://env/{name}}}")).await, Err(MissKind::Denied), "{name}");
     }
     world.resolver.set_vaults(vec![
