@@ -19,8 +19,9 @@ use gateward_model::Invalid;
 use gateward_net::Client;
 use gateward_seal::SecretValue;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
-use crate::reference::Version;
+use crate::reference::{Reference, Version};
 use crate::settings::{CHANGING, COMMON, Field, Settings};
 use crate::unresolved::Miss;
 use file::small_file;
@@ -30,6 +31,36 @@ use file::small_file;
 pub(crate) trait Backend: Send + Sync {
     /// The secret, whole.
     async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss>;
+
+    /// Begins to tell which secrets are no longer what was fetched, if the vault lets that be known. Called once.
+    fn follow(&self, _changes: Changes) {}
+}
+
+/// Hears from a vault which of its secrets have changed.
+#[derive(Clone)]
+pub(crate) struct Changes {
+    pub(crate) vault: Arc<str>,
+    pub(crate) doubts: mpsc::Sender<Doubt>,
+}
+
+impl Changes {
+    /// The secret `name` is no longer what was fetched. False when nobody is there any more to hear of it.
+    pub(crate) async fn tell(&self, name: String) -> bool {
+        self.doubts.send(Doubt::Secret { vault: Arc::clone(&self.vault), name }).await.is_ok()
+    }
+}
+
+/// A sign that a value is not what its vault has now.
+pub(crate) enum Doubt {
+    /// Who was shown the values of these references refused them.
+    Refused(Vec<Reference>),
+    /// The vault itself says so.
+    Secret {
+        /// The vault.
+        vault: Arc<str>,
+        /// The secret's name.
+        name: String,
+    },
 }
 
 /// What is asked of a vault.

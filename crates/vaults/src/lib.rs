@@ -11,6 +11,7 @@ mod dependencies;
 mod entry;
 mod reference;
 mod resolver;
+mod rules;
 mod secret;
 mod settings;
 mod template;

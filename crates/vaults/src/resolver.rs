@@ -6,6 +6,9 @@
 //! somebody is told.
 
 mod binding;
+mod lane;
+mod outbox;
+mod probe;
 mod shown;
 mod state;
 
@@ -16,24 +19,26 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use gateward_aws::Chain;
-use gateward_clock::Clock;
+use gateward_clock::{Clock, Timestamp};
 use gateward_model::{Invalid, Vault};
 use gateward_net::Client;
 use gateward_seal::SecretValue;
 use serde_json::json;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
-use crate::backend::{self, KINDS, Surroundings, Wanted};
+use crate::backend::{self, Changes, Doubt, KINDS, Surroundings, Wanted};
 use crate::dependencies;
-use crate::entry::{Event, Ticket};
+use crate::entry::{Event, Standing};
 use crate::reference::Reference;
 use crate::unresolved::{Miss, MissKind, Unresolved};
-use crate::vault;
+use crate::vault::{self, Backing, OpenVault};
 use binding::Bound;
 pub use binding::{Asked, Binding, Changed};
+use outbox::Call;
+use probe::{Given, Probe};
 pub use shown::{ReferenceState, ValueState, VaultCounts};
-use state::{Key, Probe, Slot, State};
+use state::{Key, State};
 
 /// Resolves references. Shared by `Arc`; lives on the control runtime.
 pub struct Resolver {
@@ -43,7 +48,9 @@ pub struct Resolver {
     surroundings: Surroundings,
     state: Mutex<State>,
     /// Takes doubts in, from threads that wait for nothing.
-    doubts: mpsc::Sender<Vec<Reference>>,
+    doubts: mpsc::Sender<Doubt>,
+    /// When there is something to do without anybody asking.
+    alarm: watch::Sender<Option<Timestamp>>,
 }
 
 /// What a [`Resolver`] is made of.
@@ -86,17 +93,12 @@ impl Resolver {
             aws: clouds.aws,
             metadata_client: clouds.metadata_client,
         };
-        let vaults = vault::open_all(Vec::new(), &surroundings);
-        let state = State::new(vaults, parts.clock.now());
-        let (doubts, mut doubted) = mpsc::channel::<Vec<Reference>>(DOUBTS);
-        Arc::new_cyclic(|me| {
-            let myself: Weak<Self> = Weak::clone(me);
-            parts.runtime.spawn(async move {
-                while let Some(references) = doubted.recv().await {
-                    let Some(resolver) = Weak::upgrade(&myself) else { return };
-                    resolver.doubt(&references);
-                }
-            });
+        let state = State::new(parts.clock.now());
+        let (doubts, doubted) = mpsc::channel(DOUBTS);
+        let (alarm, rung) = watch::channel(None);
+        let resolver = Arc::new_cyclic(|me| {
+            parts.runtime.spawn(hear_doubts(Weak::clone(me), doubted));
+            parts.runtime.spawn(ring(Weak::clone(me), Arc::clone(&parts.clock), rung));
             Self {
                 me: Weak::clone(me),
                 clock: parts.clock,
@@ -104,8 +106,11 @@ impl Resolver {
                 surroundings,
                 state: Mutex::new(state),
                 doubts,
+                alarm,
             }
-        })
+        });
+        resolver.set_vaults(Vec::new());
+        resolver
     }
 
     /// Whether `name` is a backend's, so that references to it need no entity.
@@ -161,63 +166,146 @@ impl Resolver {
         let doubted: Vec<_> = doubted.cloned().collect();
         if !doubted.is_empty() {
             // Where nobody can keep up with the doubts, one more tells nothing new.
-            let _ = self.doubts.try_send(doubted);
+            let _ = self.doubts.try_send(Doubt::Refused(doubted));
         }
     }
 
-    fn doubt(&self, references: &[Reference]) {
+    fn doubt(&self, doubt: &Doubt) {
         let mut state = self.lock();
         let now = self.clock.now();
-        for reference in references {
-            let (probe, looked_at) = state.probe(reference, now);
-            let Some(key) = looked_at.last().filter(|_| matches!(probe, Probe::Known(Ok(_)))) else {
-                continue;
-            };
-            self.step(&mut state, key, Event::Doubted);
+        match doubt {
+            Doubt::Secret { vault, name } => state.doubt_all(vault, name, now),
+            Doubt::Refused(references) => {
+                for reference in references {
+                    let (probe, looked_at) = state.probe(reference, now);
+                    if let (Probe::Known(Ok(_)), Some(key)) = (probe, looked_at.last()) {
+                        state.doubt(key, now, DOUBTED_EVERY);
+                    }
+                }
+            }
         }
-    }
-
-    /// What the vault says of `reference` now, whatever is kept of it: for who tries a vault out.
-    pub async fn ask(&self, reference: &Reference) -> Result<SecretValue, Unresolved> {
-        self.resolve(reference).await
+        self.finish(state);
     }
 
     /// Takes `vaults` for the entities that there are. What a changed one gave is asked for again, and serves until
     /// the answer comes; what a removed one gave is gone.
     pub fn set_vaults(&self, vaults: Vec<Vault>) {
         let opened = vault::open_all(vaults, &self.surroundings);
-        let affected = {
-            let mut state = self.lock();
-            let now = self.clock.now();
-            let changed = state.replace_vaults(opened, now);
-            for key in state.bound_keys_of(&changed) {
-                self.step(&mut state, &key, Event::Needed);
+        let mut state = self.lock();
+        let changed = state.replace_vaults(opened, self.clock.now());
+        let mut pending = Vec::new();
+        for name in changed {
+            let Some(place) = state.places.get(&name) else { continue };
+            match &place.vault.backing {
+                Backing::Pending => pending.push((name, place.generation, place.vault.unopened())),
+                Backing::Open(backend) => backend.follow(self.changes_of(&name)),
+                Backing::Broken(_) => {}
             }
-            state.bindings_of(&changed)
+        }
+        self.finish(state);
+        for (name, generation, vault) in pending {
+            self.follow_settings(&name, generation, vault);
+        }
+    }
+
+    /// Opens `vault` when the values are there that its settings refer to, and anew each time one has changed.
+    fn follow_settings(&self, name: &Arc<str>, generation: u64, vault: OpenVault) {
+        let Some(me) = self.me.upgrade() else { return };
+        let (weak, place, references) = (Weak::clone(&self.me), Arc::clone(name), vault.references());
+        let changed = move |values: Option<&[SecretValue]>| {
+            let Some(resolver) = weak.upgrade() else { return };
+            let referred = values.and_then(|values| vault.fill(values));
+            let backing = match &referred {
+                Some(referred) => vault.open(referred, &resolver.surroundings),
+                None => Backing::Broken(resolver.why_missing(&vault)),
+            };
+            if let Backing::Open(backend) = &backing {
+                backend.follow(resolver.changes_of(&place));
+            }
+            let mut state = resolver.lock();
+            state.install(&place, generation, backing, resolver.clock.now());
+            resolver.finish(state);
         };
-        self.tell(affected);
+        let binding = me.bind(references, Box::new(changed));
+        let mut state = self.lock();
+        // Where another vault has been set meanwhile, the binding is over when it is dropped: after the lock.
+        let place = state.places.get_mut(name).filter(|place| place.generation == generation);
+        let unused = match place {
+            Some(place) => place.binding.replace(binding),
+            None => Some(binding),
+        };
+        self.finish(state);
+        drop(unused);
+    }
+
+    /// What is wrong with the settings of `vault`, which refer to what has no value.
+    fn why_missing(&self, vault: &OpenVault) -> Invalid {
+        let (state, now) = (self.lock(), self.clock.now());
+        let missing = vault.references().into_iter().find_map(|reference| {
+            let Probe::Known(Err(unresolved)) = state.probe(&reference, now).0 else { return None };
+            Some(Invalid::new(vault.field_of(&reference), unresolved.to_string()))
+        });
+        missing
+            .unwrap_or_else(|| Invalid::new("", "what its settings refer to has no value"))
+            .within("config")
+    }
+
+    fn changes_of(&self, vault: &Arc<str>) -> Changes {
+        Changes { vault: Arc::clone(vault), doubts: self.doubts.clone() }
     }
 
     /// The value of `reference`: the one that is kept, while it is good, else what the vault says now.
     pub async fn resolve(&self, reference: &Reference) -> Result<SecretValue, Unresolved> {
-        self.lock().sweep(self.clock.now());
-        let (mut settled, mut waited) = (Vec::new(), false);
+        self.settled(reference, || Event::Needed).await.map(|given| given.value)
+    }
+
+    /// What the vault says of `reference` now, whatever is kept of it: for who tries a vault out.
+    pub async fn ask(&self, reference: &Reference) -> Result<SecretValue, Unresolved> {
+        let given = self.settled(reference, || Event::Doubted).await?;
+        let state = self.lock();
+        let (_, looked_at) = state.probe(reference, self.clock.now());
+        let slot = looked_at.last().and_then(|key| state.slot(key));
+        match slot.map(|slot| slot.entry.standing()) {
+            Some(Standing::Stale { miss, .. }) => {
+                let problem = miss.problem.clone();
+                Err(Unresolved { reference: reference.to_string(), kind: miss.kind, problem })
+            }
+            _ => Ok(given.value),
+        }
+    }
+
+    /// What is known of `reference` when `event` has happened to all secrets that it may mean.
+    async fn settled(
+        &self,
+        reference: &Reference,
+        event: impl Fn() -> Event<SecretValue>,
+    ) -> Result<Given, Unresolved> {
+        let mut rounds = 0;
+        let mut settled: Vec<Key> = Vec::new();
         loop {
-            let (probe, unsettled) = {
+            let (probe, ended) = {
                 let mut state = self.lock();
-                let (probe, looked_at) = state.probe(reference, self.clock.now());
-                (probe, looked_at.into_iter().find(|key| !settled.contains(key)))
-            };
-            match (unsettled, probe) {
-                (Some(key), _) => {
-                    waited |= self.settle(&key).await;
+                let now = self.clock.now();
+                state.sweep(now);
+                let (probe, looked_at) = state.probe(reference, now);
+                let unsettled = looked_at.into_iter().find(|key| !settled.contains(key));
+                let ended = unsettled.map(|key| {
+                    state.want(&key, event(), now);
+                    let ended = state.ended(&key);
                     settled.push(key);
-                }
-                (None, Probe::Known(result)) => {
-                    if result.is_ok() && !waited {
-                        self.lock().tally(reference.vault()).hits += 1;
-                    }
-                    return result;
+                    ended
+                });
+                self.finish(state);
+                (probe, ended)
+            };
+            match (ended, probe) {
+                (Some(Some(ended)), _) => ended.await,
+                (Some(None), _) => {}
+                (None, Probe::Known(result)) => return result,
+                // The vault was changed while it was asked.
+                (None, Probe::Unknown) if rounds < ROUNDS => {
+                    rounds += 1;
+                    settled.clear();
                 }
                 (None, Probe::Unknown) => {
                     let problem = "its vault was changed while it was asked; ask again".to_owned();
@@ -243,108 +331,44 @@ impl Resolver {
         let now = self.clock.now();
         state.remove_binding(id, now);
         state.sweep(now);
+        self.finish(state);
     }
 
-    /// Sees to it that `key` was asked for, if that is due, and waits for the answer. False if there was none to come.
-    async fn settle(&self, key: &Key) -> bool {
-        let mut ended = {
-            let mut state = self.lock();
-            self.step(&mut state, key, Event::Needed);
-            match state.slot(key) {
-                Some(slot) => slot.ended.subscribe(),
-                None => return false,
-            }
-        };
-        let mut waited = false;
-        while self.lock().slot(key).is_some_and(|slot| slot.entry.is_being_asked()) {
-            waited = true;
-            if ended.changed().await.is_err() {
-                break;
-            }
+    /// Lets go of the lock, and does what is to be done.
+    fn finish(&self, mut state: MutexGuard<'_, State>) {
+        let outbox = std::mem::take(&mut state.outbox);
+        let next = state.next_alarm();
+        drop(state);
+        self.alarm.send_if_modified(|at| std::mem::replace(at, next) != next);
+        for call in outbox.calls {
+            self.make(call);
         }
-        waited
-    }
-
-    /// Takes `event` into the entry of `key`, and does what follows: a call, another alarm.
-    fn step(&self, state: &mut State, key: &Key, event: Event<SecretValue>) {
-        let now = self.clock.now();
-        let Some(slot) = state.slot_mut(key) else { return };
-        slot.used = now;
-        if let Some(ticket) = slot.entry.on(event, now) {
-            self.call(state, key, ticket);
-        }
-        self.set_alarm(state, key);
+        self.tell(outbox.told);
+        outbox.reports.iter().for_each(outbox::Report::write);
     }
 
     /// Calls the vault.
-    fn call(&self, state: &State, key: &Key, ticket: Ticket) {
-        let backend = match state.vault(key) {
-            Some(vault) => vault.backend.clone(),
-            None => return,
-        };
-        let (me, key, now) = (Weak::clone(&self.me), key.clone(), self.clock.now());
+    fn make(&self, call: Call) {
+        let (me, now) = (Weak::clone(&self.me), self.clock.now());
         self.runtime.spawn(async move {
-            let answer = match backend {
-                Ok(backend) => {
-                    let wanted = Wanted { name: &key.secret, version: key.version, now };
+            let answer = match &call.backing {
+                Backing::Open(backend) => {
+                    let wanted = Wanted { name: &call.key.secret, version: call.key.version, now };
                     AssertUnwindSafe(backend.fetch(wanted)).catch_unwind().await
                 }
-                Err(invalid) => Ok(Err(Miss::new(MissKind::Misconfigured, invalid.to_string()))),
+                Backing::Pending | Backing::Broken(_) => {
+                    Ok(Err(Miss::new(MissKind::Misconfigured, "the vault cannot be used")))
+                }
             };
             // A bug in a backend must not leave the entry waiting for an answer for ever.
             let answer =
                 answer.unwrap_or_else(|_| Err(Miss::new(MissKind::Garbage, "the backend has a bug")));
             if let Some(resolver) = me.upgrade() {
-                resolver.answered(&key, ticket, answer);
+                let mut state = resolver.lock();
+                state.answered(&call, answer, fastrand::f64(), resolver.clock.now());
+                resolver.finish(state);
             }
         });
-    }
-
-    fn answered(&self, key: &Key, ticket: Ticket, answer: Result<SecretValue, Miss>) {
-        let failure = answer.as_ref().err().cloned();
-        let bindings = {
-            let mut state = self.lock();
-            state.tally(&key.vault).count(failure.as_ref());
-            let was_stale = state.slot(key).is_some_and(|slot| slot.entry.is_stale());
-            self.step(&mut state, key, Event::Answered { ticket, answer, jitter: fastrand::f64() });
-            let Some(slot) = state.slot(key) else { return };
-            slot.ended.send_replace(());
-            report(key, failure.as_ref(), was_stale, slot.entry.is_stale());
-            slot.listeners()
-        };
-        self.tell(bindings);
-    }
-
-    /// Sees to it that the entry of `key`, if somebody is bound to it, is looked at when its time comes.
-    fn set_alarm(&self, state: &mut State, key: &Key) {
-        let Some(slot) = state.slot_mut(key) else { return };
-        let at = slot.entry.wake_at().filter(|_| slot.is_wanted());
-        if slot.alarm_at == at {
-            return;
-        }
-        slot.silence();
-        let Some(at) = at else { return };
-        let (sleep, me, key) = (self.clock.sleep_until(at), Weak::clone(&self.me), key.clone());
-        let alarm = self.runtime.spawn(async move {
-            sleep.await;
-            if let Some(resolver) = me.upgrade() {
-                resolver.rings(&key);
-            }
-        });
-        slot.alarm_at = Some(at);
-        slot.alarm = Some(alarm.abort_handle());
-    }
-
-    fn rings(&self, key: &Key) {
-        let bindings = {
-            let mut state = self.lock();
-            let Some(slot) = state.slot_mut(key) else { return };
-            slot.alarm = None;
-            slot.alarm_at = None;
-            self.step(&mut state, key, Event::Due);
-            state.slot(key).map(Slot::listeners).unwrap_or_default()
-        };
-        self.tell(bindings);
     }
 
     /// Looks at `bindings` again, and tells those for whom something has changed; on the control runtime.
@@ -360,33 +384,36 @@ impl Resolver {
     }
 
     fn tell_one(&self, id: u64) {
-        let Some(bound) = self.lock().binding(id) else {
-            return;
-        };
-        bound.tell(|references| self.evaluate(id, references));
+        let bound = self.lock().bindings.get(&id).map(|registered| Arc::clone(&registered.bound));
+        if let Some(bound) = bound {
+            bound.tell(|references| self.evaluate(id, references));
+        }
     }
 
     /// The values for a binding. `None` while a vault is still being asked for one that is not there.
-    fn evaluate(&self, id: u64, references: &[Reference]) -> Option<Result<Vec<SecretValue>, Unresolved>> {
+    fn evaluate(&self, id: u64, references: &[Reference]) -> Option<Result<Vec<Given>, Unresolved>> {
         let mut state = self.lock();
-        state.binding(id)?;
+        if !state.bindings.contains_key(&id) {
+            return None;
+        }
+        let now = self.clock.now();
         let mut probes = Vec::with_capacity(references.len());
         let mut keys = HashMap::new();
         for reference in references {
-            let (probe, looked_at) = self.probe_and_ask(&mut state, id, reference);
+            let (probe, looked_at) = probe_and_ask(&mut state, id, reference, now);
             let found = matches!(probe, Probe::Known(Ok(_)));
             let last = looked_at.len();
             for (place, key) in looked_at.into_iter().enumerate() {
                 // Where the longer name gave the value, there is nothing to be had under the shorter.
                 let wants = !found || place + 1 == last;
-                *keys.entry(key).or_insert(false) |= wants;
+                if let Some((key, _)) = state.slots.get_key_value(&key) {
+                    *keys.entry(Arc::clone(key)).or_insert(false) |= wants;
+                }
             }
             probes.push(probe);
         }
-        let let_go = state.hang(id, &keys);
-        for key in let_go.iter().chain(keys.keys()) {
-            self.set_alarm(&mut state, key);
-        }
+        state.hang(id, &keys);
+        self.finish(state);
         let known = probes.into_iter().map(|probe| match probe {
             Probe::Known(result) => Some(result),
             Probe::Unknown => None,
@@ -395,47 +422,63 @@ impl Resolver {
         Some(known.into_iter().collect())
     }
 
-    /// What is known of `reference`; what a binding comes to need for the first time is asked for.
-    fn probe_and_ask(&self, state: &mut State, id: u64, reference: &Reference) -> (Probe, Vec<Key>) {
-        let mut asked = Vec::new();
-        loop {
-            let (probe, looked_at) = state.probe(reference, self.clock.now());
-            let last = looked_at.last().filter(|_| matches!(probe, Probe::Unknown));
-            let needed = looked_at.iter().find(|key| {
-                let unknown =
-                    last == Some(*key) && !state.slot(key).is_some_and(|slot| slot.entry.is_being_asked());
-                !asked.contains(*key) && (unknown || !state.hangs_on(id, key))
-            });
-            let Some(needed) = needed.cloned() else { return (probe, looked_at) };
-            self.step(state, &needed, Event::Needed);
-            asked.push(needed);
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One line when a value goes stale, one when it comes back; a miss is for those who tell of references.
-fn report(key: &Key, failure: Option<&Miss>, was_stale: bool, is_stale: bool) {
-    let (vault, secret) = (&key.vault, &key.secret);
-    match failure {
-        Some(miss) if is_stale && !was_stale => {
-            let (class, problem) = (miss.kind.word(), &miss.problem);
-            tracing::warn!(%vault, %secret, class, %problem, "a secret could not be refreshed; its last value serves on");
+/// What is known of `reference`; what a binding comes to need for the first time is asked for.
+fn probe_and_ask(state: &mut State, id: u64, reference: &Reference, now: Timestamp) -> (Probe, Vec<Key>) {
+    let mut asked: Vec<Key> = Vec::new();
+    loop {
+        let (probe, looked_at) = state.probe(reference, now);
+        let last = looked_at.last().filter(|_| matches!(probe, Probe::Unknown));
+        let needed = looked_at.iter().find(|key| {
+            let unasked = !state.slot(key).is_some_and(|slot| slot.entry.is_being_asked());
+            let unknown = last == Some(*key) && unasked;
+            !asked.contains(*key) && (unknown || !state.hangs_on(id, key))
+        });
+        let Some(needed) = needed.cloned() else { return (probe, looked_at) };
+        state.want(&needed, Event::Needed, now);
+        asked.push(needed);
+    }
+}
+
+/// Takes doubts in for as long as the resolver lives.
+async fn hear_doubts(resolver: Weak<Resolver>, mut doubted: mpsc::Receiver<Doubt>) {
+    while let Some(doubt) = doubted.recv().await {
+        let Some(resolver) = resolver.upgrade() else { return };
+        resolver.doubt(&doubt);
+    }
+}
+
+/// Does what is due when it is due, for as long as the resolver lives.
+async fn ring(
+    resolver: Weak<Resolver>,
+    clock: Arc<dyn Clock>,
+    mut alarm: watch::Receiver<Option<Timestamp>>,
+) {
+    loop {
+        let due = match *alarm.borrow_and_update() {
+            Some(at) => clock.sleep_until(at),
+            None => Box::pin(std::future::pending()),
+        };
+        tokio::select! {
+            () = due => {
+                let Some(resolver) = resolver.upgrade() else { return };
+                let mut state = resolver.lock();
+                state.ring(resolver.clock.now());
+                resolver.finish(state);
+            }
+            changed = alarm.changed() => if changed.is_err() { return },
         }
-        Some(miss) => {
-            let (class, problem) = (miss.kind.word(), &miss.problem);
-            tracing::debug!(%vault, %secret, class, %problem, "a vault gave no value");
-        }
-        None if was_stale => tracing::info!(%vault, %secret, "a secret could be refreshed again"),
-        None => tracing::debug!(%vault, %secret, "a vault gave a value"),
     }
 }
 
 /// How often a value is asked for at most because an upstream refused it.
 const DOUBTED_EVERY: Duration = Duration::from_secs(30);
+/// How often a vault may change under somebody who asks it.
+const ROUNDS: u32 = 3;
 /// How many doubts may wait.
 const DOUBTS: usize = 256;
 

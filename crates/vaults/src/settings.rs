@@ -6,10 +6,10 @@ use std::time::Duration;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
 use serde_json::{Map, Value, json};
-use zeroize::Zeroizing;
 
 use crate::backend::Kind;
 use crate::reference::Overrides;
+use crate::vault::Referred;
 
 /// The longest time that can be set, about three years (Kong's limit).
 const MAX_SECONDS: f64 = 1e8;
@@ -107,6 +107,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) config: &'a Map<String, Value>,
     /// The process's environment.
     pub(crate) environment: &'a BTreeMap<String, String>,
+    /// The values of settings that refer to other vaults.
+    pub(crate) referred: &'a Referred,
 }
 
 impl Settings<'_> {
@@ -133,7 +135,10 @@ impl Settings<'_> {
 
     /// A setting that is secret text.
     pub(crate) fn secret(&self, name: &str) -> Result<Option<SecretValue>, Invalid> {
-        Ok(self.text(name)?.map(Zeroizing::new).map(|text| SecretValue::from(text.as_str())))
+        match self.referred.get(name) {
+            Some(value) => Ok(Some(value.clone())),
+            None => Ok(self.written(name)?.map(SecretValue::from)),
+        }
     }
 
     /// A setting that is one of `words`.
@@ -178,9 +183,17 @@ impl Settings<'_> {
 
     /// A setting that is text. Empty is as good as absent.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Invalid> {
+        match self.referred.get(name) {
+            Some(value) => Ok(Some(value.expose().to_owned())),
+            None => Ok(self.written(name)?.map(str::to_owned)),
+        }
+    }
+
+    /// A setting that is text, as it is written: references in it are themselves.
+    pub(crate) fn written(&self, name: &str) -> Result<Option<&str>, Invalid> {
         let text = match self.config.get(name) {
-            Some(Value::String(text)) => Some(text.clone()),
-            None | Some(Value::Null) => self.default_of(name).cloned(),
+            Some(Value::String(text)) => Some(text.as_str()),
+            None | Some(Value::Null) => self.default_of(name).map(String::as_str),
             Some(_) => return Err(Invalid::new(name, "expected a string")),
         };
         Ok(text.filter(|text| !text.is_empty()))

@@ -6,6 +6,7 @@ use gateward_seal::SecretValue;
 use tokio::sync::watch;
 
 use super::Resolver;
+use super::probe::{Given, Mark};
 use crate::reference::Reference;
 use crate::unresolved::Unresolved;
 
@@ -68,7 +69,8 @@ pub(super) struct Bound {
 
 #[derive(PartialEq, Eq)]
 enum Told {
-    Values(Vec<SecretValue>),
+    /// Which values. They themselves are not kept: a value that is replaced is to be wiped.
+    Values(Vec<Mark>),
     Missing(Unresolved),
 }
 
@@ -84,21 +86,22 @@ impl Bound {
 
     /// Tells what `evaluate` finds, if it is not what was told last. Nothing is told before each reference was asked
     /// for, nor while one that is not there is being asked for.
-    pub(super) fn tell(
-        &self,
-        evaluate: impl FnOnce(&[Reference]) -> Option<Result<Vec<SecretValue>, Unresolved>>,
-    ) {
+    pub(super) fn tell(&self, evaluate: impl FnOnce(&[Reference]) -> Option<Result<Vec<Given>, Unresolved>>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(result) = evaluate(&self.references) else {
             return;
         };
-        let now = match result {
-            Ok(values) => Told::Values(values),
-            Err(unresolved) => Told::Missing(unresolved),
+        let (values, now) = match result {
+            Ok(given) => {
+                let (values, marks): (Vec<_>, Vec<_>) =
+                    given.into_iter().map(|given| (given.value, given.mark)).unzip();
+                (values, Told::Values(marks))
+            }
+            Err(unresolved) => (Vec::new(), Told::Missing(unresolved)),
         };
         if told.as_ref() != Some(&now) {
             match &now {
-                Told::Values(values) => (self.changed)(Some(values)),
+                Told::Values(_) => (self.changed)(Some(&values)),
                 Told::Missing(unresolved) => {
                     let (class, reference) = (unresolved.kind.word(), &unresolved.reference);
                     tracing::warn!(%reference, class, problem = %unresolved.problem, "a reference has no value");

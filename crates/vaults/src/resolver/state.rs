@@ -1,240 +1,429 @@
-//! What a resolver knows: vaults, secrets, and who is bound to which.
+//! What a resolver knows: vaults, secrets, and who is bound to which. It calls nobody and tells nobody: what is to be
+//! done goes into an [`Outbox`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
+use gateward_model::Invalid;
 use gateward_seal::SecretValue;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
-use super::binding::Bound;
-use super::shown::{ReferenceState, Tally, ValueState, VaultCounts};
-use crate::entry::{Entry, Event, Reading};
+use super::binding::{Binding, Bound};
+use super::lane::{Admission, Lane, Turn};
+use super::outbox::{Call, Outbox, Report};
+use super::shown::Tally;
+use crate::entry::{Entry, Event, Reading, Standing, Terms, Ticket};
 use crate::reference::{Overrides, Reference, Version};
-use crate::secret::field;
-use crate::unresolved::{Miss, MissKind, Unresolved};
-use crate::vault::OpenVault;
+use crate::unresolved::{Miss, MissKind};
+use crate::vault::{Backing, OpenVault};
 
 /// One secret of one vault, on the same terms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
-    pub(super) vault: String,
-    pub(super) secret: String,
+    pub(super) vault: Arc<str>,
+    pub(super) secret: Box<str>,
     pub(super) version: Version,
-    pub(super) overrides: Overrides,
+    /// None where nothing is overridden, which is the rule.
+    pub(super) overrides: Option<Box<Overrides>>,
 }
 
 /// What is kept of one secret.
 pub(super) struct Slot {
     pub(super) entry: Entry<SecretValue>,
-    /// Told whenever a call has ended.
-    pub(super) ended: watch::Sender<()>,
-    /// Who hears of it, and whether they want it still or have found their value elsewhere.
-    pub(super) bindings: BTreeMap<u64, bool>,
+    /// Told whenever a call has ended; there if somebody waits.
+    ended: Option<Arc<Notify>>,
+    /// Who hears of it, in order, and whether they want it still or have found their value elsewhere.
+    bindings: Vec<(u64, bool)>,
     /// When it was last of use.
-    pub(super) used: Timestamp,
-    /// What looks at the entry when its time comes, and when that is.
-    pub(super) alarm: Option<AbortHandle>,
-    pub(super) alarm_at: Option<Timestamp>,
+    used: Timestamp,
+    /// When it is looked at next.
+    alarm_at: Option<Timestamp>,
+    /// Tells it from every other that is or was.
+    serial: u64,
+    /// Counts the different values that it had.
+    revision: u32,
+    /// When it was last asked for because it was refused.
+    doubted: Option<Timestamp>,
 }
 
 impl Slot {
     /// Whether anybody is served by keeping it fresh.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.bindings.values().any(|wants| *wants)
+    fn is_wanted(&self) -> bool {
+        self.bindings.iter().any(|(_, wants)| *wants)
     }
 
-    pub(super) fn listeners(&self) -> Vec<u64> {
-        self.bindings.keys().copied().collect()
-    }
-
-    pub(super) fn silence(&mut self) {
-        self.alarm_at = None;
-        if let Some(alarm) = self.alarm.take() {
-            alarm.abort();
+    /// Takes note that `id` hears of it.
+    fn hang(&mut self, id: u64, wants: bool) {
+        match self.bindings.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(at) => self.bindings[at].1 = wants,
+            Err(at) => {
+                if self.bindings.is_empty() {
+                    self.bindings.reserve_exact(1);
+                }
+                self.bindings.insert(at, (id, wants));
+            }
         }
+    }
+
+    fn let_go(&mut self, id: u64) {
+        if let Ok(at) = self.bindings.binary_search_by_key(&id, |(id, _)| *id) {
+            self.bindings.remove(at);
+        }
+    }
+
+    fn call_has_ended(&mut self) {
+        if let Some(ended) = self.ended.take() {
+            ended.notify_waiters();
+        }
+    }
+
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    pub(super) fn revision(&self) -> u32 {
+        self.revision
     }
 }
 
-/// What is known of a reference, without asking anybody.
-pub(super) enum Probe {
-    /// Its value, or why it has none.
-    Known(Result<SecretValue, Unresolved>),
-    /// The vault was not asked, or has not answered.
-    Unknown,
+/// A vault, and the calls to it.
+pub(super) struct Place {
+    pub(super) vault: OpenVault,
+    pub(super) lane: Lane<Arc<Key>>,
+    /// Tells it from what was set under its name before.
+    pub(super) generation: u64,
+    /// Changes each time it is opened anew, so that answers of what was open before are known.
+    pub(super) epoch: u64,
+    /// Hears of the values that its settings refer to.
+    pub(super) binding: Option<Binding>,
+}
+
+impl Place {
+    fn new(vault: OpenVault, generation: u64) -> Self {
+        let lane = match &vault.backing {
+            Backing::Open(_) => Lane::new(),
+            Backing::Pending => Lane::closed(),
+            Backing::Broken(invalid) => Lane::shut(unusable(invalid)),
+        };
+        Self { vault, lane, generation, epoch: generation, binding: None }
+    }
 }
 
 /// What a resolver knows.
 pub(super) struct State {
-    vaults: BTreeMap<String, OpenVault>,
-    slots: HashMap<Key, Slot>,
-    bindings: HashMap<u64, Registered>,
+    pub(super) places: BTreeMap<Arc<str>, Place>,
+    pub(super) slots: HashMap<Arc<Key>, Box<Slot>>,
+    pub(super) bindings: HashMap<u64, Registered>,
+    alarms: BTreeMap<(Timestamp, u64), Arc<Key>>,
+    pub(super) tallies: HashMap<Arc<str>, Tally>,
+    pub(super) outbox: Outbox,
+    /// Numbers bindings, slots and epochs.
     last_id: u64,
     swept: Timestamp,
-    tallies: HashMap<String, Tally>,
 }
 
-struct Registered {
-    bound: Arc<Bound>,
+pub(super) struct Registered {
+    pub(super) bound: Arc<Bound>,
     /// The vaults that its references name.
     vaults: BTreeSet<String>,
     /// The secrets that its values hang on.
-    keys: HashSet<Key>,
+    keys: Vec<Arc<Key>>,
 }
 
 impl State {
-    pub(super) fn new(vaults: BTreeMap<String, OpenVault>, now: Timestamp) -> Self {
+    pub(super) fn new(now: Timestamp) -> Self {
         Self {
-            vaults,
+            places: BTreeMap::new(),
             slots: HashMap::new(),
             bindings: HashMap::new(),
+            alarms: BTreeMap::new(),
+            tallies: HashMap::new(),
+            outbox: Outbox::default(),
             last_id: 0,
             swept: now,
-            tallies: HashMap::new(),
         }
-    }
-
-    pub(super) fn vault(&self, key: &Key) -> Option<&OpenVault> {
-        self.vaults.get(&key.vault)
     }
 
     pub(super) fn slot(&self, key: &Key) -> Option<&Slot> {
-        self.slots.get(key)
+        self.slots.get(key).map(|slot| &**slot)
     }
 
-    pub(super) fn slot_mut(&mut self, key: &Key) -> Option<&mut Slot> {
-        self.slots.get_mut(key)
-    }
-
-    /// What is known of `reference` now, and which secrets that hangs on.
-    ///
-    /// The secret `a/b` with a field `c` comes first; where there is none, the secret `a/b/c`.
-    pub(super) fn probe(&mut self, reference: &Reference, now: Timestamp) -> (Probe, Vec<Key>) {
-        let known = |result: Result<SecretValue, Miss>| {
-            Probe::Known(result.map_err(|miss| Unresolved {
-                reference: reference.to_string(),
-                kind: miss.kind,
-                problem: miss.problem,
-            }))
-        };
-        if let Err(miss) = self.usable(reference.vault()) {
-            return (known(Err(miss)), Vec::new());
-        }
-        let first = self.key(reference, reference.secret(), now);
-        let from_first = match (self.read(&first, now), reference.field()) {
-            (Reading::Unknown, _) => return (Probe::Unknown, vec![first]),
-            (Reading::Value(secret), None) => return (known(Ok(secret.clone())), vec![first]),
-            (Reading::Missing(miss), None) => return (known(Err(about(&first, miss))), vec![first]),
-            (Reading::Missing(miss), Some(_)) => about(&first, miss),
-            (Reading::Value(secret), Some(name)) => match field(secret, name) {
-                Ok(value) => return (known(Ok(value)), vec![first]),
-                Err(error) => {
-                    let problem =
-                        format!("the secret {:?} is there, but no field {name:?}: {error}", first.secret);
-                    Miss::new(MissKind::NotFound, problem)
-                }
-            },
-        };
-        if !from_first.is_the_vaults_word() {
-            return (known(Err(from_first)), vec![first]);
-        }
-        let whole = self.key(reference, reference.whole(), now);
-        let probe = match self.read(&whole, now) {
-            Reading::Unknown => Probe::Unknown,
-            Reading::Value(secret) => known(Ok(secret.clone())),
-            Reading::Missing(miss) if miss.is_the_vaults_word() => {
-                let problem = format!("{}; nor {}", from_first.problem, about(&whole, miss).problem);
-                known(Err(Miss::new(from_first.kind, problem)))
-            }
-            Reading::Missing(miss) => known(Err(about(&whole, miss))),
-        };
-        (probe, vec![first, whole])
-    }
-
-    /// Whether the vault is there and can be asked.
-    fn usable(&self, name: &str) -> Result<(), Miss> {
-        let problem = match self.vaults.get(name).map(|vault| &vault.backend) {
-            Some(Ok(_)) => return Ok(()),
-            Some(Err(invalid)) => format!("the vault {name:?} cannot be used: {invalid}"),
-            None => format!("there is no vault {name:?}; make one with PUT /vaults/{name}"),
-        };
-        Err(Miss::new(MissKind::Misconfigured, problem))
-    }
-
-    /// The key for `secret`, which has a slot from now on.
-    fn key(&mut self, reference: &Reference, secret: String, now: Timestamp) -> Key {
-        let overrides = reference.overrides();
-        let version = reference.version();
-        let key = Key { vault: reference.vault().to_owned(), secret, version, overrides };
-        if let Some(slot) = self.slots.get_mut(&key) {
-            slot.used = now;
-            return key;
-        }
-        let terms = self.vault(&key).map(|vault| vault.terms(overrides)).unwrap_or_default();
-        let slot = Slot {
-            entry: Entry::new(terms),
-            ended: watch::Sender::new(()),
-            bindings: BTreeMap::new(),
-            used: now,
-            alarm: None,
-            alarm_at: None,
-        };
-        self.slots.insert(key.clone(), slot);
-        key
-    }
-
-    fn read(&self, key: &Key, now: Timestamp) -> Reading<'_, SecretValue> {
-        self.slots.get(key).map_or(Reading::Unknown, |slot| slot.entry.read(now))
-    }
-
-    pub(super) fn add_binding(&mut self, bound: Arc<Bound>) -> u64 {
+    fn next_id(&mut self) -> u64 {
         self.last_id += 1;
-        let references = bound.references().iter();
-        let vaults = references.map(|reference| reference.vault().to_owned()).collect();
-        let registered = Registered { bound, vaults, keys: HashSet::new() };
-        self.bindings.insert(self.last_id, registered);
         self.last_id
     }
 
-    pub(super) fn binding(&self, id: u64) -> Option<Arc<Bound>> {
-        self.bindings.get(&id).map(|registered| Arc::clone(&registered.bound))
+    fn terms(&self, key: &Key) -> Terms {
+        let overrides = key.overrides.as_deref().copied().unwrap_or_default();
+        self.places.get(&key.vault).map_or_else(Terms::default, |place| place.vault.terms(overrides))
+    }
+
+    pub(super) fn read(&self, key: &Key, now: Timestamp) -> Reading<'_, SecretValue> {
+        let terms = self.terms(key);
+        self.slots.get(key).map_or(Reading::Unknown, |slot| slot.entry.read(&terms, now))
+    }
+
+    /// The key for the secret `secret` of the vault that `reference` names. None if there is no such vault.
+    pub(super) fn key(&self, reference: &Reference, secret: String) -> Option<Key> {
+        let (vault, _) = self.places.get_key_value(reference.vault())?;
+        let overrides = reference.overrides();
+        let overrides = (overrides != Overrides::default()).then(|| Box::new(overrides));
+        let version = reference.version();
+        Some(Key { vault: Arc::clone(vault), secret: secret.into(), version, overrides })
+    }
+
+    /// Somebody wants the value of `key`, which is kept from now on; `event` is why.
+    pub(super) fn want(&mut self, key: &Key, event: Event<SecretValue>, now: Timestamp) {
+        let known = self.slots.get_key_value(key).map(|(key, _)| Arc::clone(key));
+        let key = known.unwrap_or_else(|| {
+            let key = Arc::new(key.clone());
+            let slot = Slot {
+                entry: Entry::new(),
+                ended: None,
+                bindings: Vec::new(),
+                used: now,
+                alarm_at: None,
+                serial: self.next_id(),
+                revision: 0,
+                doubted: None,
+            };
+            self.slots.insert(Arc::clone(&key), Box::new(slot));
+            key
+        });
+        let event = if self.slot(&key).is_some_and(|slot| slot.entry.standing() == Standing::Unasked) {
+            Event::Needed
+        } else {
+            event
+        };
+        self.step(&key, event, now);
+        let served = self.slot(&key).is_some_and(|slot| !slot.entry.is_being_asked());
+        if served && matches!(self.read(&key, now), Reading::Value(_)) {
+            self.tally(&key.vault).hits += 1;
+        }
+    }
+
+    /// Takes `event` into the entry of `key`, and sees to what follows: a call, another alarm.
+    pub(super) fn step(&mut self, key: &Arc<Key>, event: Event<SecretValue>, now: Timestamp) {
+        let terms = self.terms(key);
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        slot.used = now;
+        if let Some(ticket) = slot.entry.on(event, &terms, now) {
+            self.dispatch(key, ticket, now);
+        }
+        self.set_alarm(key);
+    }
+
+    /// Sees to it that a call is made now, or later, or not.
+    fn dispatch(&mut self, key: &Arc<Key>, ticket: Ticket, now: Timestamp) {
+        let Some(place) = self.places.get_mut(&key.vault) else { return };
+        match place.lane.admit(key, ticket, now) {
+            Admission::Call => self.call(key, ticket),
+            Admission::Wait => {}
+            Admission::HeldBack(miss) => self.hold_back(key, ticket, miss, now),
+        }
+    }
+
+    fn call(&mut self, key: &Arc<Key>, ticket: Ticket) {
+        let Some(place) = self.places.get(&key.vault) else { return };
+        let backing = place.vault.backing.clone();
+        self.outbox.calls.push(Call { key: Arc::clone(key), ticket, epoch: place.epoch, backing });
+    }
+
+    fn hold_back(&mut self, key: &Arc<Key>, ticket: Ticket, miss: Miss, now: Timestamp) {
+        let terms = self.terms(key);
+        let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.entry.waits_for(ticket)) else { return };
+        let (was_held_back, was_stale) = (slot.entry.is_held_back(), slot.entry.is_stale());
+        slot.entry.on(Event::HeldBack { ticket, miss: miss.clone() }, &terms, now);
+        slot.call_has_ended();
+        self.outbox.tell(&slot.bindings);
+        if slot.entry.is_stale() && !was_stale {
+            self.outbox.reports.push(Report::WentStale(Arc::clone(key), miss));
+        }
+        if !was_held_back && let Some(place) = self.places.get_mut(&key.vault) {
+            place.lane.hold(Arc::clone(key));
+        }
+    }
+
+    /// A call has ended.
+    pub(super) fn answered(
+        &mut self,
+        call: &Call,
+        answer: Result<SecretValue, Miss>,
+        jitter: f64,
+        now: Timestamp,
+    ) {
+        let (key, ticket) = (&call.key, call.ticket);
+        let Some(place) = self.places.get_mut(&key.vault).filter(|place| place.epoch == call.epoch) else {
+            return;
+        };
+        let failure = answer.as_ref().err().cloned();
+        let turn = place.lane.ended(key, ticket, failure.as_ref(), now, jitter);
+        self.tally(&key.vault).count(failure.as_ref());
+        if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.entry.waits_for(ticket)) {
+            let was_stale = slot.entry.is_stale();
+            let is_new = match &answer {
+                Ok(value) => slot.entry.held() != Some(value),
+                Err(_) => false,
+            };
+            if is_new {
+                slot.revision = slot.revision.wrapping_add(1);
+            }
+            slot.call_has_ended();
+            // Where a value stays what it was, nobody hears of anything new.
+            if is_new || failure.is_some() {
+                self.outbox.tell(&slot.bindings);
+            }
+            self.step(key, Event::Answered { ticket, answer, jitter }, now);
+            let is_stale = self.slot(key).is_some_and(|slot| slot.entry.is_stale());
+            self.outbox.reports.push(Report::of(key, failure, was_stale, is_stale));
+        }
+        match turn {
+            Turn::Nothing => {}
+            Turn::OutOfOrder(waiting, miss) => {
+                self.outbox.reports.push(Report::OutOfOrder(Arc::clone(&key.vault), miss.clone()));
+                for (key, ticket) in waiting {
+                    self.hold_back(&key, ticket, miss.clone(), now);
+                    self.set_alarm(&key);
+                }
+            }
+            Turn::InOrder(held) => {
+                self.outbox.reports.push(Report::InOrder(Arc::clone(&key.vault)));
+                for key in held {
+                    if self.slot(&key).is_some_and(Slot::is_wanted) {
+                        self.step(&key, Event::Released, now);
+                    }
+                }
+            }
+        }
+        self.pump(&Arc::clone(&key.vault));
+    }
+
+    /// Makes the calls whose turn has come.
+    fn pump(&mut self, vault: &Arc<str>) {
+        while let Some((key, ticket)) = self.places.get_mut(vault).and_then(|place| place.lane.next()) {
+            if self.slot(&key).is_some_and(|slot| slot.entry.waits_for(ticket)) {
+                self.call(&key, ticket);
+            } else if let Some(place) = self.places.get_mut(vault) {
+                place.lane.not_made();
+            }
+        }
+    }
+
+    /// Sees to it that the entry of `key`, if somebody is bound to it, is looked at when its time comes.
+    pub(super) fn set_alarm(&mut self, key: &Arc<Key>) {
+        let terms = self.terms(key);
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let at = if slot.is_wanted() { slot.entry.wake_at(&terms) } else { None };
+        if slot.alarm_at == at {
+            return;
+        }
+        if let Some(before) = slot.alarm_at {
+            self.alarms.remove(&(before, slot.serial));
+        }
+        if let Some(at) = at {
+            self.alarms.insert((at, slot.serial), Arc::clone(key));
+        }
+        slot.alarm_at = at;
+    }
+
+    /// When there is something to do without anybody asking.
+    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
+        let secret = self.alarms.first_key_value().map(|((at, _), _)| *at);
+        let probes = self.places.values().filter_map(|place| place.lane.probe_at());
+        secret.into_iter().chain(probes).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn ring(&mut self, now: Timestamp) {
+        while let Some(first) = self.alarms.first_entry().filter(|first| first.key().0 <= now) {
+            let key = first.remove();
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            slot.alarm_at = None;
+            let had_a_value = slot.entry.held().is_some();
+            self.step(&key, Event::Due, now);
+            if let Some(slot) = self.slots.get(&key).filter(|slot| had_a_value && slot.entry.held().is_none())
+            {
+                self.outbox.tell(&slot.bindings);
+            }
+            if self.slot(&key).is_some_and(|slot| slot.alarm_at.is_some_and(|at| at <= now)) {
+                // Nothing came of it: looking again at once would be for ever.
+                self.postpone(&key, now + AT_LEAST);
+            }
+        }
+        let due = |place: &Place| place.lane.probe_at().is_some_and(|at| at <= now);
+        let due: Vec<_> =
+            self.places.iter().filter(|(_, place)| due(place)).map(|(name, _)| Arc::clone(name)).collect();
+        for vault in due {
+            while let Some(key) = self.places.get_mut(&vault).and_then(|place| place.lane.candidate()) {
+                if self.slot(&key).is_some_and(Slot::is_wanted) {
+                    self.step(&key, Event::Released, now);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn postpone(&mut self, key: &Arc<Key>, at: Timestamp) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        if let Some(before) = slot.alarm_at.replace(at) {
+            self.alarms.remove(&(before, slot.serial));
+        }
+        self.alarms.insert((at, slot.serial), Arc::clone(key));
+    }
+
+    /// What tells that the call for `key` has ended. None if none is under way.
+    pub(super) fn ended(&mut self, key: &Key) -> Option<OwnedNotified> {
+        let slot = self.slots.get_mut(key).filter(|slot| slot.entry.is_being_asked())?;
+        Some(Arc::clone(slot.ended.get_or_insert_default()).notified_owned())
+    }
+
+    pub(super) fn tally(&mut self, vault: &Arc<str>) -> &mut Tally {
+        self.tallies.entry(Arc::clone(vault)).or_default()
+    }
+
+    pub(super) fn add_binding(&mut self, bound: Arc<Bound>) -> u64 {
+        let id = self.next_id();
+        let references = bound.references().iter();
+        let vaults = references.map(|reference| reference.vault().to_owned()).collect();
+        self.bindings.insert(id, Registered { bound, vaults, keys: Vec::new() });
+        id
     }
 
     /// Whether the values of binding `id` hang on `key` already.
     pub(super) fn hangs_on(&self, id: u64, key: &Key) -> bool {
-        self.bindings.get(&id).is_some_and(|registered| registered.keys.contains(key))
+        let slot = self.slots.get(key);
+        slot.is_some_and(|slot| slot.bindings.binary_search_by_key(&id, |(id, _)| *id).is_ok())
     }
 
-    /// Makes binding `id` hang on `keys`, wanting those that say so, and on no others. Gives those it let go.
-    pub(super) fn hang(&mut self, id: u64, keys: &HashMap<Key, bool>) -> HashSet<Key> {
-        let Some(registered) = self.bindings.get_mut(&id) else { return HashSet::new() };
+    /// Makes binding `id` hang on `keys`, wanting those that say so, and on no others.
+    pub(super) fn hang(&mut self, id: u64, keys: &HashMap<Arc<Key>, bool>) {
+        let Some(registered) = self.bindings.get_mut(&id) else { return };
         let before = std::mem::replace(&mut registered.keys, keys.keys().cloned().collect());
         for (key, wants) in keys {
             if let Some(slot) = self.slots.get_mut(key) {
-                slot.bindings.insert(id, *wants);
+                slot.hang(id, *wants);
             }
+            self.set_alarm(key);
         }
-        let let_go = before.into_iter().filter(|key| !keys.contains_key(key)).collect();
-        for key in &let_go {
+        for key in before.iter().filter(|key| !keys.contains_key(*key)) {
             if let Some(slot) = self.slots.get_mut(key) {
-                slot.bindings.remove(&id);
+                slot.let_go(id);
             }
+            self.set_alarm(key);
         }
-        let_go
     }
 
     pub(super) fn remove_binding(&mut self, id: u64, now: Timestamp) {
         let Some(registered) = self.bindings.remove(&id) else { return };
         for key in registered.keys {
             if let Some(slot) = self.slots.get_mut(&key) {
-                slot.bindings.remove(&id);
+                slot.let_go(id);
                 slot.used = now;
-                if !slot.is_wanted() {
-                    slot.silence();
-                }
             }
+            self.set_alarm(&key);
         }
     }
 
@@ -249,128 +438,129 @@ impl State {
             let wanted = !slot.bindings.is_empty() || slot.entry.is_being_asked();
             wanted || now.saturating_since(slot.used) < KEPT_UNBOUND
         });
+        for place in self.places.values_mut() {
+            place.lane.forget(|key| self.slots.contains_key(key));
+        }
     }
 
     /// Takes `vaults` in place of those there are; gives the names of those that are new, changed or gone.
     pub(super) fn replace_vaults(
         &mut self,
-        vaults: BTreeMap<String, OpenVault>,
+        vaults: BTreeMap<Arc<str>, OpenVault>,
         now: Timestamp,
-    ) -> BTreeSet<String> {
-        let mut before = std::mem::take(&mut self.vaults);
+    ) -> BTreeSet<Arc<str>> {
+        let mut before = std::mem::take(&mut self.places);
         let mut changed = BTreeSet::new();
         for (name, vault) in vaults {
-            let vault = match before.remove(&name) {
-                // Unchanged ones are kept: they know their signing key.
-                Some(kept) if kept.is_as(&vault) => kept,
-                _ => {
-                    changed.insert(name.clone());
-                    vault
+            let kept = match before.remove(&name) {
+                // Unchanged ones are kept: they know their signing key, and how it stands with the vault.
+                Some(place) if place.vault.is_as(&vault) => {
+                    self.outbox.dropped.push(Place::new(vault, 0));
+                    place
+                }
+                other => {
+                    self.outbox.dropped.extend(other);
+                    changed.insert(Arc::clone(&name));
+                    Place::new(vault, self.next_id())
                 }
             };
-            self.vaults.insert(name, vault);
+            self.places.insert(name, kept);
         }
-        changed.extend(before.into_keys());
-        let still_there = &self.vaults;
-        self.slots.retain(|key, slot| {
-            if !changed.contains(&key.vault) {
-                return true;
-            }
-            match still_there.get(&key.vault) {
-                Some(vault) => {
-                    slot.entry.on(Event::Reconfigured(vault.terms(key.overrides)), now);
-                    true
-                }
-                None => {
-                    slot.silence();
-                    false
-                }
-            }
-        });
+        for (name, place) in before {
+            self.tallies.remove(&name);
+            self.outbox.dropped.push(place);
+            changed.insert(name);
+        }
+        self.reconfigure(&changed, now);
         changed
     }
 
-    pub(super) fn tally(&mut self, vault: &str) -> &mut Tally {
-        self.tallies.entry(vault.to_owned()).or_default()
+    /// Everything that the vaults `changed` gave serves on until they, as they are now, have answered; what a vault
+    /// gave that is gone is gone.
+    fn reconfigure(&mut self, changed: &BTreeSet<Arc<str>>, now: Timestamp) {
+        let concerned = self.slots.keys().filter(|key| changed.contains(&key.vault));
+        for key in concerned.cloned().collect::<Vec<_>>() {
+            let Some(slot) = self.slots.get_mut(&key) else { continue };
+            slot.call_has_ended();
+            self.outbox.tell(&slot.bindings);
+            if !self.places.contains_key(&key.vault) {
+                if let Some(at) = slot.alarm_at {
+                    self.alarms.remove(&(at, slot.serial));
+                }
+                self.slots.remove(&key);
+                continue;
+            }
+            let is_bound = !slot.bindings.is_empty();
+            self.step(&key, Event::Reconfigured, now);
+            if is_bound {
+                self.step(&key, Event::Needed, now);
+            }
+        }
+        let concerned = self.bindings.iter();
+        let concerned = concerned
+            .filter(|(_, registered)| changed.iter().any(|name| registered.vaults.contains(&**name)));
+        self.outbox.told.extend(concerned.map(|(id, _)| *id));
     }
 
-    pub(super) fn counts(&self) -> Vec<VaultCounts> {
-        let empty = Tally::default();
-        let count = |(name, vault): (&String, &OpenVault)| {
-            let mut counts = self.tallies.get(name).unwrap_or(&empty).counts(name, &vault.name);
-            for (_, slot) in self.slots.iter().filter(|(key, _)| key.vault == *name) {
-                let Some(since) = slot.entry.held_since() else { continue };
-                counts.values += 1;
-                counts.stale += usize::from(slot.entry.is_stale());
-                counts.oldest = Some(counts.oldest.map_or(since, |oldest| oldest.min(since)));
-            }
-            counts.problem = vault.backend.as_ref().err().map(ToString::to_string);
-            counts
+    /// The vault that was set as `generation` is opened, or broken, from now on. Nothing happens if another has taken
+    /// its place.
+    pub(super) fn install(&mut self, name: &Arc<str>, generation: u64, backing: Backing, now: Timestamp) {
+        let epoch = self.next_id();
+        let Some(place) = self.places.get_mut(name).filter(|place| place.generation == generation) else {
+            return;
         };
-        self.vaults.iter().map(count).collect()
-    }
-
-    /// How it stands with each reference that somebody is bound to.
-    pub(super) fn references(&mut self, now: Timestamp) -> Vec<ReferenceState> {
-        let bound =
-            self.bindings.values().flat_map(|registered| registered.bound.references().iter().cloned());
-        let references: HashSet<Reference> = bound.collect();
-        let mut states: Vec<_> =
-            references.iter().map(|reference| self.reference_state(reference, now)).collect();
-        states.sort_by(|one, other| one.reference.cmp(&other.reference));
-        states
-    }
-
-    fn reference_state(&mut self, reference: &Reference, now: Timestamp) -> ReferenceState {
-        let (probe, looked_at) = self.probe(reference, now);
-        let entry = looked_at.last().and_then(|key| self.slot(key)).map(|slot| &slot.entry);
-        let miss = entry.and_then(Entry::last_miss);
-        let (state, kind, problem) = match probe {
-            Probe::Unknown => (ValueState::Asking, None, None),
-            Probe::Known(Ok(_)) => {
-                let stale = entry.is_some_and(Entry::is_stale);
-                let state = if stale { ValueState::Stale } else { ValueState::Fresh };
-                (state, miss.map(|miss| miss.kind), miss.map(|miss| miss.problem.clone()))
+        let was_pending = matches!(place.vault.backing, Backing::Pending);
+        match &backing {
+            // What was had of it serves on; who asks is told why there is no more to be had.
+            Backing::Broken(invalid) => {
+                place.lane = Lane::shut(unusable(invalid));
+                place.epoch = epoch;
+                place.vault.backing = backing;
+                self.reconfigure(&BTreeSet::from([Arc::clone(name)]), now);
             }
-            Probe::Known(Err(missing)) => {
-                let gone = missing.kind == MissKind::Expired;
-                let state = if gone { ValueState::Gone } else { ValueState::Missing };
-                (state, Some(missing.kind), Some(missing.problem))
+            Backing::Open(_) if was_pending => {
+                place.lane.open();
+                place.vault.backing = backing;
+                self.pump(name);
             }
-        };
-        ReferenceState {
-            reference: reference.to_string(),
-            vault: reference.vault().to_owned(),
-            state,
-            kind,
-            problem,
-            since: entry.and_then(Entry::held_since),
+            Backing::Open(_) | Backing::Pending => {
+                place.epoch = epoch;
+                place.lane = Lane::new();
+                place.vault.backing = backing;
+                self.reconfigure(&BTreeSet::from([Arc::clone(name)]), now);
+            }
         }
     }
 
-    pub(super) fn bound_keys_of(&self, vaults: &BTreeSet<String>) -> Vec<Key> {
-        let bound = self.slots.iter().filter(|(_, slot)| !slot.bindings.is_empty());
-        bound.map(|(key, _)| key).filter(|key| vaults.contains(&key.vault)).cloned().collect()
+    /// The value of `key` was refused. It is asked for, if it was not for the same reason less than `span` ago.
+    pub(super) fn doubt(&mut self, key: &Key, now: Timestamp, span: Duration) {
+        let Some((key, slot)) = self.slots.get_key_value(key) else { return };
+        if slot.doubted.is_some_and(|doubted| now.saturating_since(doubted) < span) {
+            return;
+        }
+        let key = Arc::clone(key);
+        if let Some(slot) = self.slots.get_mut(&key) {
+            slot.doubted = Some(now);
+        }
+        self.step(&key, Event::Doubted, now);
     }
 
-    /// Those whose references name one of `vaults`.
-    pub(super) fn bindings_of(&self, vaults: &BTreeSet<String>) -> Vec<u64> {
-        let bindings = self.bindings.iter();
-        let concerned = bindings.filter(|(_, registered)| !registered.vaults.is_disjoint(vaults));
-        concerned.map(|(id, _)| *id).collect()
-    }
-
-    #[cfg(test)]
-    pub(super) fn vaults_mut(&mut self) -> &mut BTreeMap<String, OpenVault> {
-        &mut self.vaults
+    /// What is known under `name` of a vault may not be what it has now.
+    pub(super) fn doubt_all(&mut self, vault: &str, name: &str, now: Timestamp) {
+        let concerned = self.slots.keys().filter(|key| *key.vault == *vault && *key.secret == *name);
+        for key in concerned.cloned().collect::<Vec<_>>() {
+            self.step(&key, Event::Doubted, now);
+        }
     }
 }
 
-/// `miss`, with the name of the secret that it is about.
-fn about(key: &Key, miss: &Miss) -> Miss {
-    Miss::new(miss.kind, format!("the secret {:?}: {}", key.secret, miss.problem))
+/// The miss of whoever asks a vault that cannot be opened.
+fn unusable(invalid: &Invalid) -> Miss {
+    Miss::new(MissKind::Misconfigured, format!("the vault cannot be used: {invalid}"))
 }
 
 /// How long a secret is kept that nobody is bound to.
 const KEPT_UNBOUND: Duration = Duration::from_secs(300);
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How long after an alarm that came to nothing the next one rings.
+const AT_LEAST: Duration = Duration::from_millis(100);

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::*;
 use crate::backend::Backend;
 use crate::reference::Overrides;
+use crate::rules::Rules;
 use crate::vault::OpenVault;
 
 /// A vault in memory, which counts its calls and can be made to fail or to wait.
@@ -60,9 +61,9 @@ fn world(environment: &[(&str, &str)]) -> World {
     });
     let double =
         Arc::new(Double { secrets: Mutex::default(), calls: AtomicU32::new(0), gate: Semaphore::new(1) });
-    let vault = OpenVault::of("double", Arc::clone(&double) as Arc<dyn Backend>, Overrides::default());
-    resolver.lock().vaults_mut().insert("double".to_owned(), vault);
-    World { clock, double, resolver }
+    let world = World { clock, double, resolver };
+    world.set("double", Rules::default());
+    world
 }
 
 fn reference(text: &str) -> Reference {
@@ -70,6 +71,16 @@ fn reference(text: &str) -> Reference {
 }
 
 impl World {
+    /// Puts the double behind the vault `double`, as if an entity called it `kind`.
+    fn set(&self, kind: &str, rules: Rules) {
+        let vault = OpenVault::of(kind, Arc::clone(&self.double) as Arc<dyn Backend>, rules);
+        let mut vaults = vault::open_all(Vec::new(), &self.resolver.surroundings);
+        vaults.insert(Arc::from("double"), vault);
+        let mut state = self.resolver.lock();
+        state.replace_vaults(vaults, self.clock.now());
+        self.resolver.finish(state);
+    }
+
     async fn resolve(&self, text: &str) -> Result<String, MissKind> {
         let resolved = self.resolver.resolve(&reference(text)).await;
         resolved.map(|value| value.expose().to_owned()).map_err(|unresolved| unresolved.kind)
@@ -163,14 +174,8 @@ async fn a_value_under_the_longer_name_outlives_an_outage_and_the_shorter_name_i
     }
     assert!(told.nothing());
     // Not even an edit of the vault takes it away before the vault has spoken.
-    let double = Arc::clone(&world.double) as Arc<dyn Backend>;
-    let edited = Overrides { neg_ttl: Some(Duration::from_secs(1)), ..Overrides::default() };
-    let changed = {
-        let mut state = world.resolver.lock();
-        let edited = OpenVault::of("edited", double, edited);
-        state.replace_vaults([("double".to_owned(), edited)].into(), world.clock.now())
-    };
-    world.resolver.tell(world.resolver.lock().bindings_of(&changed));
+    let times = Overrides { neg_ttl: Some(Duration::from_secs(1)), ..Overrides::default() };
+    world.set("edited", Rules { times, ..Rules::default() });
     world.advance(60).await;
     assert!(told.nothing());
     // Gone for good: then the shorter name counts again.
