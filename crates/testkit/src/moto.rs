@@ -74,6 +74,38 @@ impl Moto {
         response.json()
     }
 
+    /// Makes a table whose keys are two strings, `p` and `s`.
+    #[track_caller]
+    pub fn create_table(&self, region: &str, name: &str) {
+        let request = json!({
+            "TableName": name,
+            "AttributeDefinitions": [
+                {"AttributeName": "p", "AttributeType": "S"},
+                {"AttributeName": "s", "AttributeType": "S"},
+            ],
+            "KeySchema": [
+                {"AttributeName": "p", "KeyType": "HASH"},
+                {"AttributeName": "s", "KeyType": "RANGE"},
+            ],
+            "BillingMode": "PAY_PER_REQUEST",
+        });
+        let response = self.dynamodb(region, "CreateTable", request.to_string().as_bytes());
+        assert_eq!(response.status, 200, "CreateTable: {}", response.text());
+    }
+
+    /// Calls any action of DynamoDB, and gives its answer, good or bad.
+    #[track_caller]
+    pub fn dynamodb(&self, region: &str, action: &str, request: &[u8]) -> Response {
+        let target = format!("DynamoDB_20120810.{action}");
+        let authorization = somebody(region, "dynamodb");
+        let headers = [
+            ("Content-Type", "application/x-amz-json-1.0"),
+            ("X-Amz-Target", target.as_str()),
+            ("Authorization", authorization.as_str()),
+        ];
+        http::request("POST", &format!("{}/", self.url), &headers, request)
+    }
+
     /// Makes a user who may do `actions` (`secretsmanager:GetSecretValue`) on everything, and gives the access key id
     /// and the secret access key. To be done before [`Moto::check_signatures`].
     #[track_caller]
