@@ -39,7 +39,7 @@ impl Slot {
 
     /// The partition of its entries.
     pub(crate) fn partition(self) -> String {
-        format!("due/{:010}/{:02}", self.minute, self.shard)
+        format!("~due/{:010}/{:02}", self.minute, self.shard)
     }
 
     /// Its place in the directory.
@@ -119,7 +119,7 @@ impl Horizon {
 }
 
 /// The partition that lists the slots that may have entries.
-pub(crate) const DIRECTORY: &str = "due";
+pub(crate) const DIRECTORY: &str = "~due";
 
 /// How far memory looks ahead.
 pub(crate) const HORIZON: Duration = Duration::from_secs(120);

@@ -145,7 +145,8 @@ impl Catalog {
             return Ok(());
         };
         let record = self.read(id, &entry)?;
-        let leases = self.store.list(&format!("lease/{id}"), (Bound::Unbounded, Bound::Unbounded), 1).await?;
+        let leases =
+            self.store.list(&format!("~lease/{id}"), (Bound::Unbounded, Bound::Unbounded), 1).await?;
         if !record.retired || !leases.is_empty() {
             return Ok(());
         }

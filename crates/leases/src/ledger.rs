@@ -216,7 +216,7 @@ impl Ledger {
 }
 
 fn live_partition(item_id: u64) -> String {
-    format!("lease/{item_id}")
+    format!("~lease/{item_id}")
 }
 
 fn live_key(lease: &LeaseKey) -> Key {
@@ -224,7 +224,7 @@ fn live_key(lease: &LeaseKey) -> Key {
 }
 
 fn held_partition(item_id: u64) -> String {
-    format!("held/{item_id}")
+    format!("~held/{item_id}")
 }
 
 /// A producer's ids may be of any length and hold anything: their digests stand in keys.
@@ -253,7 +253,7 @@ fn holding(before: &Lease, after: &Lease) -> Option<Write> {
 }
 
 fn tombstone_key(lease: &LeaseKey) -> Key {
-    Key { partition: format!("revoked/{}", lease.item_id), sort: lease.lease_id.to_string() }
+    Key { partition: format!("~revoked/{}", lease.item_id), sort: lease.lease_id.to_string() }
 }
 
 fn put(key: Key, precondition: Precondition, lease: &Lease) -> Result<Write, LedgerError> {

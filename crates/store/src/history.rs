@@ -12,6 +12,8 @@ use crate::{Changes, Key, Revision, StoreError};
 
 /// What was written lately, and who waits for more.
 pub(crate) struct History {
+    /// How many written keys it holds at most.
+    capacity: usize,
     recent: Mutex<Recent>,
     newest: watch::Sender<Newest>,
 }
@@ -31,7 +33,16 @@ struct Recent {
 impl History {
     /// A history that knows of nothing up to `revision`, and of everything after it.
     pub(crate) fn starting_at(revision: Revision) -> Self {
+        let history = Self::remembering(CAPACITY);
+        history.start_over(revision);
+        history
+    }
+
+    /// A history that begins with an empty store, and remembers `capacity` keys.
+    pub(crate) fn remembering(capacity: usize) -> Self {
+        let revision = Revision(0);
         Self {
+            capacity,
             recent: Mutex::new(Recent { known_after: revision, written: VecDeque::new() }),
             newest: watch::Sender::new(Newest { revision, closed: false }),
         }
@@ -47,9 +58,15 @@ impl History {
     pub(crate) fn record(&self, newest: Revision, written: impl IntoIterator<Item = (Revision, Key)>) {
         let mut recent = self.recent();
         recent.written.extend(written);
-        recent.forget_beyond(CAPACITY);
+        recent.forget_beyond(self.capacity);
         drop(recent);
         self.newest.send_modify(|current| current.revision = newest);
+    }
+
+    /// Knows of nothing up to `revision` any more, which is the newest, though it may be older than what was known.
+    pub(crate) fn start_over(&self, revision: Revision) {
+        *self.recent() = Recent { known_after: revision, written: VecDeque::new() };
+        self.newest.send_modify(|current| current.revision = revision);
     }
 
     /// What was written after `since`; waits until something was.

@@ -8,17 +8,20 @@
 //! |---|---|
 //! | [`MemoryStore`] | the model: what the others are compared with, and a store for tests |
 //! | [`LocalStore`] | the default: one directory, one process |
+//! | [`DynamoStore`] | for functions and for any scale: one table of DynamoDB, any number of processes |
 //!
 //! Every sentence of [`Store`]'s documentation is a test in `conformance.rs`, and every engine passes them all.
 
 mod acceptable;
 #[cfg(test)]
 mod conformance;
+pub mod dynamodb;
 mod history;
 pub mod local;
 mod memory;
 
-pub use acceptable::MAX_KEY_BYTES;
+pub use acceptable::{MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+pub use dynamodb::DynamoStore;
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 
@@ -94,7 +97,16 @@ pub struct Write {
     pub change: Change,
 }
 
-/// A point in the store's history; each commit that changes something has a later one than the commit before.
+/// Whether nobody follows what is written in `partition`, because so much is: its name begins with [`QUIET`].
+pub fn is_quiet(partition: &str) -> bool {
+    partition.starts_with(QUIET)
+}
+
+/// What the names of quiet partitions begin with; see [`Store`].
+pub const QUIET: char = '~';
+
+/// A point in the store's history; each commit that changes something in a followed partition has a later one than the
+/// commit before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
@@ -135,8 +147,8 @@ pub enum StoreError {
     /// The engine failed.
     #[error("the store failed: {0}")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// More than [`MAX_WRITES`] writes, two for one key, or a key that no engine holds: NUL in its partition, or a
-    /// part longer than [`MAX_KEY_BYTES`].
+    /// More than [`MAX_WRITES`] writes, two for one key, a key that no engine holds (NUL in its partition, or a part
+    /// longer than [`MAX_KEY_BYTES`]), or values beyond [`MAX_VALUE_BYTES`] each or [`MAX_COMMIT_BYTES`] together.
     #[error("the store cannot take this: {0}")]
     Unacceptable(&'static str),
     /// The store is closed.
@@ -146,7 +158,12 @@ pub enum StoreError {
 
 /// Partitioned, versioned keys.
 ///
-/// A reader sees each commit whole or not at all, and whoever was told of a commit sees it in every later read.
+/// Whoever was told of a commit sees it in every later read. A list that is made while a commit happens may see a part
+/// of it, each entry whole; what it missed of a followed partition, [`Store::changes`] tells.
+///
+/// Partitions are *followed*, but those that are *quiet* ([`is_quiet`]): there commits happen so often that not even a
+/// counter may be shared by all of them. What is written in a quiet partition takes no revision, and no change tells of
+/// it.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// What stands at `key`.
@@ -163,8 +180,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Does all of `writes`, or none. Durable when it returns, also if whoever asked for it has gone away.
     ///
-    /// A commit of [`Change::Check`]s alone changes nothing and returns the newest revision; any other returns a
-    /// revision of its own, even if all that it deletes was absent. A key that was deleted starts at version 1 again.
+    /// One that puts or deletes in a followed partition returns a revision of its own, even if all that it deletes was
+    /// absent. A commit of [`Change::Check`]s alone changes nothing and returns the newest revision; one in quiet
+    /// partitions alone returns the newest that the engine has seen. A key that was deleted starts at version 1 again.
+    ///
+    /// An error that is no conflict may mean that it was done and that nobody can say so.
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError>;
 
     /// What has changed after `since`; waits until something has.

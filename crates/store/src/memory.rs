@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::history::History;
-use crate::{Change, Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable};
+use crate::{
+    Change, Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable, is_quiet,
+};
 
 /// A store that lasts as long as the process.
 pub struct MemoryStore {
@@ -87,7 +89,9 @@ impl Store for MemoryStore {
                 }
                 Change::Check => continue,
             }
-            written.push((revision, key));
+            if !is_quiet(&key.partition) {
+                written.push((revision, key));
+            }
         }
         if written.is_empty() {
             return Ok(self.history.newest());

@@ -56,10 +56,11 @@ pub(super) async fn checks_alone_wake_nobody(store: Arc<dyn Store>) {
     }
 }
 
-pub(super) async fn a_follower_that_fell_behind_is_told_so(store: Arc<dyn Store>) {
+/// `remembered` is how many keys the engine remembers.
+pub(crate) async fn a_follower_that_fell_behind_is_told_so(store: Arc<dyn Store>, remembered: usize) {
     let start = store.revision().await.expect("a revision");
     let mut newest = start;
-    for round in 0..=crate::history::CAPACITY / 50 {
+    for round in 0..=remembered / 50 {
         let writes = (0..50).map(|at| put(&key("p", &format!("{round}/{at}")), "")).collect();
         newest = commit(&store, writes).await;
     }

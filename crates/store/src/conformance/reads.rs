@@ -1,11 +1,11 @@
 //! What `get` and `list` promise.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::{MAX_KEY_BYTES, StoreError};
+use crate::{MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, StoreError};
 
 pub(super) async fn nothing_stands_where_nothing_was_put(store: Arc<dyn Store>) {
     assert_eq!(get(&store, &key("p", "a")).await, None);
@@ -98,7 +98,7 @@ pub(super) async fn a_key_that_no_engine_holds_is_refused(store: Arc<dyn Store>)
     commit(&store, vec![put(&key(&long[1..], &long[1..]), "")]).await;
 }
 
-pub(super) async fn readers_see_each_commit_whole(store: Arc<dyn Store>) {
+pub(super) async fn lists_see_each_commit_whole(store: Arc<dyn Store>) {
     let keys: Vec<Key> = (0..20).map(|at| key("p", &format!("{at:02}"))).collect();
     commit(&store, keys.iter().map(|key| put(key, "0")).collect()).await;
     let writing = Arc::new(AtomicBool::new(true));
@@ -121,6 +121,56 @@ pub(super) async fn readers_see_each_commit_whole(store: Arc<dyn Store>) {
     while let Some(reader) = readers.join_next().await {
         reader.expect("a reader that saw whole commits only");
     }
+}
+
+pub(super) async fn readers_see_what_was_committed_before_they_asked(store: Arc<dyn Store>) {
+    let keys: Vec<Key> = (0..5).map(|at| key("p", &at.to_string())).collect();
+    commit(&store, keys.iter().map(|key| put(key, "0")).collect()).await;
+    let committed = Arc::new(AtomicU64::new(1));
+    let mut readers = JoinSet::new();
+    for _ in 0..2 {
+        let (store, committed) = (Arc::clone(&store), Arc::clone(&committed));
+        readers.spawn(async move {
+            loop {
+                let before = committed.load(Ordering::SeqCst);
+                let entries = store.list("p", EVERYTHING, 100).await.expect("a list");
+                let one = get(&store, &key("p", "3")).await.expect("an entry");
+                assert_eq!(entries.len(), 5);
+                for entry in entries.iter().chain([&one]) {
+                    assert!(entry.version >= before, "{before} was committed before: {entry:?}");
+                    assert_eq!(entry.value, (entry.version - 1).to_string(), "of another version");
+                }
+                if before == ROUNDS {
+                    return;
+                }
+            }
+        });
+    }
+    for round in 2..=ROUNDS {
+        commit(&store, keys.iter().map(|key| put(key, &(round - 1).to_string())).collect()).await;
+        committed.store(round, Ordering::SeqCst);
+    }
+    while let Some(reader) = readers.join_next().await {
+        reader.expect("a reader that saw nothing old");
+    }
+}
+
+const ROUNDS: u64 = 20;
+
+pub(super) async fn a_value_may_be_empty_or_long_and_no_longer(store: Arc<dyn Store>) {
+    let at = key("p", "a");
+    for length in [0, 1, 0, MAX_VALUE_BYTES] {
+        let value = Bytes::from(vec![7; length]);
+        commit(&store, vec![write(&at, Precondition::Any, Change::Put(value.clone()))]).await;
+        assert_eq!(get(&store, &at).await.map(|entry| entry.value), Some(value));
+    }
+    let too_long = Change::Put(Bytes::from(vec![7; MAX_VALUE_BYTES + 1]));
+    let refused = store.commit(vec![write(&at, Precondition::Any, too_long)]).await;
+    assert!(matches!(refused, Err(CommitError::Store(StoreError::Unacceptable(_)))));
+    let long = Change::Put(Bytes::from(vec![7; MAX_VALUE_BYTES]));
+    let much = (0..=MAX_COMMIT_BYTES / MAX_VALUE_BYTES).map(|at| key("p", &at.to_string()));
+    let much = much.map(|at| write(&at, Precondition::Any, long.clone())).collect();
+    assert!(matches!(store.commit(much).await, Err(CommitError::Store(StoreError::Unacceptable(_)))));
 }
 
 async fn sorts(

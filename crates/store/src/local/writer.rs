@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Tables, encoding, engine};
 use crate::history::History;
-use crate::{Change, CommitError, Key, Revision, StoreError, Write};
+use crate::{Change, CommitError, Key, Revision, StoreError, Write, is_quiet};
 
 /// What the writer is asked to do.
 pub(super) enum Order {
@@ -115,8 +115,10 @@ impl<'tables> Group<'tables> {
                 Change::Check => continue,
             };
             self.staged.insert(encoded, staged);
-            self.written.push((next, write.key));
-            self.revision = next;
+            if !is_quiet(&write.key.partition) {
+                self.written.push((next, write.key));
+                self.revision = next;
+            }
         }
         Ok(self.revision)
     }
@@ -132,7 +134,7 @@ impl<'tables> Group<'tables> {
 
     /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
     fn make_durable(self, history: &History) -> Result<(), fjall::Error> {
-        if self.written.is_empty() {
+        if self.staged.is_empty() {
             return Ok(());
         }
         let Tables { database, entries } = self.tables;
@@ -146,7 +148,9 @@ impl<'tables> Group<'tables> {
         }
         batch.insert(entries, encoding::REVISION, self.revision.0.to_be_bytes());
         batch.commit()?;
-        history.record(self.revision, self.written);
+        if !self.written.is_empty() {
+            history.record(self.revision, self.written);
+        }
         Ok(())
     }
 }
