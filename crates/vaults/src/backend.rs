@@ -6,6 +6,7 @@ mod call;
 mod env;
 mod file;
 mod gcp;
+mod hcv;
 mod text;
 mod tokens;
 
@@ -25,6 +26,7 @@ use crate::reference::{Reference, Version};
 use crate::settings::{CHANGING, COMMON, Field, Settings};
 use crate::unresolved::Miss;
 use file::small_file;
+pub(crate) use hcv::Unwrapped;
 
 /// A vault that can be asked.
 #[async_trait]
@@ -110,10 +112,12 @@ pub(crate) struct Surroundings {
     pub(crate) aws: Arc<Chain>,
     /// What calls the metadata services of clouds, which no other client may.
     pub(crate) metadata_client: Client,
+    /// What wrapping tokens stood for, which can be unwrapped once.
+    pub(crate) unwrapped: Arc<Unwrapped>,
 }
 
 /// All kinds of vaults.
-pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND, azure::KIND, gcp::KIND];
+pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND, azure::KIND, gcp::KIND, hcv::KIND];
 
 /// The kind called `name`.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {

@@ -92,6 +92,7 @@ impl Resolver {
             environment,
             aws: clouds.aws,
             metadata_client: clouds.metadata_client,
+            unwrapped: Arc::default(),
         };
         let state = State::new(parts.clock.now());
         let (doubts, doubted) = mpsc::channel(DOUBTS);

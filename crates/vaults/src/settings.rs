@@ -141,6 +141,23 @@ impl Settings<'_> {
         }
     }
 
+    /// A secret that is sent to where the fields of `address` say. The environment's own goes nowhere but where the
+    /// environment says: whoever writes an entity must not be able to have it sent to himself.
+    pub(crate) fn secret_for(&self, name: &str, address: &[&str]) -> Result<Option<SecretValue>, Invalid> {
+        let secret = self.secret(name)?;
+        let is_said = |field: &str| self.config.get(field).is_some_and(|value| !value.is_null());
+        let elsewhere = address.iter().find(|field| is_said(field));
+        if let (Some(field), Some(_)) = (elsewhere, &secret)
+            && !is_said(name)
+        {
+            let problem = format!(
+                "the environment's own is sent only to where the environment says; set it here too, or leave {field} out"
+            );
+            return Err(Invalid::new(name, problem));
+        }
+        Ok(secret)
+    }
+
     /// A setting that is one of `words`.
     pub(crate) fn word(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, Invalid> {
         let Some(text) = self.text(name)? else { return Ok(None) };

@@ -90,6 +90,10 @@ impl Service {
 }
 
 impl Answer {
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The JSON object in it, if it is one. What is wrong with it is not told: serde_json quotes what it dislikes, and that may
     /// be a secret.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Option<T> {
@@ -108,7 +112,7 @@ impl Drop for Answer {
 }
 
 /// The miss for a call of `name` that got no answer.
-fn unanswered(name: &str, error: &FetchError) -> Miss {
+pub(super) fn unanswered(name: &str, error: &FetchError) -> Miss {
     let miss = Miss::because(kind_of(error), error);
     let advice = match error {
         FetchError::Tls(_) => "; if an authority of your own vouches for it, name that in tls.ca",

@@ -37,6 +37,10 @@ pub(super) struct Token {
 }
 
 impl Token {
+    pub(super) fn value(&self) -> &SecretValue {
+        &self.value
+    }
+
     /// Shows it in `headers`.
     pub(super) fn show(&self, headers: &mut http::HeaderMap) -> Result<(), Miss> {
         let shown = Zeroizing::new(format!("Bearer {}", self.value.expose()));

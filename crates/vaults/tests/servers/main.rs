@@ -7,4 +7,8 @@ mod aws;
 mod azure;
 mod faults;
 mod gcp;
+mod hcv;
+mod hcv_faults;
+mod hcv_logins;
+mod hcv_renewal;
 mod world;
