@@ -3,6 +3,7 @@
 mod aws;
 mod azure;
 mod call;
+mod conjur;
 mod env;
 mod file;
 mod gcp;
@@ -117,7 +118,7 @@ pub(crate) struct Surroundings {
 }
 
 /// All kinds of vaults.
-pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND, azure::KIND, gcp::KIND, hcv::KIND];
+pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND, azure::KIND, conjur::KIND, gcp::KIND, hcv::KIND];
 
 /// The kind called `name`.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {

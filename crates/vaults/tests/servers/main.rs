@@ -5,6 +5,7 @@
 
 mod aws;
 mod azure;
+mod conjur;
 mod faults;
 mod gcp;
 mod hcv;
