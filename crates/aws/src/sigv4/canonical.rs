@@ -240,8 +240,10 @@ const FEW: usize = 64;
 
 /// Writes `bytes` in lower-case hexadecimal.
 pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        out.extend_from_slice(&hex_digits(*byte));
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for (pair, byte) in out[start..].chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&hex_digits(*byte));
     }
 }
 
