@@ -7,7 +7,12 @@ pub fn sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// What the element at the beginning of `der` holds, and what comes after it, if its tag is `tag`.
 pub fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&[found, length], rest) = der.split_first_chunk::<2>()?;
+    any(der).filter(|(found, ..)| *found == tag).map(|(_, inside, rest)| (inside, rest))
+}
+
+/// The tag of the element at the beginning of `der`, what it holds, and what comes after it.
+pub fn any(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, length], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match length {
         short @ ..=0x7f => (usize::from(short), rest),
         0x81 => {
@@ -21,22 +26,39 @@ pub fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         // No key and no certificate is that long.
         _ => return None,
     };
-    (found == tag).then_some(rest.split_at_checked(length)?)
+    let (inside, rest) = rest.split_at_checked(length)?;
+    Some((tag, inside, rest))
 }
 
-/// The fields of a certificate from its validity on (RFC 5280, `TBSCertificate`): validity, subject, public key.
+/// The fields of a certificate (RFC 5280, `TBSCertificate`).
+pub struct Certificate<'d> {
+    /// Its number.
+    pub serial: &'d [u8],
+    /// Whose authority has made it.
+    pub issuer: &'d [u8],
+    /// All that follows: validity, subject, public key.
+    pub from_validity: &'d [u8],
+}
+
+impl<'d> Certificate<'d> {
+    /// The fields of the certificate in `der`.
+    pub fn read(der: &'d [u8]) -> Option<Self> {
+        let (certificate, _) = sequence(der)?;
+        let (mut fields, _) = sequence(certificate)?;
+        // The version may be left out; what follows it is always there: serial number, algorithm, issuer.
+        if let Some((_, rest)) = element(fields, VERSION) {
+            fields = rest;
+        }
+        let (serial, fields) = element(fields, INTEGER)?;
+        let (_algorithm, fields) = sequence(fields)?;
+        let (issuer, from_validity) = sequence(fields)?;
+        Some(Self { serial, issuer, from_validity })
+    }
+}
+
+/// The fields of a certificate from its validity on: validity, subject, public key.
 pub fn certificate_from_validity(der: &[u8]) -> Option<&[u8]> {
-    let (certificate, _) = sequence(der)?;
-    let (mut fields, _) = sequence(certificate)?;
-    // The version may be left out; what follows it is always there: serial number, algorithm, issuer.
-    if let Some((_, rest)) = element(fields, VERSION) {
-        fields = rest;
-    }
-    fields = element(fields, INTEGER)?.1;
-    for _ in 0..2 {
-        fields = sequence(fields)?.1;
-    }
-    Some(fields)
+    Certificate::read(der).map(|certificate| certificate.from_validity)
 }
 
 /// The tag of a whole number.

@@ -27,6 +27,8 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// Who vouched for the client's certificate; None if it showed none.
     pub vouched_by: Option<Arc<ClientTrust>>,
+    /// The client's certificate itself, in DER; only one that somebody vouched for.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 impl Conn {

@@ -127,6 +127,7 @@ impl ByName {
             body: &body,
             host: exchange.host,
             client: exchange.client,
+            certificate: exchange.conn.tls.as_ref().and_then(|tls| tls.certificate.as_deref()),
             request_id: exchange.request_id.to_str().unwrap_or_default(),
             now: exchange.clock.now(),
             route: exchange.route.map(|route| &**route),

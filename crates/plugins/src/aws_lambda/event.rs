@@ -5,6 +5,7 @@
 //! in the request goes in byte for byte: nothing is decoded and written anew, so no number loses a digit.
 
 mod arguments;
+mod client_certificate;
 mod content;
 mod fields;
 mod http_api;
@@ -21,6 +22,7 @@ use http::request::Parts;
 use http::{HeaderMap, Version};
 use serde::Serialize;
 
+use client_certificate::ClientCertificate;
 pub(super) use kong::Forward;
 
 /// What of a request can stand in an event.
@@ -30,6 +32,8 @@ pub(super) struct Source<'s> {
     /// The host that was asked for, without port.
     pub(super) host: &'s str,
     pub(super) client: IpAddr,
+    /// The certificate that the client has shown, in DER.
+    pub(super) certificate: Option<&'s [u8]>,
     pub(super) request_id: &'s str,
     pub(super) now: Timestamp,
     pub(super) route: Option<&'s RouteFacts>,
@@ -107,6 +111,10 @@ impl<'s> Source<'s> {
 
     fn user_agent(&self) -> Option<&'s str> {
         self.headers().get(http::header::USER_AGENT)?.to_str().ok()
+    }
+
+    fn client_certificate(&self) -> Option<ClientCertificate> {
+        ClientCertificate::read(self.certificate?)
     }
 
     /// The first label of the host.

@@ -129,7 +129,7 @@ fn a_host_that_asks_for_a_certificate_is_served_only_where_one_was_shown() {
     let conn = |sni: &str, shown: bool| {
         let served = certificates.for_handshake(Some(sni), None).unwrap();
         let vouched_by = served.demand.as_ref().filter(|_| shown).map(|demand| Arc::clone(&demand.trust));
-        let facts = TlsFacts { sni: Some(sni.into()), version: "TLSv1.3", vouched_by };
+        let facts = TlsFacts { sni: Some(sni.into()), version: "TLSv1.3", vouched_by, certificate: None };
         Conn { scheme: Scheme::Https, tls: Some(Arc::new(facts)), ..Conn::plain(end, end) }
     };
     let permits =

@@ -214,6 +214,7 @@ impl Door for Mirror {
                 "sni": tls.and_then(|tls| tls.sni.as_deref()),
                 "version": tls.map(|tls| tls.version),
                 "vouched": tls.is_some_and(|tls| tls.vouched_by.is_some()),
+                "shown": tls.and_then(|tls| tls.certificate.as_deref()).map(<[u8]>::len),
                 "length": length,
             });
             Response::new(Body::full(told.to_string()))

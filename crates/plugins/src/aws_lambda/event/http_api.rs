@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::arguments::{self, Arguments, Shown};
+use super::client_certificate::ClientCertificate;
 use super::content::Content;
 use super::fields::{self, Fields, cookies};
 use super::resource::{PathParameters, resource};
@@ -37,6 +38,8 @@ struct Query<'s>(Arguments<'s>);
 struct Context<'s> {
     account_id: &'s str,
     api_id: &'s str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authentication: Option<Authentication>,
     domain_name: &'s str,
     domain_prefix: &'s str,
     http: Http<'s>,
@@ -45,6 +48,13 @@ struct Context<'s> {
     stage: &'static str,
     time: String,
     time_epoch: u64,
+}
+
+/// By what else than a signature a client says who it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Authentication {
+    client_cert: ClientCertificate,
 }
 
 #[derive(Serialize)]
@@ -72,6 +82,7 @@ impl<'s> Event<'s> {
             request_context: Context {
                 account_id: source.account,
                 api_id: source.route.map_or("", |route| &route.id),
+                authentication: source.client_certificate().map(|client_cert| Authentication { client_cert }),
                 domain_name: source.host,
                 domain_prefix: source.domain_prefix(),
                 http: Http {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::arguments::{self, Arguments, Shown};
+use super::client_certificate::ClientCertificate;
 use super::content::Content;
 use super::fields::{self, Fields};
 use super::resource::{PathParameters, resource};
@@ -64,6 +65,8 @@ struct Identity<'s> {
     access_key: (),
     account_id: (),
     caller: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_cert: Option<ClientCertificate>,
     cognito_authentication_provider: (),
     cognito_authentication_type: (),
     cognito_identity_id: (),
@@ -97,6 +100,7 @@ impl<'s> Event<'s> {
                 extended_request_id: source.request_id,
                 http_method: source.head.method.as_str(),
                 identity: Identity {
+                    client_cert: source.client_certificate(),
                     source_ip: source.client.to_string(),
                     user_agent: source.user_agent(),
                     ..Identity::default()

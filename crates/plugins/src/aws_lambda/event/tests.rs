@@ -10,6 +10,7 @@ struct Seen {
     uri: Option<&'static str>,
     params: Option<Params>,
     rest: Option<&'static str>,
+    certificate: Option<&'static [u8]>,
 }
 
 impl Seen {
@@ -20,7 +21,15 @@ impl Seen {
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         let route = RouteFacts { id: "orders".into(), ..RouteFacts::default() };
-        Self { head, body: body.as_bytes(), route, uri: Some("/my/path"), params: None, rest: None }
+        Self {
+            head,
+            body: body.as_bytes(),
+            route,
+            uri: Some("/my/path"),
+            params: None,
+            rest: None,
+            certificate: None,
+        }
     }
 
     fn on(self, uri: Option<&'static str>) -> Self {
@@ -33,6 +42,7 @@ impl Seen {
             body: self.body,
             host: "id.gateway.example",
             client: [192, 0, 2, 1].into(),
+            certificate: self.certificate,
             request_id: "request-id",
             now: Timestamp::from_millis(1_584_039_838_390),
             route: Some(&self.route),
@@ -108,6 +118,26 @@ fn what_a_request_has_not_is_null_in_one_form_and_absent_in_the_other() {
     }
     for event in [rest, http_api] {
         assert_eq!(event["isBase64Encoded"], false);
+    }
+}
+
+#[test]
+fn the_certificate_of_a_client_stands_where_api_gateway_has_it() {
+    let certificate = rcgen::generate_simple_self_signed(["client.example".to_owned()]).unwrap().cert;
+    let mut seen = Seen::new("GET", "/", &[], "");
+    let places = [
+        (Form::Rest, "/requestContext/identity/clientCert"),
+        (Form::HttpApi, "/requestContext/authentication/clientCert"),
+    ];
+    for (form, place) in places {
+        assert_eq!(seen.event(form).pointer(place), None);
+    }
+    seen.certificate = Some(certificate.der().to_vec().leak());
+    for (form, place) in places {
+        let event = seen.event(form);
+        let shown = event.pointer(place).unwrap();
+        assert_eq!(shown["subjectDN"], "CN=rcgen self signed cert");
+        assert!(shown["clientCertPem"].as_str().unwrap().starts_with("-----BEGIN CERTIFICATE-----\n"));
     }
 }
 

@@ -57,15 +57,17 @@ pub(super) async fn accept(
     };
     let stream = StartHandshake::from_parts(accepted, tcp).into_stream(Arc::clone(&served.config)).await?;
     let session = stream.get_ref().1;
-    let shown = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    // The handshake would have failed on one that nobody vouches for.
+    let vouched = served.demand.as_ref().zip(shown);
     let facts = TlsFacts {
         sni,
         version: match session.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
             _ => "TLSv1.3",
         },
-        // The handshake would have failed on one that nobody vouches for.
-        vouched_by: served.demand.as_ref().filter(|_| shown).map(|demand| Arc::clone(&demand.trust)),
+        vouched_by: vouched.map(|(demand, _)| Arc::clone(&demand.trust)),
+        certificate: vouched.map(|(_, certificate)| certificate.as_ref().into()),
     };
     let http2 = session.alpn_protocol() == Some(b"h2");
     Ok(Encrypted { stream: Box::new(stream), facts, http2 })
