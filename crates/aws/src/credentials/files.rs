@@ -104,14 +104,17 @@ impl Profile {
         self.credentials.get(name).or_else(|| self.config.get(name))
     }
 
-    /// The keys that stand in it.
+    /// The keys that stand in it. All are of one file: the token of one beside the keys of the other would spoil both.
     fn keys(&self) -> Result<Option<Credentials>, Missing> {
-        let [key, secret] = ["aws_access_key_id", "aws_secret_access_key"].map(|name| self.get(name));
+        let names = ["aws_access_key_id", "aws_secret_access_key"];
+        let has_keys = |section: &Section| names.iter().any(|name| section.get(name).is_some());
+        let section = if has_keys(&self.credentials) { &self.credentials } else { &self.config };
+        let [key, secret] = names.map(|name| section.get(name));
         match (key, secret) {
             (Some(key), Some(secret)) => Ok(Some(Credentials {
                 access_key: key.to_owned(),
                 secret_key: secret.into(),
-                session_token: self.get("aws_session_token").map(Into::into),
+                session_token: section.get("aws_session_token").map(Into::into),
             })),
             (None, None) => Ok(None),
             (Some(_), None) => Err(self.fails("aws_access_key_id and no aws_secret_access_key")),

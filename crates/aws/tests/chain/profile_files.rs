@@ -53,6 +53,16 @@ async fn the_profile_is_the_default_one_or_the_one_that_is_named() {
 }
 
 #[tokio::test]
+async fn keys_are_taken_from_one_file_and_not_put_together_from_two() {
+    let home = Home::new(
+        &keys("default", "AKIAONE"),
+        &(keys("default", "AKIATWO") + "aws_session_token = of-the-other\n"),
+    );
+    let credentials = home.world(&[]).get().await.unwrap();
+    assert_eq!((credentials.access_key.as_str(), credentials.session_token.clone()), ("AKIAONE", None));
+}
+
+#[tokio::test]
 async fn files_elsewhere_are_read_where_the_environment_says() {
     let home = Home::new(&keys("default", "AKIAHOME"), "");
     let elsewhere = Home::new(&keys("default", "AKIAELSE"), "");
