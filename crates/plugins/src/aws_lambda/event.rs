@@ -69,6 +69,19 @@ pub(super) enum Encode {
     OnlyBytes,
 }
 
+/// What both of API Gateway's forms say of where a request came in.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entrance<'s> {
+    account_id: &'s str,
+    api_id: &'s str,
+    domain_name: &'s str,
+    /// The first label of the host.
+    domain_prefix: &'s str,
+    request_id: &'s str,
+    stage: &'static str,
+}
+
 impl Form {
     /// The event that `source` is, in JSON.
     pub(super) fn write(self, source: &Source<'_>, encode: Encode) -> Result<Vec<u8>, Failure> {
@@ -117,9 +130,15 @@ impl<'s> Source<'s> {
         ClientCertificate::read(self.certificate?)
     }
 
-    /// The first label of the host.
-    fn domain_prefix(&self) -> &'s str {
-        self.host.split('.').next().unwrap_or_default()
+    fn entrance(&self) -> Entrance<'s> {
+        Entrance {
+            account_id: self.account,
+            api_id: self.route.map_or("", |route| &route.id),
+            domain_name: self.host,
+            domain_prefix: self.host.split('.').next().unwrap_or_default(),
+            request_id: self.request_id,
+            stage: "$default",
+        }
     }
 }
 

@@ -250,7 +250,7 @@ async fn each_refusal_of_lambdas_has_its_own_code_and_its_sentence_stays_here() 
             let header = format!("x-amzn-ErrorType: {error}:http://x/\r\n");
             let answer = lambda(status, &header, r#"{"Message": "canary arn:aws:lambda:x"}"#);
             let failure =
-                Call::answered(answer.clone(), json!({"timeout": 50})).await.failure(get("/")).await;
+                Call::answered(answer.clone(), json!({"timeout": 400})).await.failure(get("/")).await;
             assert_eq!((failure.status.status().as_u16(), failure.code), (ours, code), "{error}");
             assert_eq!(failure.origin, Origin::Function);
             assert_eq!(told(&failure, "aws_error"), Some(error));
@@ -261,7 +261,7 @@ async fn each_refusal_of_lambdas_has_its_own_code_and_its_sentence_stays_here() 
                 matches!(code, "function_throttled" | "function_unavailable")
             );
 
-            let kept = json!({"timeout": 50, "preserve_lambda_api_error_code": true});
+            let kept = json!({"timeout": 400, "preserve_lambda_api_error_code": true});
             let failure = Call::answered(answer, kept).await.failure(get("/")).await;
             let expected = if status >= 400 { status } else { 502 };
             assert_eq!(failure.status.status().as_u16(), expected);
@@ -343,7 +343,7 @@ async fn what_is_too_large_is_refused_before_the_call() {
 #[tokio::test(flavor = "current_thread")]
 async fn each_way_to_get_no_answer_has_its_own_code() {
     on_a_data_thread(async {
-        let call = Call::answered("", json!({"timeout": 50})).await;
+        let call = Call::answered("", json!({"timeout": 400})).await;
         let failure = call.failure(get("/")).await;
         assert_eq!((failure.status.status().as_u16(), failure.code), (504, "function_timeout"));
         for (more, code) in [

@@ -9,7 +9,7 @@ use super::client_certificate::ClientCertificate;
 use super::content::Content;
 use super::fields::{self, Fields, cookies};
 use super::resource::{PathParameters, resource};
-use super::{Encode, Source};
+use super::{Encode, Entrance, Source};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,16 +36,12 @@ struct Query<'s>(Arguments<'s>);
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Context<'s> {
-    account_id: &'s str,
-    api_id: &'s str,
+    #[serde(flatten)]
+    entrance: Entrance<'s>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authentication: Option<Authentication>,
-    domain_name: &'s str,
-    domain_prefix: &'s str,
     http: Http<'s>,
-    request_id: &'s str,
     route_key: String,
-    stage: &'static str,
     time: String,
     time_epoch: u64,
 }
@@ -80,11 +76,8 @@ impl<'s> Event<'s> {
             headers: Fields(source.headers(), fields::How::JoinedWithoutCookies),
             query_string_parameters: Query(Arguments::of(source.query())),
             request_context: Context {
-                account_id: source.account,
-                api_id: source.route.map_or("", |route| &route.id),
+                entrance: source.entrance(),
                 authentication: source.client_certificate().map(|client_cert| Authentication { client_cert }),
-                domain_name: source.host,
-                domain_prefix: source.domain_prefix(),
                 http: Http {
                     method,
                     path: source.path(),
@@ -92,9 +85,7 @@ impl<'s> Event<'s> {
                     source_ip: source.client.to_string(),
                     user_agent: source.user_agent().unwrap_or_default(),
                 },
-                request_id: source.request_id,
                 route_key: route_key.clone(),
-                stage: "$default",
                 time: source.now.common_log_format(),
                 time_epoch: source.now.millis(),
             },

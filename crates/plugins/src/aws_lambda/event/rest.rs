@@ -7,7 +7,7 @@ use super::client_certificate::ClientCertificate;
 use super::content::Content;
 use super::fields::{self, Fields};
 use super::resource::{PathParameters, resource};
-use super::{Encode, Source};
+use super::{Encode, Entrance, Source};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -33,22 +33,18 @@ struct Query<'s>(Arguments<'s>);
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Context<'s> {
-    account_id: &'s str,
-    api_id: &'s str,
+    #[serde(flatten)]
+    entrance: Entrance<'s>,
     authorizer: Authorizer,
-    domain_name: &'s str,
-    domain_prefix: &'s str,
     extended_request_id: &'s str,
     http_method: &'s str,
     identity: Identity<'s>,
     path: &'s str,
     protocol: &'static str,
-    request_id: &'s str,
     request_time: String,
     request_time_epoch: u64,
     resource_id: (),
     resource_path: String,
-    stage: &'static str,
 }
 
 /// Nobody authorises on AWS's side.
@@ -92,11 +88,8 @@ impl<'s> Event<'s> {
             path_parameters: PathParameters::of(source),
             stage_variables: (),
             request_context: Context {
-                account_id: source.account,
-                api_id: source.route.map_or("", |route| &route.id),
+                entrance: source.entrance(),
                 authorizer: Authorizer::default(),
-                domain_name: source.host,
-                domain_prefix: source.domain_prefix(),
                 extended_request_id: source.request_id,
                 http_method: source.head.method.as_str(),
                 identity: Identity {
@@ -107,12 +100,10 @@ impl<'s> Event<'s> {
                 },
                 path: source.path(),
                 protocol: source.protocol(),
-                request_id: source.request_id,
                 request_time: source.now.common_log_format(),
                 request_time_epoch: source.now.millis(),
                 resource_id: (),
                 resource_path: resource.clone(),
-                stage: "$default",
             },
             resource,
             is_base64_encoded: body.is_some_and(Content::is_base64),
