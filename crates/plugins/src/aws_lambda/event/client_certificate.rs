@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    fn shown(params: CertificateParams) -> Value {
+    fn shown(params: &CertificateParams) -> Value {
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
         let read = ClientCertificate::read(certificate.der()).unwrap();
         let mut shown = serde_json::to_value(&read).unwrap();
@@ -232,7 +232,7 @@ mod tests {
         (params.not_before, params.not_after) = (date_time_ymd(2019, 5, 28), date_time_ymd(2121, 8, 5));
         params.custom_extensions = vec![CustomExtension::from_oid_content(&[1, 2, 3], vec![0; 300])];
         assert_eq!(
-            shown(params),
+            shown(&params),
             json!({
                 "subjectDN": "C=US,O=Example\\, Inc.,CN=client",
                 "issuerDN": "C=US,O=Example\\, Inc.,CN=client",
@@ -247,7 +247,7 @@ mod tests {
         let mut params =
             named(&[(DnType::CommonName, " a,O=b+c\\"), (DnType::CustomDnType(vec![2, 5, 4, 12345]), "#x ")]);
         params.serial_number = Some(SerialNumber::from(vec![1]));
-        let shown = shown(params);
+        let shown = shown(&params);
         assert_eq!(shown["subjectDN"], r"CN=\ a\,O\=b\+c\\,2.5.4.12345=\#x\ ");
         assert_eq!(shown["serialNumber"], "1");
     }
