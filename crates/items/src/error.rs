@@ -41,14 +41,24 @@ pub enum ItemError {
     /// Somebody else changed it at the same time.
     #[error("item {0} has changed in the meantime; try again")]
     Changed(ItemName),
+    /// Something else is there because of it.
+    #[error("item {name} is in use by {by}; {todo}")]
+    InUse {
+        /// The item.
+        name: ItemName,
+        /// What uses it.
+        by: ItemName,
+        /// What to do first.
+        todo: &'static str,
+    },
     /// What was sent is wrong.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The record cannot be opened.
-    #[error("the record of item {name} cannot be opened: {why}")]
+    #[error("the record of item {item} cannot be opened: {why}")]
     Sealed {
-        /// The item.
-        name: ItemName,
+        /// The item: its name, or its number where nothing else is known.
+        item: String,
         /// Why, without anything secret.
         why: String,
     },

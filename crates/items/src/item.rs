@@ -4,6 +4,8 @@ use gateward_clock::Timestamp;
 use gateward_model::ItemName;
 use serde::{Deserialize, Serialize};
 
+use crate::ItemError;
+
 /// An item, without anything secret of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
@@ -47,6 +49,9 @@ pub struct Record {
     /// What a static secret's value is.
     #[serde(default)]
     pub format: Format,
+    /// The number of the target that a rotated secret is a secret of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<u64>,
 }
 
 /// What an item is.
@@ -94,6 +99,17 @@ pub struct ItemVersion {
     pub created: u64,
 }
 
+/// Which version of a secret is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The newest.
+    Current,
+    /// The one before the newest.
+    Previous,
+    /// The one with this number.
+    Number(u64),
+}
+
 /// What a static secret's value is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -123,11 +139,68 @@ impl Record {
             versions: Vec::new(),
             max_versions: 0,
             format: Format::Text,
+            target: None,
         }
     }
 
     /// The number of the newest version; 0 if there is none.
     pub fn last_version(&self) -> u64 {
         self.versions.last().map_or(0, |version| version.number)
+    }
+
+    /// Adds a version, and says its number and which others are no longer kept: those beyond
+    /// [`Record::max_versions`], and the one before unless `keep_previous`.
+    pub fn add_version(&mut self, now: Timestamp, keep_previous: bool) -> (u64, Vec<u64>) {
+        let mut gone = Vec::new();
+        let last = self.last_version();
+        if !keep_previous {
+            self.versions.retain(|version| version.number != last);
+            gone.push(last);
+        }
+        let number = last + 1;
+        self.modified = now.millis();
+        self.versions.push(ItemVersion { number, created: now.millis() });
+        let too_old = self.versions.len().saturating_sub(self.max_versions.max(1));
+        gone.extend(self.versions.drain(..too_old).map(|version| version.number));
+        (number, gone)
+    }
+}
+
+impl Item {
+    /// The number of the version that is meant.
+    pub fn version(&self, which: Which) -> Result<u64, ItemError> {
+        let versions = &self.record.versions;
+        let found = match which {
+            Which::Current => versions.last(),
+            Which::Previous => versions.len().checked_sub(2).and_then(|place| versions.get(place)),
+            Which::Number(number) => versions.iter().find(|version| version.number == number),
+        };
+        let missing = || {
+            let numbers: Vec<_> = versions.iter().map(|version| version.number.to_string()).collect();
+            let version = match which {
+                Which::Current => "at all".to_owned(),
+                Which::Previous => "before its newest".to_owned(),
+                Which::Number(number) => number.to_string(),
+            };
+            ItemError::NoVersion {
+                name: self.name.clone(),
+                version,
+                has: format!("it has {}", numbers.join(", ")),
+            }
+        };
+        found.map(|version| version.number).ok_or_else(missing)
+    }
+
+    /// Refuses an item that is switched off.
+    pub fn check_enabled(&self) -> Result<(), ItemError> {
+        match self.record.state {
+            ItemState::Enabled => Ok(()),
+            ItemState::Disabled => Err(ItemError::Disabled(self.name.clone())),
+        }
+    }
+
+    /// Refuses an item that must not be deleted.
+    pub fn check_unprotected(&self) -> Result<(), ItemError> {
+        if self.record.delete_protection { Err(ItemError::Protected(self.name.clone())) } else { Ok(()) }
     }
 }

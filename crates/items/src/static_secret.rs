@@ -8,17 +8,17 @@ use std::sync::Arc;
 use gateward_clock::Clock;
 use gateward_model::{Invalid, ItemName};
 use gateward_seal::{Sealer, SecretValue};
-use gateward_store::{Change, CommitError, Key, Precondition, Store, Write};
+use gateward_store::{CommitError, Store};
 use tokio::sync::watch;
 
 use crate::item::Record;
 use crate::tree::{Standing, TRIES, Tree};
-use crate::{Format, Item, ItemError, ItemKind, ItemState, ItemVersion};
+use crate::{Format, Item, ItemError, ItemKind, ItemVersion, Values, Which};
 
 /// The static secrets in the tree.
 pub struct StaticSecrets {
     tree: Tree,
-    sealer: Arc<Sealer>,
+    values: Values,
     clock: Arc<dyn Clock>,
     changed: watch::Sender<u64>,
 }
@@ -42,21 +42,11 @@ pub struct NewStaticSecret {
     pub max_versions: Option<usize>,
 }
 
-/// Which version of a secret is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The newest.
-    Current,
-    /// The one before the newest.
-    Previous,
-    /// The one with this number.
-    Number(u64),
-}
-
 impl StaticSecrets {
     /// The static secrets in `tree`, their values sealed by `sealer`.
     pub fn new(tree: Tree, sealer: Arc<Sealer>, clock: Arc<dyn Clock>) -> Self {
-        Self { tree, sealer, clock, changed: watch::Sender::new(0) }
+        let values = Values::new(Arc::clone(tree.store()), sealer, ItemKind::StaticSecret);
+        Self { tree, values, clock, changed: watch::Sender::new(0) }
     }
 
     /// Makes a secret, if no item has its name.
@@ -77,7 +67,7 @@ impl StaticSecrets {
             ..Record::new(ItemKind::StaticSecret, now)
         };
         let item = Item { name: new.name, record };
-        let writes = vec![Tree::put(&item, None), self.put_value(&item, 1, &new.value)];
+        let writes = vec![Tree::put(&item, None), self.values.put(item.record.id, 1, &new.value)];
         let exists = || ItemError::Exists(item.name.clone());
         self.store().commit(writes).await.map_err(|error| ItemError::of_commit(error, exists))?;
         self.tell();
@@ -89,15 +79,30 @@ impl StaticSecrets {
         // A version may go between the two reads: then the record says what there is now.
         for _ in 0..TRIES {
             let Standing { item, .. } = self.tree.get_kind(name, ItemKind::StaticSecret).await?;
-            if item.record.state == ItemState::Disabled {
-                return Err(ItemError::Disabled(name.clone()));
-            }
-            let number = pick(&item, which)?;
-            if let Some(value) = self.read_value(&item, number).await? {
+            item.check_enabled()?;
+            let number = item.version(which)?;
+            if let Some(value) = self.values.read(&item, number).await? {
                 return Ok(value);
             }
         }
         Err(ItemError::Changed(name.clone()))
+    }
+
+    /// The newest versions of the secret called `name`, at most `most`, the newest first.
+    pub async fn last_values(
+        &self,
+        name: &ItemName,
+        most: usize,
+    ) -> Result<Vec<(ItemVersion, SecretValue)>, ItemError> {
+        let Standing { item, .. } = self.tree.get_kind(name, ItemKind::StaticSecret).await?;
+        item.check_enabled()?;
+        let mut values = Vec::new();
+        for version in item.record.versions.iter().rev().take(most) {
+            // One that has gone since the first read is none of the last any more.
+            let value = self.values.read(&item, version.number).await?;
+            values.extend(value.map(|value| (*version, value)));
+        }
+        Ok(values)
     }
 
     /// Gives the secret a new value, and the number of that version. The value before stays a version if
@@ -117,25 +122,14 @@ impl StaticSecrets {
             if expected.is_some_and(|expected| expected != last) {
                 return Err(ItemError::Changed(name.clone()));
             }
-            let now = self.clock.now().millis();
+            let now = self.clock.now();
             let format = format.unwrap_or(item.record.format);
             check_value(value, format)?;
-            let number = last + 1;
             item.record.format = format;
-            item.record.modified = now;
-            item.record.versions.push(ItemVersion { number, created: now });
-            let mut too_old = item.record.versions.len().saturating_sub(item.record.max_versions.max(1));
-            if !keep_previous {
-                item.record.versions.retain(|version| version.number != last);
-                too_old = too_old.saturating_sub(1);
-            }
-            let mut gone: Vec<u64> =
-                item.record.versions.drain(..too_old).map(|version| version.number).collect();
-            if !keep_previous {
-                gone.push(last);
-            }
-            let mut writes = vec![Tree::put(&item, Some(&before)), self.put_value(&item, number, value)];
-            writes.extend(gone.into_iter().map(|number| delete_value(&item, number)));
+            let (number, gone) = item.record.add_version(now, keep_previous);
+            let mut writes =
+                vec![Tree::put(&item, Some(&before)), self.values.put(item.record.id, number, value)];
+            writes.extend(gone.into_iter().map(|number| self.values.delete(item.record.id, number)));
             match self.store().commit(writes).await {
                 Ok(_) => {
                     self.tell();
@@ -158,24 +152,23 @@ impl StaticSecrets {
     pub async fn delete(&self, name: &ItemName, version: Option<u64>) -> Result<Item, ItemError> {
         let before = self.tree.get_kind(name, ItemKind::StaticSecret).await?;
         let mut item = before.item.clone();
-        if item.record.delete_protection {
-            return Err(ItemError::Protected(name.clone()));
-        }
+        item.check_unprotected()?;
         let mut writes = Vec::new();
         match version {
             Some(number) if item.record.versions.len() > 1 => {
-                let number = pick(&item, Which::Number(number))?;
+                let number = item.version(Which::Number(number))?;
                 item.record.versions.retain(|version| version.number != number);
                 item.record.modified = self.clock.now().millis();
                 writes.push(Tree::put(&item, Some(&before)));
-                writes.push(delete_value(&item, number));
+                writes.push(self.values.delete(item.record.id, number));
             }
             Some(number) if item.record.last_version() != number => {
-                pick(&item, Which::Number(number))?;
+                item.version(Which::Number(number))?;
             }
             Some(_) | None => {
                 writes.push(Tree::delete(&before));
-                writes.extend(item.record.versions.iter().map(|version| delete_value(&item, version.number)));
+                let values = item.record.versions.iter();
+                writes.extend(values.map(|version| self.values.delete(item.record.id, version.number)));
             }
         }
         let changed = || ItemError::Changed(name.clone());
@@ -196,44 +189,6 @@ impl StaticSecrets {
     fn store(&self) -> &Arc<dyn Store> {
         self.tree.store()
     }
-
-    async fn read_value(&self, item: &Item, number: u64) -> Result<Option<SecretValue>, ItemError> {
-        let Some(entry) = self.store().get(&value_key(item, number)).await? else { return Ok(None) };
-        let broken = |why: String| ItemError::Sealed { name: item.name.clone(), why };
-        let plaintext = self.sealer.open_entry(PURPOSE, &entry).map_err(|error| broken(error.to_string()))?;
-        let text = std::str::from_utf8(&plaintext).map_err(|_| broken("it is no text".to_owned()))?;
-        Ok(Some(SecretValue::from(text)))
-    }
-
-    fn put_value(&self, item: &Item, number: u64, value: &SecretValue) -> Write {
-        let key = value_key(item, number);
-        let sealed = self.sealer.seal_at(PURPOSE, &key, 1, value.expose().as_bytes());
-        Write { key, precondition: Precondition::Absent, change: Change::Put(sealed) }
-    }
-}
-
-/// The number of the version that is meant.
-fn pick(item: &Item, which: Which) -> Result<u64, ItemError> {
-    let versions = &item.record.versions;
-    let found = match which {
-        Which::Current => versions.last(),
-        Which::Previous => versions.len().checked_sub(2).and_then(|place| versions.get(place)),
-        Which::Number(number) => versions.iter().find(|version| version.number == number),
-    };
-    let missing = || {
-        let numbers: Vec<_> = versions.iter().map(|version| version.number.to_string()).collect();
-        let version = match which {
-            Which::Current => "at all".to_owned(),
-            Which::Previous => "before its newest".to_owned(),
-            Which::Number(number) => number.to_string(),
-        };
-        ItemError::NoVersion {
-            name: item.name.clone(),
-            version,
-            has: format!("it has {}", numbers.join(", ")),
-        }
-    };
-    found.map(|version| version.number).ok_or_else(missing)
 }
 
 fn check_value(value: &SecretValue, format: Format) -> Result<(), Invalid> {
@@ -269,21 +224,11 @@ impl Drop for Wiped {
     }
 }
 
-fn delete_value(item: &Item, number: u64) -> Write {
-    Write { key: value_key(item, number), precondition: Precondition::Any, change: Change::Delete }
-}
-
-fn value_key(item: &Item, number: u64) -> Key {
-    Key { partition: format!("static/{:020}", item.record.id), sort: format!("{number:020}") }
-}
-
 /// The most versions that are kept of one secret: all of them can go in one commit.
 pub const MOST_VERSIONS: usize = 20;
 
 /// What every store can hold as one value.
 const LONGEST_VALUE: usize = 128 * 1024;
-
-const PURPOSE: &str = "static secret";
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateward_model::ItemName;
-use gateward_store::{Change, Entry, Key, Precondition, Store, Write};
+use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, Write};
 
 use crate::item::Record;
 use crate::{Item, ItemError, ItemKind};
@@ -63,7 +63,7 @@ impl Tree {
     }
 
     /// The store that it stands in.
-    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+    pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
@@ -81,6 +81,30 @@ impl Tree {
             return Ok(standing);
         }
         Err(ItemError::Kind { name: name.clone(), kind: found.words(), wanted: kind.words() })
+    }
+
+    /// The item with the number `id`. Looks at every item until it is found.
+    pub async fn find(&self, id: u64) -> Result<Option<Standing>, ItemError> {
+        let mut from = Bound::Unbounded;
+        loop {
+            let entries = self.store.list(PARTITION, (from, Bound::Unbounded), AT_ONCE).await?;
+            for entry in &entries {
+                let found = standing(entry)?;
+                if found.item.record.id == id {
+                    return Ok(Some(found));
+                }
+            }
+            match entries.into_iter().last() {
+                Some(last) => from = Bound::Excluded(last.key.sort),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// All items of `kind`, in the order of their names.
+    pub async fn all(&self, kind: ItemKind) -> Result<Vec<Item>, ItemError> {
+        let query = ListQuery { kinds: vec![kind], ..ListQuery::default() };
+        Ok(self.list(&query, usize::MAX).await?.items)
     }
 
     /// Up to `limit` of the items that `query` wants.
@@ -132,6 +156,19 @@ impl Tree {
         Write { key: key(&item.name), precondition, change: Change::Put(Bytes::from(json)) }
     }
 
+    /// What writes `item` in the place of `before`, which may have another name, as part of a commit.
+    pub fn replace(item: &Item, before: &Standing) -> Vec<Write> {
+        if item.name == before.item.name {
+            return vec![Self::put(item, Some(before))];
+        }
+        vec![Self::delete(before), Self::put(item, None)]
+    }
+
+    /// What holds only while `before` is as it was, as part of a commit.
+    pub fn check(before: &Standing) -> Write {
+        Write { change: Change::Check, ..Self::delete(before) }
+    }
+
     /// What deletes `before`, as part of a commit.
     pub fn delete(before: &Standing) -> Write {
         Write {
@@ -147,14 +184,32 @@ impl Tree {
         name: &ItemName,
         change: impl Fn(&mut Record) + Send,
     ) -> Result<Item, ItemError> {
+        self.edit(name, move |item| {
+            change(&mut item.record);
+            Ok(())
+        })
+        .await
+    }
+
+    /// The same, its name included, unless `change` refuses.
+    pub async fn edit(
+        &self,
+        name: &ItemName,
+        change: impl Fn(&mut Item) -> Result<(), ItemError> + Send,
+    ) -> Result<Item, ItemError> {
         for _ in 0..TRIES {
             let before = self.get(name).await?;
             let mut item = before.item.clone();
-            change(&mut item.record);
-            match self.store.commit(vec![Self::put(&item, Some(&before))]).await {
+            change(&mut item)?;
+            match self.store.commit(Self::replace(&item, &before)).await {
                 Ok(_) => return Ok(item),
-                Err(gateward_store::CommitError::Conflict { .. }) => {}
-                Err(gateward_store::CommitError::Store(error)) => return Err(error.into()),
+                Err(CommitError::Conflict { key })
+                    if key.sort == item.name.as_str() && item.name != *name =>
+                {
+                    return Err(ItemError::Exists(item.name));
+                }
+                Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Store(error)) => return Err(error.into()),
             }
         }
         Err(ItemError::Changed(name.clone()))
@@ -179,7 +234,7 @@ fn key(name: &ItemName) -> Key {
 fn standing(entry: &Entry) -> Result<Standing, ItemError> {
     let name = ItemName::parse(&entry.key.sort)?;
     let record = serde_json::from_slice(&entry.value).map_err(|_| ItemError::Sealed {
-        name: name.clone(),
+        item: name.to_string(),
         why: "it is no record of an item".to_owned(),
     })?;
     Ok(Standing { item: Item { name, record }, version: entry.version })
@@ -191,4 +246,4 @@ const PARTITION: &str = "items";
 const AT_ONCE: usize = 1000;
 
 /// How often a change is tried that others get in the way of.
-pub(crate) const TRIES: usize = 10;
+pub const TRIES: usize = 10;

@@ -3,7 +3,7 @@ use gateward_seal::RootKey;
 use gateward_store::MemoryStore;
 
 use super::*;
-use crate::ListQuery;
+use crate::{ItemState, ListQuery};
 
 struct World {
     tree: Tree,
@@ -73,7 +73,8 @@ async fn a_version_that_is_not_kept_cannot_be_read() {
     assert_eq!(gone, "item /a has no version 1; it has 2, 3");
     world.update("/a", "four", false).await;
     assert_eq!(world.value("/a", Which::Previous).await.as_deref(), Ok("two"));
-    let partition = value_key(&world.tree.get(&name("/a")).await.unwrap().item, 1).partition;
+    let partition =
+        world.secrets.values.key(world.tree.get(&name("/a")).await.unwrap().item.record.id, 1).partition;
     let everything = (std::ops::Bound::Unbounded, std::ops::Bound::Unbounded);
     let values = world.tree.store().list(&partition, everything, 100).await.unwrap();
     assert_eq!(values.len(), 2, "values without a version are left in the store");
@@ -99,7 +100,7 @@ async fn a_deleted_secret_is_gone_with_its_values_and_a_protected_one_stays() {
     assert!(world.secrets.delete(&name("/a"), Some(2)).await.is_err());
     world.secrets.delete(&name("/a"), None).await.unwrap();
     assert_eq!(world.value("/a", Which::Current).await.unwrap_err(), "item /a does not exist");
-    assert_eq!(world.tree.store().get(&value_key(&item, 1)).await.unwrap(), None);
+    assert_eq!(world.tree.store().get(&world.secrets.values.key(item.record.id, 1)).await.unwrap(), None);
     world.secrets.create(NewStaticSecret { delete_protection: true, ..new("/a", "one") }).await.unwrap();
     assert!(matches!(world.secrets.delete(&name("/a"), None).await, Err(ItemError::Protected(_))));
     assert!(matches!(world.secrets.create(new("/a", "x")).await, Err(ItemError::Exists(_))));
@@ -143,7 +144,7 @@ async fn what_is_wrong_is_refused_without_repeating_it() {
 async fn nothing_of_a_value_stands_unsealed_in_the_store() {
     let world = world();
     let item = world.secrets.create(new("/a", "canary")).await.unwrap();
-    let sealed = world.tree.store().get(&value_key(&item, 1)).await.unwrap().unwrap();
+    let sealed = world.tree.store().get(&world.secrets.values.key(item.record.id, 1)).await.unwrap().unwrap();
     assert!(!String::from_utf8_lossy(&sealed.value).contains("canary"));
 }
 
