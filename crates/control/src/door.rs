@@ -39,7 +39,7 @@ impl Door for ControlDoor {
     }
 
     fn takes_rest(&self, path: &str) -> bool {
-        self.rest && crate::akeyless::PATHS.contains(&path.trim_start_matches('/'))
+        self.rest && crate::akeyless::has(path.trim_start_matches('/'))
     }
 
     fn open(&self, request: Request<Body>, _: Conn) -> LocalBoxFuture<'static, Response<Body>> {

@@ -27,9 +27,10 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use gateward_access::Authenticator;
 use gateward_clock::Clock;
+use gateward_items::StaticSecrets;
 use gateward_leases::producer::Producers;
 use gateward_leases::producer::token::ProducerTokens;
-use gateward_leases::{Catalog, Engine};
+use gateward_leases::{Catalog, Engine, RotatedSecrets, Rotator};
 use gateward_plugins::Shared;
 use gateward_proxy::declarative::Declared;
 use gateward_proxy::{Configuration, Traffic};
@@ -68,8 +69,14 @@ pub struct ControlParts {
     pub traffic: Arc<Traffic>,
     /// What has become of the access log's records, if there is one.
     pub access_log: Option<LogCounts>,
+    /// The static secrets.
+    pub static_secrets: Arc<StaticSecrets>,
     /// The dynamic secrets.
     pub catalog: Arc<Catalog>,
+    /// The rotated secrets, and the targets at which they are rotated.
+    pub rotated_secrets: Arc<RotatedSecrets>,
+    /// Rotates. `None` where there is no engine: a new payload could get lost.
+    pub rotator: Option<Arc<Rotator>>,
     /// Issues and revokes. `None` where nothing would revoke on time: leases are refused there.
     pub engine: Option<Arc<Engine>>,
     /// What makes credentials.

@@ -11,10 +11,11 @@ use std::time::Duration;
 use gateward_access::{Authenticator, Tokens};
 use gateward_clock::{Clock, SystemClock};
 use gateward_control::{Control, ControlParts};
+use gateward_items::{StaticSecrets, Tree};
 use gateward_leases::producer::Producers;
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
-use gateward_leases::{Catalog, Engine, EngineParts};
+use gateward_leases::{Catalog, Engine, EngineParts, RotatedSecrets, Rotator, RotatorParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::{Shared, SharedParts};
 use gateward_proxy::declarative::Following;
@@ -43,6 +44,8 @@ pub struct Assembly {
     pub control: Control,
     /// What revokes credentials, where there is something.
     pub engine: Option<Arc<Engine>>,
+    /// What rotates payloads, where there is something.
+    pub rotator: Option<Arc<Rotator>>,
     /// Whether nothing was in the store.
     pub is_new: bool,
     /// What plugins share.
@@ -119,9 +122,17 @@ impl Assembly {
         };
         let configuration = Configuration::start_following(parts, following);
 
-        let producers: Arc<dyn Producers> =
-            Arc::new(CustomProducers::new(client, Arc::clone(&producer_tokens)));
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer)));
+        let tree = Tree::new(Arc::clone(&store));
+        let static_secrets =
+            Arc::new(StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&clock)));
+        let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&clock)));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock)));
+        let producers: Arc<dyn Producers> = Arc::new(CustomProducers::new(
+            client,
+            Arc::clone(&producer_tokens),
+            Arc::clone(&catalog),
+            settings.producers_allow.clone(),
+        ));
         // A function's own disk goes when the function does, and nothing runs in it between two events: what would
         // be issued there could not be revoked on time.
         let engine = (settings.mode != Mode::Lambda).then(|| {
@@ -130,8 +141,18 @@ impl Assembly {
                 catalog: Arc::clone(&catalog),
                 producers: Arc::clone(&producers),
                 clock: Arc::clone(&clock),
-                runtime,
+                runtime: runtime.clone(),
                 owner: "the only process of this store".to_owned(),
+            })
+        });
+        let rotator = engine.is_some().then(|| {
+            Rotator::new(RotatorParts {
+                store: Arc::clone(&store),
+                catalog: Arc::clone(&catalog),
+                secrets: Arc::clone(&rotated_secrets),
+                producers: Arc::clone(&producers),
+                clock: Arc::clone(&clock),
+                runtime,
             })
         });
         let tokens = Tokens::new(&sealer, Arc::clone(&clock), Tokens::DEFAULT_TTL);
@@ -148,13 +169,16 @@ impl Assembly {
             shared: Arc::clone(&shared),
             traffic: Arc::clone(&telemetry.traffic),
             access_log: telemetry.access_log.clone().map(|log| Arc::new(move || log.counts()) as _),
+            static_secrets,
             catalog,
+            rotated_secrets,
+            rotator: rotator.clone(),
             engine: engine.clone(),
             producers,
             producer_tokens,
             local_only: settings.mode == Mode::Dev,
         });
-        Ok(Self { clock, connector, configuration, control, engine, is_new, shared, local })
+        Ok(Self { clock, connector, configuration, control, engine, rotator, is_new, shared, local })
     }
 
     /// Ends what must end in order; whatever was answered is durable already.

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use gateward_access::AdminIdentity;
+use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
 use gateward_proxy::host::server::Limits;
 use gateward_seal::{RootKey, RootKeyError, SecretValue};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub fallback_sni: Option<String>,
     /// Who is asked for names, in place of those in `/etc/resolv.conf`.
     pub dns_servers: Vec<SocketAddr>,
+    /// Where producers may stand.
+    pub producers_allow: AllowedProducers,
     /// How much a client may take.
     pub limits: Limits,
     /// How many threads carry traffic.
@@ -182,6 +185,7 @@ impl Settings {
             tls_ca: given.tls_ca,
             fallback_sni: given.tls_fallback_sni,
             dns_servers: given.dns_servers.map(|servers| servers.0).unwrap_or_default(),
+            producers_allow: given.producers_allow.map(|list| list.0).unwrap_or_default(),
             limits: given.limits.map_or_else(Limits::default, |limits| limits.0),
             data_threads: given.data_threads.map_or_else(
                 || surroundings.cores.clamp(1, USUAL_MOST_THREADS),

@@ -1,17 +1,29 @@
-//! The catalog of dynamic secrets: their names, their producers, and the payload that each producer is handed.
+//! The catalog of dynamic secrets: their producers, and the payload that each producer is handed.
 //!
-//! Two records a secret: its name in the tree of items, and what its producer is called with, payload sealed. The
-//! second outlives a deletion until the last lease of the secret is gone, for only with it can leases be revoked.
+//! Three records a secret: what is known of it in the open, in the tree of items; what its producer is called with,
+//! payload sealed; and a mark that stands as long as the secret does. The second outlives a deletion until the last
+//! lease of the secret is gone, for only with it can leases be revoked.
+//!
+//! After a rotation the producer's record has two payloads, the new one and the one before, until a call with the new
+//! one has succeeded.
 
+use std::collections::HashMap;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use gateward_clock::Clock;
+use gateward_items::{Item, ItemKind, Record, Standing, TRIES, Tree};
 use gateward_model::{DynamicSecret, ItemName};
 use gateward_seal::{Sealer, SecretValue};
-use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, StoreError, Write};
+use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, Write};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::rotation::{Every, Rotation, Subject, moved};
+
+/// Why the catalog did not do it.
+pub use gateward_items::ItemError as CatalogError;
 
 /// A dynamic secret that is about to be created.
 #[derive(Clone, Debug)]
@@ -20,57 +32,113 @@ pub struct NewDynamicSecret {
     pub secret: DynamicSecret,
     /// What its producer is handed with each call.
     pub payload: SecretValue,
+    /// For people.
+    pub description: Option<String>,
+    /// For people, and to list by.
+    pub tags: Vec<String>,
+    /// Whether deletion is refused.
+    pub delete_protection: bool,
+    /// How often the payload is rotated by itself.
+    pub every: Option<Every>,
 }
 
-/// Why the catalog did not do it.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// There is an item of that name.
-    #[error("item {0} already exists; delete it first, or choose another name")]
-    Exists(ItemName),
-    /// There is no item of that name.
-    #[error("item {0} does not exist")]
-    Missing(ItemName),
-    /// Deletion is refused until delete_protection is off.
-    #[error("item {0} is protected from deletion (delete_protection)")]
-    Protected(ItemName),
-    /// Somebody else changed it at the same time.
-    #[error("item {0} has changed in the meantime; try again")]
-    Changed(ItemName),
-    /// The record cannot be opened.
-    #[error("the record of dynamic secret {id} cannot be opened: {why}")]
-    Sealed {
-        /// The secret's number.
-        id: u64,
-        /// Why, without anything secret.
-        why: String,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+/// A change of a dynamic secret; what is not said stays.
+#[derive(Clone, Debug)]
+pub struct DynamicSecretChange {
+    /// The secret as it shall be, under its new name if it gets one. Its number must stay.
+    pub secret: DynamicSecret,
+    /// What its producer is handed from now on.
+    pub payload: Option<SecretValue>,
+    /// For people.
+    pub description: Option<String>,
+    /// For people, and to list by.
+    pub tags: Option<Vec<String>>,
+    /// Whether deletion is refused.
+    pub delete_protection: Option<bool>,
+    /// How often the payload is rotated by itself, if ever.
+    pub every: Option<Option<Every>>,
+}
+
+/// All that may be told of a dynamic secret.
+#[derive(Clone, Debug)]
+pub struct KnownSecret {
+    /// What stands in the tree of items.
+    pub item: Item,
+    /// Its producer.
+    pub secret: DynamicSecret,
+    /// Where the rotation of its payload stands.
+    pub rotation: Rotation,
+    /// Whether its newest payload has yet to be tried.
+    pub is_on_trial: bool,
 }
 
 /// The names and producers of all dynamic secrets.
 pub struct Catalog {
     store: Arc<dyn Store>,
+    tree: Tree,
     sealer: Arc<Sealer>,
+    clock: Arc<dyn Clock>,
+    /// The secrets whose newest payload has yet to be tried, as far as this process has read them.
+    on_trial: Mutex<HashMap<u64, Trial>>,
+}
+
+/// Two payloads of which nobody knows whether the producer takes the new one already.
+#[derive(Clone)]
+pub(crate) struct Trial {
+    /// What is called with first.
+    pub(crate) new: SecretValue,
+    /// What worked so far.
+    pub(crate) old: SecretValue,
+}
+
+impl NewDynamicSecret {
+    /// `secret` with `payload`, and nothing else that could be said of it.
+    pub fn new(secret: DynamicSecret, payload: SecretValue) -> Self {
+        Self { secret, payload, description: None, tags: Vec::new(), delete_protection: false, every: None }
+    }
 }
 
 impl Catalog {
     /// The catalog that stands in `store`, with payloads sealed by `sealer`.
-    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>) -> Self {
-        Self { store, sealer }
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, clock: Arc<dyn Clock>) -> Self {
+        Self { tree: Tree::new(Arc::clone(&store)), store, sealer, clock, on_trial: Mutex::default() }
+    }
+
+    /// The tree that the secrets are items of.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     /// Adds a dynamic secret, if no item has its name.
     pub async fn create(&self, new: &NewDynamicSecret) -> Result<(), CatalogError> {
         let secret = &new.secret;
-        let item = serde_json::json!({"kind": "dynamic_secret", "id": secret.id}).to_string();
-        let producer = self.record(secret, &new.payload, false, 1)?;
-        let writes = vec![
-            Write { key: item_key(&secret.name), precondition: Precondition::Absent, change: put(item) },
-            Write { key: producer_key(secret.id), precondition: Precondition::Absent, change: put(producer) },
-        ];
+        let now = self.clock.now();
+        let record = Record {
+            id: secret.id,
+            description: new.description.clone(),
+            tags: new.tags.clone(),
+            delete_protection: new.delete_protection,
+            ..Record::new(ItemKind::DynamicSecret, now)
+        };
+        let item = Item { name: secret.name.clone(), record };
+        let rotation = Rotation::default().scheduled(new.every, now);
+        let mut writes = moved(Subject::Dynamic(secret.id), None, rotation.next_at);
+        let producer = Producer {
+            secret: secret.clone(),
+            payload: new.payload.clone(),
+            previous: None,
+            retired: false,
+            rotation,
+        };
+        writes.extend([
+            Tree::put(&item, None),
+            self.put(&producer, Precondition::Absent, 1)?,
+            Write {
+                key: standing_key(secret.id),
+                precondition: Precondition::Absent,
+                change: Change::Put(Bytes::new()),
+            },
+        ]);
         self.commit(writes, &secret.name).await.map_err(|error| match error {
             CatalogError::Changed(name) => CatalogError::Exists(name),
             error => error,
@@ -79,111 +147,262 @@ impl Catalog {
 
     /// The dynamic secret named `name`, without its payload.
     pub async fn get(&self, name: &ItemName) -> Result<DynamicSecret, CatalogError> {
-        Ok(self.open(name).await?.secret)
+        Ok(self.known(name).await?.secret)
+    }
+
+    /// All that may be told of the dynamic secret named `name`.
+    pub async fn known(&self, name: &ItemName) -> Result<KnownSecret, CatalogError> {
+        let Standing { item, .. } = self.tree.get_kind(name, ItemKind::DynamicSecret).await?;
+        let (producer, _) = self.standing_producer(&item).await?;
+        Ok(known(item, producer))
+    }
+
+    /// The same of every dynamic secret, in the order of their names; of one whose record cannot be read, its name and
+    /// why.
+    pub async fn list(&self) -> Result<Vec<Result<KnownSecret, (ItemName, CatalogError)>>, CatalogError> {
+        let items = self.tree.all(ItemKind::DynamicSecret).await?;
+        let mut secrets = Vec::with_capacity(items.len());
+        for item in items {
+            match self.standing_producer(&item).await {
+                Ok((producer, _)) => secrets.push(Ok(known(item, producer))),
+                // Deleted since.
+                Err(CatalogError::Missing(_)) => {}
+                Err(error) => secrets.push(Err((item.name, error))),
+            }
+        }
+        Ok(secrets)
     }
 
     /// The dynamic secret named `name`, with what it takes to issue a credential of it.
     pub(crate) async fn open(&self, name: &ItemName) -> Result<OpenSecret, CatalogError> {
-        let (_, item) = self.item(name).await?;
-        let missing = || CatalogError::Missing(name.clone());
-        let entry = self.store.get(&producer_key(item.id)).await?.ok_or_else(missing)?;
-        let Read { secret, payload, retired } = self.read(item.id, &entry)?;
-        if retired {
-            return Err(missing());
-        }
-        let stands = Write {
-            key: entry.key,
-            precondition: Precondition::Version(entry.version),
-            change: Change::Check,
+        let Standing { item, .. } = self.tree.get_kind(name, ItemKind::DynamicSecret).await?;
+        item.check_enabled()?;
+        let (Producer { secret, payload, .. }, version) = self.standing_producer(&item).await?;
+        let check = |key, version| {
+            let precondition = Precondition::Version(version);
+            Write { key, precondition, change: Change::Check }
         };
-        Ok(OpenSecret { secret, payload, stands })
+        let unchanged = check(producer_key(secret.id), version);
+        // It is written once and deleted once, so there is no need to read it.
+        let stands = check(standing_key(secret.id), 1);
+        Ok(OpenSecret { secret, payload, unchanged, stands })
     }
 
     /// Whether an item named `name` stands.
     pub async fn exists(&self, name: &ItemName) -> Result<bool, CatalogError> {
-        Ok(self.store.get(&item_key(name)).await?.is_some())
+        match self.tree.get(name).await {
+            Ok(_) => Ok(true),
+            Err(CatalogError::Missing(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The dynamic secret with the number `id`, deleted or not, and the payload for its producer.
     pub async fn producer(&self, id: u64) -> Result<Option<(DynamicSecret, SecretValue)>, CatalogError> {
-        let Some(entry) = self.store.get(&producer_key(id)).await? else {
-            return Ok(None);
-        };
-        let record = self.read(id, &entry)?;
-        Ok(Some((record.secret, record.payload)))
+        let read = self.read(id).await?;
+        Ok(read.map(|(producer, _)| (producer.secret, producer.payload)))
+    }
+
+    /// Changes the dynamic secret named `name`.
+    pub async fn update(&self, name: &ItemName, change: &DynamicSecretChange) -> Result<(), CatalogError> {
+        for _ in 0..TRIES {
+            let before = self.tree.get_kind(name, ItemKind::DynamicSecret).await?;
+            if before.item.record.id != change.secret.id {
+                return Err(CatalogError::Changed(name.clone()));
+            }
+            let (mut producer, version) = self.standing_producer(&before.item).await?;
+            let now = self.clock.now();
+            let mut item = before.item.clone();
+            item.name = change.secret.name.clone();
+            let record = &mut item.record;
+            record.modified = now.millis();
+            record.description = change.description.clone().or(record.description.take());
+            record.tags = change.tags.clone().unwrap_or_else(|| std::mem::take(&mut record.tags));
+            record.delete_protection = change.delete_protection.unwrap_or(record.delete_protection);
+            producer.secret = change.secret.clone();
+            let due = producer.rotation.next_at;
+            if let Some(payload) = &change.payload {
+                producer.payload = payload.clone();
+                producer.previous = None;
+                // A rotation of the payload before is about nothing any more.
+                producer.rotation = Rotation { every: producer.rotation.every, ..Rotation::default() };
+            }
+            let every = change.every.unwrap_or(producer.rotation.every);
+            if change.payload.is_some() || every != producer.rotation.every {
+                producer.rotation = producer.rotation.scheduled(every, now);
+            }
+            let mut writes = moved(Subject::Dynamic(change.secret.id), due, producer.rotation.next_at);
+            writes.extend(Tree::replace(&item, &before));
+            writes.push(self.put(&producer, Precondition::Version(version), version + 1)?);
+            if self.commit_as(writes, &item.name, name).await? {
+                return Ok(());
+            }
+        }
+        Err(CatalogError::Changed(name.clone()))
+    }
+
+    /// Changes what is known in the open of the dynamic secret named `name`, its name included, unless `change` refuses.
+    pub async fn edit(
+        &self,
+        name: &ItemName,
+        change: impl Fn(&mut Item) -> Result<(), CatalogError> + Send,
+    ) -> Result<Item, CatalogError> {
+        for _ in 0..TRIES {
+            let before = self.tree.get_kind(name, ItemKind::DynamicSecret).await?;
+            let mut item = before.item.clone();
+            change(&mut item)?;
+            let mut writes = Tree::replace(&item, &before);
+            // Also if its name stays: whoever has opened the secret is to find that it has changed.
+            let (mut producer, version) = self.standing_producer(&before.item).await?;
+            producer.secret.name = item.name.clone();
+            writes.push(self.put(&producer, Precondition::Version(version), version + 1)?);
+            if self.commit_as(writes, &item.name, name).await? {
+                return Ok(item);
+            }
+        }
+        Err(CatalogError::Changed(name.clone()))
     }
 
     /// Deletes the item; its producer's record stays, retired, for the leases that still live.
     pub async fn delete(&self, name: &ItemName) -> Result<DynamicSecret, CatalogError> {
-        let (item_entry, item) = self.item(name).await?;
-        let missing = || CatalogError::Missing(name.clone());
-        let entry = self.store.get(&producer_key(item.id)).await?.ok_or_else(missing)?;
-        let record = self.read(item.id, &entry)?;
-        if record.secret.delete_protection {
-            return Err(CatalogError::Protected(name.clone()));
-        }
-        let retired = self.record(&record.secret, &record.payload, true, entry.version + 1)?;
-        let writes = vec![
-            Write {
-                key: item_entry.key,
-                precondition: Precondition::Version(item_entry.version),
-                change: Change::Delete,
-            },
-            Write {
-                key: producer_key(item.id),
-                precondition: Precondition::Version(entry.version),
-                change: put(retired),
-            },
-        ];
+        let before = self.tree.get_kind(name, ItemKind::DynamicSecret).await?;
+        before.item.check_unprotected()?;
+        let (mut producer, version) = self.standing_producer(&before.item).await?;
+        let id = producer.secret.id;
+        let mut writes = moved(Subject::Dynamic(id), producer.rotation.next_at, None);
+        producer.retired = true;
+        producer.rotation = Rotation::default();
+        writes.extend([
+            Tree::delete(&before),
+            self.put(&producer, Precondition::Version(version), version + 1)?,
+            Write { key: standing_key(id), precondition: Precondition::Any, change: Change::Delete },
+        ]);
         self.commit(writes, name).await?;
-        Ok(record.secret)
+        Ok(producer.secret)
     }
 
     /// Forgets the producer of a deleted secret, once no lease of it is left.
     pub async fn forget(&self, id: u64) -> Result<(), CatalogError> {
-        let Some(entry) = self.store.get(&producer_key(id)).await? else {
+        let Some((producer, version)) = self.read(id).await? else {
             return Ok(());
         };
-        let record = self.read(id, &entry)?;
+        if !producer.retired {
+            return Ok(());
+        }
         let leases =
             self.store.list(&format!("~lease/{id}"), (Bound::Unbounded, Bound::Unbounded), 1).await?;
-        if !record.retired || !leases.is_empty() {
+        if !leases.is_empty() {
             return Ok(());
         }
         let write = Write {
             key: producer_key(id),
-            precondition: Precondition::Version(entry.version),
+            precondition: Precondition::Version(version),
             change: Change::Delete,
         };
-        self.commit(vec![write], &record.secret.name).await
+        self.commit(vec![write], &producer.secret.name).await
     }
 
-    async fn item(&self, name: &ItemName) -> Result<(Entry, Item), CatalogError> {
-        let missing = || CatalogError::Missing(name.clone());
-        let entry = self.store.get(&item_key(name)).await?.ok_or_else(missing)?;
-        let item = serde_json::from_slice(&entry.value).map_err(|_| missing())?;
-        Ok((entry, item))
+    /// The payloads of the secret with the number `id`, if its newest has yet to be tried.
+    pub(crate) fn trial(&self, id: u64) -> Option<Trial> {
+        self.on_trial.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    /// The sealed record of a secret and its producer's payload.
-    fn record(
+    /// A call with `payload` has succeeded: if it was the new one, the one before is not kept any longer.
+    pub(crate) async fn payload_worked(&self, id: u64, payload: &SecretValue) -> Result<(), CatalogError> {
+        let Some((mut producer, version)) = self.read(id).await? else { return Ok(()) };
+        if producer.previous.is_none() || producer.payload != *payload {
+            return Ok(());
+        }
+        producer.previous = None;
+        let write = self.put(&producer, Precondition::Version(version), version + 1)?;
+        // Should somebody else have changed it, the next call tries again.
+        self.commit(vec![write], &producer.secret.name).await?;
+        self.note_trial(&producer);
+        tracing::info!(item = %producer.secret.name, "the new payload works; the one before is forgotten");
+        Ok(())
+    }
+
+    /// Where the rotation of the payload of the secret `id` stands, unless the secret is gone.
+    pub(crate) async fn rotating(&self, id: u64) -> Result<Option<(Producer, u64)>, CatalogError> {
+        Ok(self.read(id).await?.filter(|(producer, _)| !producer.retired))
+    }
+
+    /// Writes down where the rotation stands now, and the new payload if it has brought one.
+    pub(crate) async fn put_rotation(
         &self,
-        secret: &DynamicSecret,
-        payload: &SecretValue,
-        retired: bool,
-        version: u64,
-    ) -> Result<Bytes, CatalogError> {
-        let record = Written { secret, payload: payload.expose(), retired };
-        let plaintext = serde_json::to_vec(&record).map(Zeroizing::new);
-        let plaintext =
-            plaintext.map_err(|error| CatalogError::Sealed { id: secret.id, why: error.to_string() })?;
-        Ok(self.sealer.seal_at(PURPOSE, &producer_key(secret.id), version, &plaintext))
+        (mut producer, version): (Producer, u64),
+        rotation: Rotation,
+        payload: Option<&SecretValue>,
+    ) -> Result<(), CatalogError> {
+        let id = producer.secret.id;
+        let mut writes = moved(Subject::Dynamic(id), producer.rotation.next_at, rotation.next_at);
+        producer.rotation = rotation;
+        if let Some(payload) = payload {
+            producer.previous = Some(std::mem::replace(&mut producer.payload, payload.clone()));
+        }
+        writes.push(self.put(&producer, Precondition::Version(version), version + 1)?);
+        self.commit(writes, &producer.secret.name).await?;
+        self.note_trial(&producer);
+        Ok(())
     }
 
-    fn read(&self, id: u64, entry: &Entry) -> Result<Read, CatalogError> {
-        let broken = |why: String| CatalogError::Sealed { id, why };
+    /// The producer of an item that stands.
+    async fn standing_producer(&self, item: &Item) -> Result<(Producer, u64), CatalogError> {
+        let found = self.read(item.record.id).await?;
+        found
+            .filter(|(producer, _)| !producer.retired)
+            .ok_or_else(|| CatalogError::Missing(item.name.clone()))
+    }
+
+    async fn read(&self, id: u64) -> Result<Option<(Producer, u64)>, CatalogError> {
+        let Some(entry) = self.store.get(&producer_key(id)).await? else { return Ok(None) };
+        let producer = self.opened(id, &entry)?;
+        self.note_trial(&producer);
+        Ok(Some((producer, entry.version)))
+    }
+
+    fn opened(&self, id: u64, entry: &Entry) -> Result<Producer, CatalogError> {
+        let broken = |why: String| CatalogError::Sealed { item: format!("number {id}"), why };
         let plaintext = self.sealer.open_entry(PURPOSE, entry).map_err(|error| broken(error.to_string()))?;
         serde_json::from_slice(&plaintext).map_err(|_| broken("it is no record".to_owned()))
+    }
+
+    fn note_trial(&self, producer: &Producer) {
+        let mut on_trial = self.on_trial.lock().unwrap_or_else(PoisonError::into_inner);
+        match &producer.previous {
+            Some(old) => {
+                let trial = Trial { new: producer.payload.clone(), old: old.clone() };
+                on_trial.insert(producer.secret.id, trial);
+            }
+            None => {
+                on_trial.remove(&producer.secret.id);
+            }
+        }
+    }
+
+    /// What writes the sealed record of a producer, which will have `version` there.
+    fn put(
+        &self,
+        producer: &Producer,
+        precondition: Precondition,
+        version: u64,
+    ) -> Result<Write, CatalogError> {
+        let Producer { secret, payload, previous, retired, rotation } = producer;
+        let record = Written {
+            secret,
+            payload: payload.expose(),
+            previous: previous.as_ref().map(SecretValue::expose),
+            retired: *retired,
+            rotation,
+        };
+        let unwritable = |error: serde_json::Error| CatalogError::Sealed {
+            item: secret.name.to_string(),
+            why: error.to_string(),
+        };
+        let plaintext = serde_json::to_vec(&record).map(Zeroizing::new).map_err(unwritable)?;
+        let key = producer_key(secret.id);
+        let sealed = self.sealer.seal_at(PURPOSE, &key, version, &plaintext);
+        Ok(Write { key, precondition, change: Change::Put(sealed) })
     }
 
     async fn commit(&self, writes: Vec<Write>, name: &ItemName) -> Result<(), CatalogError> {
@@ -193,47 +412,73 @@ impl Catalog {
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }
+
+    /// Commits a change that may rename `before` to `name`; false if somebody was in the way and it is to be tried again.
+    async fn commit_as(
+        &self,
+        writes: Vec<Write>,
+        name: &ItemName,
+        before: &ItemName,
+    ) -> Result<bool, CatalogError> {
+        match self.store.commit(writes).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { key }) if key.sort == name.as_str() && name != before => {
+                Err(CatalogError::Exists(name.clone()))
+            }
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+fn known(item: Item, producer: Producer) -> KnownSecret {
+    let Producer { secret, previous, rotation, .. } = producer;
+    KnownSecret { item, secret, rotation, is_on_trial: previous.is_some() }
 }
 
 /// A dynamic secret of which a credential can be issued.
 pub(crate) struct OpenSecret {
     pub(crate) secret: DynamicSecret,
     pub(crate) payload: SecretValue,
-    /// Goes into the commit that opens a lease: it holds only while the secret has not been deleted. Without it, a lease
-    /// could begin after the producer was forgotten, and nobody could revoke it.
+    /// Goes into the commit that opens a lease: it holds only while nothing of the secret was changed, neither its
+    /// producer nor its payload nor its state.
+    pub(crate) unchanged: Write,
+    /// Goes into the commit that hands the credential out: it holds only while the secret has not been deleted. A change
+    /// or a rotation in the meantime is no reason to take the credential back.
     pub(crate) stands: Write,
 }
 
-/// What stands under an item's name.
-#[derive(Deserialize)]
-struct Item {
-    id: u64,
+/// What a producer is called with, as it was read.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Producer {
+    pub(crate) secret: DynamicSecret,
+    pub(crate) payload: SecretValue,
+    /// The payload before, while the newest has yet to be tried.
+    #[serde(default)]
+    pub(crate) previous: Option<SecretValue>,
+    /// Whether its item was deleted.
+    retired: bool,
+    #[serde(default)]
+    pub(crate) rotation: Rotation,
 }
 
 #[derive(Serialize)]
 struct Written<'a> {
     secret: &'a DynamicSecret,
     payload: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<&'a str>,
     retired: bool,
-}
-
-#[derive(Deserialize)]
-struct Read {
-    secret: DynamicSecret,
-    payload: SecretValue,
-    retired: bool,
-}
-
-fn item_key(name: &ItemName) -> Key {
-    Key { partition: "items".to_owned(), sort: name.to_string() }
+    rotation: &'a Rotation,
 }
 
 fn producer_key(id: u64) -> Key {
     Key { partition: "producers".to_owned(), sort: format!("{id:020}") }
 }
 
-fn put(record: impl Into<Bytes>) -> Change {
-    Change::Put(record.into())
+/// Where the mark of a secret stands that was not deleted.
+fn standing_key(id: u64) -> Key {
+    Key { partition: "standing".to_owned(), sort: format!("{id:020}") }
 }
 
 const PURPOSE: &str = "producer payload";

@@ -14,7 +14,7 @@
 //!
 //! [`lease`] is the machine: pure functions from a record to the next. [`ledger`] keeps the records, [`due`] is the
 //! order in which they fall due, [`producer`] is what makes and unmakes credentials, [`items`] names the dynamic
-//! secrets, and [`Engine`] drives them all.
+//! secrets, and [`Engine`] drives them all. [`rotation`] replaces what producers are called with, and rotated secrets.
 
 mod backoff;
 mod due;
@@ -24,7 +24,9 @@ pub mod items;
 pub mod lease;
 pub mod ledger;
 pub mod producer;
+pub mod rotation;
 
 pub use engine::{Engine, EngineParts, IssueError, Issued, RevokeError};
-pub use items::{Catalog, CatalogError, NewDynamicSecret};
+pub use items::{Catalog, CatalogError, DynamicSecretChange, KnownSecret, NewDynamicSecret};
 pub use lease::{Lease, LeaseId, LeaseState};
+pub use rotation::{RotateFailure, RotatedSecrets, Rotator, RotatorParts};

@@ -125,7 +125,8 @@ impl fmt::Display for ProducerUrl {
     }
 }
 
-/// A dynamic secret whose credentials a custom producer makes. Its payload is kept apart, sealed.
+/// A dynamic secret whose credentials a custom producer makes. Its payload is kept apart, sealed; what is known of it
+/// in the open (tags, state, protection) stands in the tree of items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DynamicSecret {
     /// A number of its own, as Akeyless clients expect.
@@ -143,15 +144,6 @@ pub struct DynamicSecret {
     pub timeout_sec: u64,
     /// How long a credential lives.
     pub user_ttl: GoDuration,
-    /// For people.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// For people.
-    #[serde(default)]
-    pub description: Option<String>,
-    /// Whether deletion is refused.
-    #[serde(default)]
-    pub delete_protection: bool,
 }
 
 #[cfg(test)]

@@ -1,175 +1,312 @@
-//! Dynamic secrets with a custom producer: creating one, getting a credential from it, deleting it.
+//! Dynamic secrets with a custom producer: their definitions, and getting a credential from one.
 
 use std::sync::Arc;
 
+use gateward_clock::Timestamp;
+use gateward_items::ItemState;
 use gateward_leases::lease::Holder;
-use gateward_leases::{Engine, NewDynamicSecret};
+use gateward_leases::rotation::{Every, MINUTES_A_DAY};
+use gateward_leases::{DynamicSecretChange, Engine, KnownSecret, NewDynamicSecret};
 use gateward_model::{DynamicSecret, GoDuration, Invalid, ItemName, ProducerUrl};
 use gateward_seal::SecretValue;
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, ApiError, Call, fields};
+use super::{Answer, ApiError, Call, Told, fields};
 use crate::ControlParts;
 
+/// What a dynamic secret is created with, or changed to; what is not there has its default, or stays.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Create {
+struct Definition {
     name: ItemName,
-    create_sync_url: ProducerUrl,
-    revoke_sync_url: ProducerUrl,
+    #[serde(default)]
+    new_name: Option<ItemName>,
+    #[serde(default)]
+    create_sync_url: Option<ProducerUrl>,
+    #[serde(default)]
+    revoke_sync_url: Option<ProducerUrl>,
     #[serde(default, deserialize_with = "fields::text")]
     rotate_sync_url: Option<String>,
     #[serde(default)]
-    payload: SecretValue,
-    #[serde(default = "minute", deserialize_with = "fields::whole")]
-    timeout_sec: u64,
-    #[serde(default = "hour")]
-    user_ttl: GoDuration,
+    payload: Option<SecretValue>,
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    timeout_sec: Option<u64>,
     #[serde(default)]
-    tags: Vec<String>,
+    user_ttl: Option<GoDuration>,
+    #[serde(default, deserialize_with = "fields::maybe_texts")]
+    tags: Option<Vec<String>>,
     #[serde(default, deserialize_with = "fields::text")]
     description: Option<String>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::flag")]
-    delete_protection: bool,
+    #[serde(default, rename = "delete_protection", deserialize_with = "fields::maybe_flag")]
+    delete_protection: Option<bool>,
     #[serde(default, deserialize_with = "fields::flag")]
     skip_dry_run: bool,
-    #[serde(default, deserialize_with = "fields::flag")]
-    enable_admin_rotation: bool,
+    #[serde(default, deserialize_with = "fields::maybe_flag")]
+    enable_admin_rotation: Option<bool>,
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    admin_rotation_interval_days: Option<u64>,
     #[serde(default, deserialize_with = "fields::text")]
     producer_encryption_key_name: Option<String>,
 }
 
-/// `/dynamic-secret-create-custom`.
-pub(super) async fn create(call: Call) -> Answer {
-    Ok(json!({"dynamic_secret_details": created(&call).await?}))
-}
-
-/// `/gateway-create-producer-custom`.
-pub(super) async fn create_old(call: Call) -> Answer {
-    Ok(json!({"producer_details": created(&call).await?}))
-}
-
-async fn created(call: &Call) -> Result<Value, ApiError> {
-    let new = new_secret(call.fields()?)?;
-    let NewDynamicSecret { secret, payload } = &new.secret;
-    if call.parts.catalog.exists(&secret.name).await? {
-        return Err(gateward_leases::CatalogError::Exists(secret.name.clone()).into());
+/// `/dynamic-secret-create-custom`, and `/gateway-create-producer-custom`; they differ in the answer's `wrapper`.
+pub(super) async fn create(call: Call, wrapper: &str) -> Answer {
+    let sent: Definition = call.fields()?;
+    let secret = sent.applied_to(None, &call.parts)?;
+    let name = secret.name.clone();
+    if call.parts.catalog.exists(&name).await? {
+        return Err(gateward_leases::CatalogError::Exists(name).into());
     }
-    if !new.skip_dry_run {
-        let producer = call.parts.producers.of(secret, payload.clone());
-        producer
-            .dry_run()
-            .await
-            .map_err(|why| ApiError::bad(format!("the dry run failed, and nothing was created: {why}")))?;
-    }
-    call.parts.catalog.create(&new.secret).await?;
-    Ok(details(&new.secret.secret))
-}
-
-struct New {
-    secret: NewDynamicSecret,
-    skip_dry_run: bool,
-}
-
-fn new_secret(sent: Create) -> Result<New, Invalid> {
-    if sent.enable_admin_rotation {
-        return Err(Invalid::new("enable-admin-rotation", "payloads are not rotated yet; leave it out"));
-    }
-    if sent.producer_encryption_key_name.is_some() {
-        let problem = "payloads are sealed with the gateway's own key; leave it out";
-        return Err(Invalid::new("producer-encryption-key-name", problem));
-    }
-    if !(1..=LONGEST_TIMEOUT).contains(&sent.timeout_sec) {
-        return Err(Invalid::new("timeout-sec", format!("is seconds, from 1 to {LONGEST_TIMEOUT}")));
-    }
-    if sent.user_ttl.span().as_secs() == 0 {
-        return Err(Invalid::new("user-ttl", "is at least one second"));
-    }
-    let rotate_sync_url = sent
-        .rotate_sync_url
-        .map(|url| ProducerUrl::parse(&url).map_err(|error| error.within("rotate-sync-url")))
-        .transpose()?;
-    let secret = DynamicSecret {
-        // Small enough that every client can hold it in a number.
-        id: fastrand::u64(1..1 << 52),
-        name: sent.name,
-        create_sync_url: sent.create_sync_url,
-        revoke_sync_url: sent.revoke_sync_url,
-        rotate_sync_url,
-        timeout_sec: sent.timeout_sec,
-        user_ttl: sent.user_ttl,
-        tags: sent.tags,
-        description: sent.description,
-        delete_protection: sent.delete_protection,
+    let new = NewDynamicSecret {
+        description: sent.description.clone(),
+        tags: sent.tags.clone().unwrap_or_default(),
+        delete_protection: sent.delete_protection.unwrap_or_default(),
+        every: sent.every(&secret)?.flatten(),
+        ..NewDynamicSecret::new(secret, sent.payload.clone().unwrap_or_default())
     };
-    Ok(New { secret: NewDynamicSecret { secret, payload: sent.payload }, skip_dry_run: sent.skip_dry_run })
+    dry_run(&call, &sent, &new.secret, &new.payload, "created").await?;
+    call.parts.catalog.create(&new).await?;
+    wrapped(&call, &name, wrapper).await
+}
+
+/// `/dynamic-secret-update-custom`, and `/gateway-update-producer-custom`.
+pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
+    let sent: Definition = call.fields()?;
+    let before = call.parts.catalog.get(&sent.name).await?;
+    let secret = sent.applied_to(Some(before), &call.parts)?;
+    let change = DynamicSecretChange {
+        payload: sent.payload.clone(),
+        description: sent.description.clone(),
+        tags: sent.tags.clone(),
+        delete_protection: sent.delete_protection,
+        every: sent.every(&secret)?,
+        secret,
+    };
+    let standing = call.parts.catalog.producer(change.secret.id).await?;
+    let payload = sent.payload.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
+    dry_run(&call, &sent, &change.secret, &payload, "changed").await?;
+    call.parts.catalog.update(&sent.name, &change).await?;
+    wrapped(&call, &change.secret.name, wrapper).await
+}
+
+async fn wrapped(call: &Call, name: &ItemName, wrapper: &str) -> Answer {
+    let details = details(&call.parts.catalog.known(name).await?);
+    Ok(Value::Object(Map::from_iter([(wrapper.to_owned(), details)])).into())
+}
+
+async fn dry_run(
+    call: &Call,
+    sent: &Definition,
+    secret: &DynamicSecret,
+    payload: &SecretValue,
+    done: &str,
+) -> Result<(), ApiError> {
+    if sent.skip_dry_run {
+        return Ok(());
+    }
+    let outcome = call.parts.producers.of(secret, payload.clone()).dry_run().await;
+    outcome.map_err(|why| ApiError::bad(format!("the dry run failed, and nothing was {done}: {why}")))
+}
+
+impl Definition {
+    /// The secret as this makes it, out of the one `before` if there is one.
+    fn applied_to(
+        &self,
+        before: Option<DynamicSecret>,
+        parts: &ControlParts,
+    ) -> Result<DynamicSecret, Invalid> {
+        if self.producer_encryption_key_name.is_some() {
+            let problem = "payloads are sealed with the gateway's own key; leave it out";
+            return Err(Invalid::new("producer-encryption-key-name", problem));
+        }
+        let missing = |field: &str| Invalid::new(field, "is missing");
+        let (create, revoke) = (self.create_sync_url.clone(), self.revoke_sync_url.clone());
+        let rotate = self
+            .rotate_sync_url
+            .as_deref()
+            .map(|url| ProducerUrl::parse(url).map_err(|error| error.within("rotate-sync-url")))
+            .transpose()?;
+        let secret = match before {
+            None => DynamicSecret {
+                // Small enough that every client can hold it in a number.
+                id: fastrand::u64(1..1 << 52),
+                name: self.name.clone(),
+                create_sync_url: create.ok_or_else(|| missing("create-sync-url"))?,
+                revoke_sync_url: revoke.ok_or_else(|| missing("revoke-sync-url"))?,
+                rotate_sync_url: rotate,
+                timeout_sec: self.timeout_sec.unwrap_or(60),
+                user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
+            },
+            Some(before) => DynamicSecret {
+                name: self.new_name.clone().unwrap_or(before.name),
+                create_sync_url: create.unwrap_or(before.create_sync_url),
+                revoke_sync_url: revoke.unwrap_or(before.revoke_sync_url),
+                rotate_sync_url: rotate.or(before.rotate_sync_url),
+                timeout_sec: self.timeout_sec.unwrap_or(before.timeout_sec),
+                user_ttl: self.user_ttl.clone().unwrap_or(before.user_ttl),
+                ..before
+            },
+        };
+        if !(1..=LONGEST_TIMEOUT).contains(&secret.timeout_sec) {
+            return Err(Invalid::new("timeout-sec", format!("is seconds, from 1 to {LONGEST_TIMEOUT}")));
+        }
+        if secret.user_ttl.span().as_secs() == 0 {
+            return Err(Invalid::new("user-ttl", "is at least one second"));
+        }
+        permitted(parts, "create-sync-url", &secret.create_sync_url)?;
+        permitted(parts, "revoke-sync-url", &secret.revoke_sync_url)?;
+        if let Some(url) = &secret.rotate_sync_url {
+            permitted(parts, "rotate-sync-url", url)?;
+        }
+        Ok(secret)
+    }
+
+    /// How often the payload of `secret` is to be rotated by itself, if ever; none if that is not said.
+    fn every(&self, secret: &DynamicSecret) -> Result<Option<Option<Every>>, Invalid> {
+        match self.enable_admin_rotation {
+            None => Ok(None),
+            Some(false) => Ok(Some(None)),
+            Some(true) if secret.rotate_sync_url.is_none() => {
+                Err(Invalid::new("rotate-sync-url", "is missing; enable-admin-rotation has it called"))
+            }
+            Some(true) => match self.admin_rotation_interval_days {
+                Some(days) if (1..=365).contains(&days) => Ok(Some(Some(Every::days(days)))),
+                _ => Err(Invalid::new("admin-rotation-interval-days", "is days, from 1 to 365")),
+            },
+        }
+    }
+}
+
+/// Refuses an address at which the administrator lets no producer stand.
+pub(super) fn permitted(parts: &ControlParts, field: &str, url: &ProducerUrl) -> Result<(), Invalid> {
+    if parts.producers.permits(url) {
+        return Ok(());
+    }
+    let origin = url.origin();
+    let problem = format!("no producer may stand at {origin}; an administrator adds it to producers_allow");
+    Err(Invalid::new(field, problem))
 }
 
 /// What there is to know of a dynamic secret; its payload can be written and not read.
-fn details(secret: &DynamicSecret) -> Value {
+fn details(known: &KnownSecret) -> Value {
+    let KnownSecret { item, secret, rotation, is_on_trial } = known;
     json!({
         "dynamic_secret_id": secret.id,
         "dynamic_secret_name": secret.name,
         "dynamic_secret_type": "custom",
-        "active": true,
+        "active": item.record.state == ItemState::Enabled,
         "create_sync_url": secret.create_sync_url,
         "revoke_sync_url": secret.revoke_sync_url,
         "rotate_sync_url": secret.rotate_sync_url.as_ref().map(ToString::to_string).unwrap_or_default(),
         "timeout_seconds": secret.timeout_sec,
         "user_ttl": secret.user_ttl,
-        "tags": secret.tags,
-        "description": secret.description,
-        "delete_protection": secret.delete_protection,
-        "enable_admin_rotation": false,
+        "tags": item.record.tags,
+        "description": item.record.description,
+        "delete_protection": item.record.delete_protection,
+        "enable_admin_rotation": rotation.every.is_some(),
+        "admin_rotation_interval_days": rotation.every.map_or(0, |every| every.minutes / MINUTES_A_DAY),
+        "last_admin_rotation": rotation.last_at.map_or(0, Timestamp::secs),
+        "next_admin_rotation": rotation.next_at.map(Timestamp::rfc3339),
+        "payload_on_trial": is_on_trial,
+        "failure_message": rotation.failure,
     })
 }
 
 #[derive(Deserialize)]
-struct Delete {
+struct Named {
     name: ItemName,
 }
 
-/// `/dynamic-secret-delete`.
-pub(super) async fn delete(call: Call) -> Answer {
-    Ok(json!({"dynamic_secret_name": deleted(&call).await?}))
+/// `/dynamic-secret-get`, and `/gateway-get-producer`.
+pub(super) async fn get(call: Call) -> Answer {
+    let Named { name } = call.fields()?;
+    Ok(details(&call.parts.catalog.known(&name).await?).into())
 }
 
-/// `/gateway-delete-producer`.
-pub(super) async fn delete_old(call: Call) -> Answer {
-    Ok(json!({"producer_name": deleted(&call).await?}))
+/// `/dynamic-secret-list`, and `/gateway-list-producers`.
+pub(super) async fn list(call: Call) -> Answer {
+    let (mut producers, mut errors) = (Vec::new(), Vec::new());
+    for secret in call.parts.catalog.list().await? {
+        match secret {
+            Ok(known) => {
+                let mut details = details(&known);
+                // A list has other names for these three.
+                details["id"] = details["dynamic_secret_id"].clone();
+                details["name"] = details["dynamic_secret_name"].clone();
+                details["type"] = "custom".into();
+                details["init"] = true.into();
+                producers.push(details);
+            }
+            Err((name, error)) => errors.push(json!({"name": name, "error": error.to_string()})),
+        }
+    }
+    Ok(json!({"producers": producers, "producers_errors": errors}).into())
 }
 
-async fn deleted(call: &Call) -> Result<ItemName, ApiError> {
-    let Delete { name } = call.fields()?;
-    let secret = call.parts.catalog.delete(&name).await?;
-    // The item is gone, durably; its leases go with it, now if the producer can be reached, else as soon as it can.
-    if let Some(engine) = &call.parts.engine
+/// `/gateway-start-producer` and `/gateway-stop-producer`: the same as the item's state.
+pub(super) async fn switch(call: Call, state: ItemState) -> Answer {
+    let Named { name } = call.fields()?;
+    let now = call.parts.clock.now().millis();
+    call.parts
+        .catalog
+        .edit(&name, |item| {
+            item.record.state = state;
+            item.record.modified = now;
+            Ok(())
+        })
+        .await?;
+    Ok(json!({"producer_name": name}).into())
+}
+
+/// `/dynamic-secret-delete`, and `/gateway-delete-producer`.
+pub(super) async fn delete(call: Call, field: &str) -> Answer {
+    let Named { name } = call.fields()?;
+    deleted(&call.parts, &name).await?;
+    Ok(Value::Object(Map::from_iter([(field.to_owned(), name.as_str().into())])).into())
+}
+
+/// Deletes a dynamic secret, and its leases with it: now if the producer can be reached, else as soon as it can.
+pub(super) async fn deleted(parts: &ControlParts, name: &ItemName) -> Result<DynamicSecret, ApiError> {
+    let secret = parts.catalog.delete(name).await?;
+    if let Some(engine) = &parts.engine
         && let Err(error) = engine.revoke_all(secret.id).await
     {
         tracing::warn!(item = %name, %error, "leases of a deleted item wait for their producer");
     }
-    call.parts.catalog.forget(secret.id).await?;
-    Ok(name)
+    parts.catalog.forget(secret.id).await?;
+    Ok(secret)
 }
 
 #[derive(Deserialize)]
 struct GetValue {
     name: ItemName,
-    #[serde(default)]
-    args: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "fields::texts")]
+    args: Vec<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    host: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    target: Option<String>,
 }
 
-/// `/get-dynamic-secret-value`: the producer's response, as it came.
+/// `/get-dynamic-secret-value`: the producer's response, as it came; what is ours to say stands in headers.
 pub(super) async fn get_value(call: Call) -> Answer {
-    let GetValue { name, args } = call.fields()?;
-    let input = input(&args.unwrap_or_default())?;
+    let GetValue { name, args, host, target } = call.fields()?;
+    for (field, value) in [("host", host), ("target", target)] {
+        if value.is_some() {
+            let problem = "a custom dynamic secret has no linked target; leave it out";
+            return Err(Invalid::new(field, problem).into());
+        }
+    }
+    let input = input(&args)?;
     let identity = &call.identity;
     let holder =
         Holder { access_id: identity.access_id.to_string(), sub_claims: identity.sub_claims.clone() };
     let issued = engine(&call.parts)?.issue(&name, holder, input).await?;
-    Ok(Value::Object(issued.response))
+    Ok(Told::from(Value::Object(issued.response))
+        .with_header(LEASE_ID, &issued.lease_id.to_string())
+        .with_header(LEASE_EXPIRES, &issued.expires_at.rfc3339()))
 }
 
 /// Each argument is `name=value` or a JSON object; together they are the producer's input.
@@ -195,16 +332,14 @@ pub(super) fn engine(parts: &ControlParts) -> Result<&Arc<Engine>, ApiError> {
     })
 }
 
-fn minute() -> u64 {
-    60
-}
+/// Names the lease of the credential in the body.
+const LEASE_ID: HeaderName = HeaderName::from_static("x-gateward-lease-id");
 
-fn hour() -> GoDuration {
-    GoDuration::minutes(60)
-}
+/// Says when the credential in the body is revoked (RFC 3339).
+const LEASE_EXPIRES: HeaderName = HeaderName::from_static("x-gateward-lease-expires");
 
 /// A Lambda function's longest life, in seconds; nothing that answers a call takes longer.
-const LONGEST_TIMEOUT: u64 = 900;
+pub(super) const LONGEST_TIMEOUT: u64 = 900;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,14 @@
-//! Fields as client libraries send them: booleans as text, numbers as text.
+//! Fields as client libraries send them: booleans as text, numbers as text, one text where a list may stand.
 
 use serde::{Deserialize, Deserializer};
 
 /// `true`, `"true"`, `false`, `"false"` or `""`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(maybe_flag(deserializer)?.unwrap_or_default())
+}
+
+/// The same, where nothing is not the same as false.
+pub(super) fn maybe_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "true or false")]
     enum Sent {
@@ -14,27 +19,111 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     enum Text {
         #[serde(rename = "true")]
         True,
-        #[serde(rename = "false", alias = "")]
+        #[serde(rename = "false")]
         False,
+        #[serde(rename = "")]
+        Nothing,
     }
-    Ok(matches!(Sent::deserialize(deserializer)?, Sent::Flag(true) | Sent::Text(Text::True)))
+    Ok(match Option::<Sent>::deserialize(deserializer)? {
+        None | Some(Sent::Text(Text::Nothing)) => None,
+        Some(sent) => Some(matches!(sent, Sent::Flag(true) | Sent::Text(Text::True))),
+    })
 }
 
-/// A whole number, or one in quotes.
-pub(super) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+/// A whole number, or one in quotes; nothing, if it is empty.
+pub(super) fn maybe_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let wrong = |_| serde::de::Error::custom("expected a whole number");
+    maybe_integer(deserializer)?.map(u64::try_from).transpose().map_err(wrong)
+}
+
+/// The same with a sign.
+pub(super) fn maybe_integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a whole number")]
     enum Sent {
-        Number(u64),
+        Number(i64),
         Text(String),
     }
-    match Sent::deserialize(deserializer)? {
-        Sent::Number(number) => Ok(number),
-        Sent::Text(text) => text.parse().map_err(|_| serde::de::Error::custom("expected a whole number")),
+    match Option::<Sent>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Sent::Number(number)) => Ok(Some(number)),
+        Some(Sent::Text(text)) if text.is_empty() => Ok(None),
+        Some(Sent::Text(text)) => {
+            text.parse().map(Some).map_err(|_| serde::de::Error::custom("expected a whole number"))
+        }
     }
 }
 
 /// Text that is not there when it is empty.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
+}
+
+/// A list of texts, or one text; empty ones are left out.
+pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a list of texts")]
+    enum Sent {
+        One(String),
+        Many(Vec<String>),
+    }
+    let sent = match Option::<Sent>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Sent::One(text)) => vec![text],
+        Some(Sent::Many(texts)) => texts,
+    };
+    Ok(sent.into_iter().filter(|text| !text.is_empty()).collect())
+}
+
+/// The same, where nothing is not the same as an empty list.
+pub(super) fn maybe_texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
+    Ok(Some(texts(deserializer)?).filter(|texts| !texts.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct All {
+        #[serde(default, deserialize_with = "maybe_flag")]
+        flag: Option<bool>,
+        #[serde(default, deserialize_with = "maybe_integer")]
+        integer: Option<i64>,
+        #[serde(default, deserialize_with = "texts")]
+        texts: Vec<String>,
+    }
+
+    fn read(json: &serde_json::Value) -> Result<All, gateward_model::Invalid> {
+        gateward_model::parse(json)
+    }
+
+    #[test]
+    fn what_clients_send_is_understood_in_each_of_its_forms() {
+        let nothing = All { flag: None, integer: None, texts: Vec::new() };
+        assert_eq!(read(&json!({})), Ok(nothing));
+        assert_eq!(read(&json!({"flag": null, "integer": "", "texts": ""})), read(&json!({"texts": null})));
+        for flag in [json!(true), json!("true")] {
+            assert_eq!(read(&json!({"flag": flag})).unwrap().flag, Some(true));
+        }
+        for integer in [json!(-2), json!("-2")] {
+            assert_eq!(read(&json!({"integer": integer})).unwrap().integer, Some(-2));
+        }
+        for texts in [json!("a"), json!(["a", ""])] {
+            assert_eq!(read(&json!({"texts": texts})).unwrap().texts, ["a"]);
+        }
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_refused_without_repeating_it() {
+        for json in [json!({"flag": "canary"}), json!({"integer": "canary"}), json!({"texts": {"canary": 1}})]
+        {
+            let error = read(&json).unwrap_err().to_string();
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
 }

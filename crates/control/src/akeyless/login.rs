@@ -35,7 +35,8 @@ pub(super) async fn auth(parts: Arc<ControlParts>, body: Value) -> Answer {
         "token": text,
         "expiration": token.expires.rfc3339(),
         "creds": {"access_id": access_id, "token": text, "expiry": token.expires.secs()},
-    }))
+    })
+    .into())
 }
 
 fn access_key() -> String {

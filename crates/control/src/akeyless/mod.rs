@@ -10,6 +10,7 @@ mod tmp_creds;
 mod validate;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -18,50 +19,81 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use gateward_access::Identity;
+use gateward_items::ItemState;
 use gateward_leases::ledger::LedgerError;
 use gateward_leases::{CatalogError, IssueError, RevokeError};
 use gateward_model::Invalid;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::request::{BodyRefused, json_answer};
 use crate::{ControlParts, authenticate, request};
 
-pub(crate) fn router() -> Router<Arc<ControlParts>> {
-    Router::new()
-        .route("/auth", open(login::auth))
-        .route("/validate-producer-credentials", open(validate::validate))
-        .route("/.well-known/jwks.json", get(validate::jwks))
-        .route("/dynamic-secret-create-custom", guarded(dynamic_secret::create))
-        .route("/gateway-create-producer-custom", guarded(dynamic_secret::create_old))
-        .route("/dynamic-secret-delete", guarded(dynamic_secret::delete))
-        .route("/gateway-delete-producer", guarded(dynamic_secret::delete_old))
-        .route("/get-dynamic-secret-value", guarded(dynamic_secret::get_value))
-        .route("/dynamic-secret-get-value", guarded(dynamic_secret::get_value))
-        .route("/dynamic-secret-tmp-creds-get", guarded(tmp_creds::list))
-        .route("/gateway-get-producer-tmp-creds", guarded(tmp_creds::list))
-        .route("/dynamic-secret-tmp-creds-delete", guarded(tmp_creds::delete))
-        .route("/gateway-revoke-producer-tmp-creds", guarded(tmp_creds::delete))
-}
+/// What a call does.
+type Handle = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// The paths of this API at the root, without their slash; where one address serves everything, routes come first.
-pub(crate) const PATHS: &[&str] = &[
-    "auth",
-    "dynamic-secret-create-custom",
-    "gateway-create-producer-custom",
-    "dynamic-secret-delete",
-    "gateway-delete-producer",
-    "get-dynamic-secret-value",
-    "dynamic-secret-get-value",
-    "dynamic-secret-tmp-creds-get",
-    "gateway-get-producer-tmp-creds",
-    "dynamic-secret-tmp-creds-delete",
-    "gateway-revoke-producer-tmp-creds",
+/// The calls for those with a token, by their paths without a slash. The older names are those of the vendor's older
+/// clients.
+const CALLS: &[(&str, Handle)] = &[
+    ("dynamic-secret-create-custom", |call| Box::pin(dynamic_secret::create(call, "dynamic_secret_details"))),
+    ("gateway-create-producer-custom", |call| Box::pin(dynamic_secret::create(call, "producer_details"))),
+    ("dynamic-secret-update-custom", |call| Box::pin(dynamic_secret::update(call, "dynamic_secret_details"))),
+    ("gateway-update-producer-custom", |call| Box::pin(dynamic_secret::update(call, "producer_details"))),
+    ("dynamic-secret-get", |call| Box::pin(dynamic_secret::get(call))),
+    ("gateway-get-producer", |call| Box::pin(dynamic_secret::get(call))),
+    ("dynamic-secret-list", |call| Box::pin(dynamic_secret::list(call))),
+    ("gateway-list-producers", |call| Box::pin(dynamic_secret::list(call))),
+    ("gateway-start-producer", |call| Box::pin(dynamic_secret::switch(call, ItemState::Enabled))),
+    ("gateway-stop-producer", |call| Box::pin(dynamic_secret::switch(call, ItemState::Disabled))),
+    ("dynamic-secret-delete", |call| Box::pin(dynamic_secret::delete(call, "dynamic_secret_name"))),
+    ("gateway-delete-producer", |call| Box::pin(dynamic_secret::delete(call, "producer_name"))),
+    ("get-dynamic-secret-value", |call| Box::pin(dynamic_secret::get_value(call))),
+    ("dynamic-secret-get-value", |call| Box::pin(dynamic_secret::get_value(call))),
+    ("dynamic-secret-tmp-creds-get", |call| Box::pin(tmp_creds::list(call))),
+    ("gateway-get-producer-tmp-creds", |call| Box::pin(tmp_creds::list(call))),
+    ("dynamic-secret-tmp-creds-delete", |call| Box::pin(tmp_creds::delete(call))),
+    ("gateway-revoke-producer-tmp-creds", |call| Box::pin(tmp_creds::delete(call))),
 ];
 
+pub(crate) fn router() -> Router<Arc<ControlParts>> {
+    let open = Router::new()
+        .route("/auth", open(login::auth))
+        .route("/validate-producer-credentials", open(validate::validate))
+        .route("/.well-known/jwks.json", get(validate::jwks));
+    let add = |router: Router<_>, (path, handle): &(&str, Handle)| {
+        router.route(&format!("/{path}"), guarded(*handle))
+    };
+    CALLS.iter().fold(open, add)
+}
+
+/// Whether this API has `path` at the root; where one address serves everything, routes come first.
+pub(crate) fn has(path: &str) -> bool {
+    path == "auth" || CALLS.iter().any(|(call, _)| *call == path)
+}
+
 /// A call that succeeded, or why not.
-pub(crate) type Answer = Result<Value, ApiError>;
+pub(crate) type Answer = Result<Told, ApiError>;
+
+/// What a call is answered with.
+pub(crate) struct Told {
+    body: Value,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl From<Value> for Told {
+    fn from(body: Value) -> Self {
+        Self { body, headers: Vec::new() }
+    }
+}
+
+impl Told {
+    /// The same with a header more.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        self.headers.extend(HeaderValue::try_from(value).ok().map(|value| (name, value)));
+        self
+    }
+}
 
 /// A call and what it knows: the control plane, who calls, and the body.
 pub(crate) struct Call {
@@ -94,11 +126,7 @@ where
 }
 
 /// A path for those with a token.
-fn guarded<F, A>(handle: F) -> axum::routing::MethodRouter<Arc<ControlParts>>
-where
-    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
-{
+fn guarded(handle: Handle) -> axum::routing::MethodRouter<Arc<ControlParts>> {
     post(move |State(parts): State<Arc<ControlParts>>, request: Request<Body>| async move {
         let outcome = match admitted(parts, request).await {
             Ok(call) => handle(call).await,
@@ -134,7 +162,13 @@ async fn only_post() -> Response {
 
 fn answer(outcome: Answer) -> Response {
     match outcome {
-        Ok(body) => json_answer(StatusCode::OK, &body),
+        Ok(Told { mut body, headers }) => {
+            let mut answer = json_answer(StatusCode::OK, &body);
+            // It may have been a credential.
+            gateward_seal::wipe(&mut body);
+            answer.headers_mut().extend(headers);
+            answer
+        }
         Err(error) => json_answer(error.status, &error.body),
     }
 }
@@ -175,9 +209,12 @@ impl From<BodyRefused> for ApiError {
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
         let status = match error {
-            CatalogError::Missing(_) => StatusCode::NOT_FOUND,
-            CatalogError::Exists(_) | CatalogError::Changed(_) => StatusCode::CONFLICT,
-            CatalogError::Protected(_) => StatusCode::FORBIDDEN,
+            CatalogError::Missing(_) | CatalogError::NoVersion { .. } => StatusCode::NOT_FOUND,
+            CatalogError::Exists(_) | CatalogError::Changed(_) | CatalogError::InUse { .. } => {
+                StatusCode::CONFLICT
+            }
+            CatalogError::Protected(_) | CatalogError::Disabled(_) => StatusCode::FORBIDDEN,
+            CatalogError::Kind { .. } | CatalogError::Invalid(_) => StatusCode::BAD_REQUEST,
             CatalogError::Sealed { .. } | CatalogError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

@@ -18,7 +18,7 @@ pub(super) async fn list(call: Call) -> Answer {
     let Named { name } = call.fields()?;
     let secret = call.parts.catalog.get(&name).await?;
     let leases = engine(&call.parts)?.leases(secret.id).await?;
-    Ok(leases.iter().map(described).collect())
+    Ok(leases.iter().map(described).collect::<Value>().into())
 }
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ pub(super) async fn delete(call: Call) -> Answer {
         (None, true) => engine.revoke_all(secret.id).await?,
         _ => return Err(ApiError::bad("tmp-creds-id: give either tmp-creds-id or revoke-all")),
     }
-    Ok(json!({}))
+    Ok(json!({}).into())
 }
 
 fn described(lease: &Lease) -> Value {

@@ -27,7 +27,7 @@ pub(super) async fn validate(parts: Arc<ControlParts>, body: Value) -> Answer {
         .producer_tokens
         .validate(&sent.creds, &sent.expected_access_id, sent.expected_item_name.as_deref())
         .map_err(|error| ApiError::coded(StatusCode::UNAUTHORIZED, "Unauthorized", &error.to_string()))?;
-    Ok(json!({"access_id": valid.access_id, "attaches": valid.attaches}))
+    Ok(json!({"access_id": valid.access_id, "attaches": valid.attaches}).into())
 }
 
 /// `/.well-known/jwks.json`.

@@ -22,9 +22,11 @@ use axum::body::Body;
 use gateward_access::{AdminIdentity, Authenticator, Tokens};
 use gateward_clock::{Clock, ManualClock, Timestamp};
 use gateward_control::{Control, ControlParts, Surface};
+use gateward_items::{StaticSecrets, Tree};
+use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
-use gateward_leases::{Catalog, Engine, EngineParts};
+use gateward_leases::{Catalog, Engine, EngineParts, RotatedSecrets, Rotator, RotatorParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_proxy::declarative::Declared;
 use gateward_proxy::{Configuration, ConfigurationParts};
@@ -108,8 +110,21 @@ impl Plane {
             clock: Arc::clone(&shared),
             runtime: runtime.clone(),
         });
-        let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer)));
-        let producers = Arc::new(CustomProducers::new(client, Arc::clone(&tokens)));
+        let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&shared)));
+        let tree = Tree::new(Arc::clone(&store));
+        let static_secrets = StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&shared));
+        let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&shared)));
+        let allowed = AllowedProducers::default();
+        let producers =
+            Arc::new(CustomProducers::new(client, Arc::clone(&tokens), Arc::clone(&catalog), allowed));
+        let rotator = Rotator::new(RotatorParts {
+            store: Arc::clone(&store),
+            catalog: Arc::clone(&catalog),
+            secrets: Arc::clone(&rotated_secrets),
+            producers: producers.clone(),
+            clock: Arc::clone(&shared),
+            runtime: runtime.clone(),
+        });
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&store),
             catalog: Arc::clone(&catalog),
@@ -131,7 +146,10 @@ impl Plane {
             shared: plugins,
             traffic: Arc::default(),
             access_log: Some(Arc::new(|| (5, 2))),
+            static_secrets: Arc::new(static_secrets),
             catalog,
+            rotated_secrets,
+            rotator: Some(rotator),
             engine: Some(engine),
             producers,
             producer_tokens: Arc::clone(&tokens),

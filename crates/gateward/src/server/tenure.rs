@@ -59,6 +59,9 @@ impl Tenure {
         if let Some(engine) = &assembly.engine {
             engine.start();
         }
+        if let Some(rotator) = &assembly.rotator {
+            rotator.start();
+        }
         let (stop, stopped) = watch::channel(None::<Instant>);
         let mut control = JoinSet::new();
         let mut control_sockets = Vec::new();
@@ -155,6 +158,11 @@ async fn end_leases(assembly: &Assembly, deadline: Instant) {
         && tokio::time::timeout_at(deadline, engine.finish()).await.is_err()
     {
         tracing::warn!("a producer was still being asked; what it makes is reported as UNKNOWN");
+    }
+    if let Some(rotator) = &assembly.rotator
+        && tokio::time::timeout_at(deadline, rotator.finish()).await.is_err()
+    {
+        tracing::warn!("a producer was still being asked for a payload; that rotation is reported as lost");
     }
 }
 

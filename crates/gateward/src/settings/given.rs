@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::values::{
     AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, LambdaAnswers, LimitChanges, LogFilter,
-    Paths, StoreKind, Threads, TrafficAddresses,
+    Paths, ProducerPlaces, StoreKind, Threads, TrafficAddresses,
 };
 
 /// Settings that were given in one place; each may be missing.
@@ -64,6 +64,9 @@ pub struct Given {
     /// Who is asked for names, in place of those in /etc/resolv.conf: addresses with commas between them
     #[arg(long, value_name = "ADDRESSES")]
     pub(super) dns_servers: Option<DnsServers>,
+    /// Where producers may stand: hosts and URLs that theirs begin with, with commas between them [default: anywhere]
+    #[arg(long, value_name = "PLACES")]
+    pub(super) producers_allow: Option<ProducerPlaces>,
     /// How much a client may take: NAME=VALUE with commas between them
     #[arg(long, value_name = "LIMITS")]
     pub(super) limits: Option<LimitChanges>,
@@ -85,7 +88,7 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 22] = [
+pub(super) const KEYS: [&str; 23] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -102,6 +105,7 @@ pub(super) const KEYS: [&str; 22] = [
     "tls_ca",
     "tls_fallback_sni",
     "dns_servers",
+    "producers_allow",
     "limits",
     "data_threads",
     "log",
@@ -130,6 +134,7 @@ impl Given {
             tls_ca: self.tls_ca.or(there.tls_ca),
             tls_fallback_sni: self.tls_fallback_sni.or(there.tls_fallback_sni),
             dns_servers: self.dns_servers.or(there.dns_servers),
+            producers_allow: self.producers_allow.or(there.producers_allow),
             limits: self.limits.or(there.limits),
             data_threads: self.data_threads.or(there.data_threads),
             log: self.log.or(there.log),

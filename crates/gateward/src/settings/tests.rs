@@ -263,6 +263,7 @@ fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
         ("resources", "a,,b", "the path of a file"),
         ("limits", "canary=1", "head, idle"),
         ("dns_servers", "canary", "IP addresses"),
+        ("producers_allow", "ftp://canary", "a place of producers"),
     ] {
         let place = place().with_file(&format!("{key}: {value:?}\n"));
         let error = place.refused(Mode::Serve, &[]);

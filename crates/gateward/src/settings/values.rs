@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tracing_subscriber::EnvFilter;
@@ -33,6 +34,10 @@ pub struct DnsServers(pub(super) Vec<SocketAddr>);
 /// Files; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths(pub(super) Vec<PathBuf>);
+
+/// Where producers may stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerPlaces(pub(super) AllowedProducers);
 
 /// Where a line for each request goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,6 +139,19 @@ impl FromStr for Paths {
     }
 }
 
+impl FromStr for ProducerPlaces {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        text.parse().map(Self).map_err(|_no_place| {
+            Wrong(
+                "a place of producers is a URL that theirs begin with (https://h.example/users/), or a host with a port \
+                 or without (10.0.0.5:7070, *.example.com)",
+            )
+        })
+    }
+}
+
 impl FromStr for AccessLog {
     type Err = Wrong;
 
@@ -230,7 +248,7 @@ macro_rules! settings {
     )*};
 }
 
-settings!(Addresses TrafficAddresses DnsServers Paths AccessLog StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter);
+settings!(Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter);
 
 macro_rules! read_from_the_file {
     ($($value:ty)*) => {$(
@@ -243,7 +261,7 @@ macro_rules! read_from_the_file {
 }
 
 read_from_the_file!(
-    Addresses TrafficAddresses DnsServers Paths AccessLog LimitChanges StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter
+    Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog LimitChanges StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter
 );
 
 /// A value as the file has it: text, a whole number, or a list of texts, which is as good as one with commas.

@@ -68,7 +68,7 @@ impl Engine {
         holder: Holder,
         input: Map<String, Value>,
     ) -> Result<Issued, IssueError> {
-        let OpenSecret { secret, payload, stands } = open;
+        let OpenSecret { secret, payload, unchanged, stands } = open;
         let creating = Arc::clone(&self.creating).read_owned().await;
         let timeout = Duration::from_secs(secret.timeout_sec);
         let ttl = secret.user_ttl.span();
@@ -81,7 +81,7 @@ impl Engine {
             ttl_seconds: ttl.as_secs(),
             expires_at: now + timeout + ttl,
         };
-        let intent = self.ledger.open(lease, stands.clone()).await.map_err(|error| match error {
+        let intent = self.ledger.open(lease, unchanged).await.map_err(|error| match error {
             // A new lease cannot be in anybody's way: it is the secret that was changed or deleted.
             LedgerError::Changed => CatalogError::Changed(secret.name.clone()).into(),
             error => IssueError::Ledger(error),

@@ -160,17 +160,21 @@ impl World {
             clock,
             producers,
         };
-        let catalog = Catalog::new(Arc::clone(&world.store), Arc::clone(&world.sealer));
-        let new = NewDynamicSecret { secret: secret(), payload: SecretValue::from("canary-payload") };
+        let catalog = world.catalog();
+        let new = NewDynamicSecret::new(secret(), SecretValue::from("canary-payload"));
         Builder::new_current_thread().build().unwrap().block_on(catalog.create(&new)).unwrap();
         world
+    }
+
+    fn catalog(&self) -> Catalog {
+        Catalog::new(Arc::clone(&self.store), Arc::clone(&self.sealer), Arc::new(self.clock.clone()))
     }
 
     fn start(&self) -> Life {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&self.store),
-            catalog: Arc::new(Catalog::new(Arc::clone(&self.store), Arc::clone(&self.sealer))),
+            catalog: Arc::new(self.catalog()),
             producers: Arc::new(self.producers.clone()),
             clock: Arc::new(self.clock.clone()),
             runtime: runtime.handle().clone(),
@@ -235,9 +239,6 @@ fn secret() -> DynamicSecret {
         rotate_sync_url: None,
         timeout_sec: 10,
         user_ttl: GoDuration::parse(&format!("{}s", TTL.as_secs())).unwrap(),
-        tags: Vec::new(),
-        description: None,
-        delete_protection: false,
     }
 }
 

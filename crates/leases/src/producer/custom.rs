@@ -13,37 +13,84 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::protocol::{ClientInfo, CreateAnswer, CreateRequest, RevokeReply, RevokeRequest};
+use super::allowed::AllowedProducers;
+use super::protocol::{
+    ClientInfo, CreateAnswer, CreateRequest, RevokeReply, RevokeRequest, RotateReply, RotateRequest,
+};
 use super::token::{self, ProducerTokens};
-use super::{CreateError, Created, Order, Producer, Producers, RevokeAnswer, RevokeCallError};
+use super::{
+    CreateError, Created, Order, Producer, Producers, RevokeAnswer, RevokeCallError, RotateCall, RotateError,
+};
+use crate::items::Catalog;
 
 /// Calls custom producers.
+#[derive(Clone)]
 pub struct CustomProducers {
     client: Client,
     tokens: Arc<ProducerTokens>,
+    catalog: Arc<Catalog>,
+    allowed: Arc<AllowedProducers>,
 }
 
 impl CustomProducers {
-    /// Calls them through `client`, with tokens of `tokens`.
-    pub fn new(client: Client, tokens: Arc<ProducerTokens>) -> Self {
-        Self { client, tokens }
+    /// Calls those that stand where `allowed` says through `client`, with tokens of `tokens`. After a rotation it tells
+    /// `catalog` which payload works.
+    pub fn new(
+        client: Client,
+        tokens: Arc<ProducerTokens>,
+        catalog: Arc<Catalog>,
+        allowed: AllowedProducers,
+    ) -> Self {
+        Self { client, tokens, catalog, allowed: Arc::new(allowed) }
     }
 }
 
+#[async_trait]
 impl Producers for CustomProducers {
     fn of(&self, secret: &DynamicSecret, payload: SecretValue) -> Box<dyn Producer> {
-        Box::new(CustomProducer {
-            client: self.client.clone(),
-            tokens: Arc::clone(&self.tokens),
-            secret: secret.clone(),
-            payload,
-        })
+        Box::new(CustomProducer { producers: self.clone(), secret: secret.clone(), payload })
+    }
+
+    async fn rotate(&self, call: &RotateCall) -> Result<SecretValue, RotateError> {
+        let ask = |payload: SecretValue| async move {
+            let body = RotateRequest { payload: payload.expose(), request_id: &call.rotation_id };
+            self.send(&call.url, "rotate", call.item_name.as_str(), call.timeout, written(&body)?).await
+        };
+        let mut answer = ask(call.payload.clone()).await;
+        if let (Ok(refusal), Some(previous)) = (&answer, &call.previous)
+            && is_unauthorized(refusal.status())
+        {
+            answer = ask(previous.clone()).await;
+        }
+        let answer = answer.map_err(|error| match error {
+            CallError::NotSent(what) => RotateError::Refused(what),
+            CallError::NoAnswer { what, .. } => RotateError::Lost(what),
+        })?;
+        let status = answer.status();
+        if status != StatusCode::OK {
+            let what = answered(status);
+            return Err(if may_have_created(status) {
+                RotateError::Lost(what)
+            } else {
+                RotateError::Refused(what)
+            });
+        }
+        match serde_json::from_slice::<RotateReply>(answer.body()) {
+            Ok(reply) if !reply.payload.is_empty() => Ok(reply.payload),
+            _ => Err(RotateError::Lost(
+                "the producer answered the rotation with something that is not {\"payload\": text}"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn permits(&self, url: &ProducerUrl) -> bool {
+        self.allowed.permits(url)
     }
 }
 
 struct CustomProducer {
-    client: Client,
-    tokens: Arc<ProducerTokens>,
+    producers: CustomProducers,
     secret: DynamicSecret,
     payload: SecretValue,
 }
@@ -51,17 +98,19 @@ struct CustomProducer {
 #[async_trait]
 impl Producer for CustomProducer {
     async fn create(&self, order: &Order) -> Result<Created, CreateError> {
-        let body = CreateRequest {
-            payload: self.payload.expose(),
-            input: &order.input,
-            client_info: ClientInfo {
-                access_id: &order.holder.access_id,
-                sub_claims: &order.holder.sub_claims,
-            },
-            request_id: order.lease_id.as_str(),
-            lease_id: order.lease_id.as_str(),
-            ttl: order.ttl_seconds,
-            expires_at: order.expires_at.rfc3339(),
+        let body = |payload: &SecretValue| {
+            written(&CreateRequest {
+                payload: payload.expose(),
+                input: &order.input,
+                client_info: ClientInfo {
+                    access_id: &order.holder.access_id,
+                    sub_claims: &order.holder.sub_claims,
+                },
+                request_id: order.lease_id.as_str(),
+                lease_id: order.lease_id.as_str(),
+                ttl: order.ttl_seconds,
+                expires_at: order.expires_at.rfc3339(),
+            })
         };
         let answer =
             self.call(&self.secret.create_sync_url, "create", &body).await.map_err(|error| match error {
@@ -77,14 +126,17 @@ impl Producer for CustomProducer {
     }
 
     async fn dry_run(&self) -> Result<(), String> {
-        let body = CreateRequest {
-            payload: self.payload.expose(),
-            input: &Map::new(),
-            client_info: ClientInfo { access_id: DRY_RUN, sub_claims: &BTreeMap::new() },
-            request_id: DRY_RUN,
-            lease_id: DRY_RUN,
-            ttl: self.secret.user_ttl.span().as_secs(),
-            expires_at: (self.tokens.now() + self.timeout() + self.secret.user_ttl.span()).rfc3339(),
+        let body = |payload: &SecretValue| {
+            written(&CreateRequest {
+                payload: payload.expose(),
+                input: &Map::new(),
+                client_info: ClientInfo { access_id: DRY_RUN, sub_claims: &BTreeMap::new() },
+                request_id: DRY_RUN,
+                lease_id: DRY_RUN,
+                ttl: self.secret.user_ttl.span().as_secs(),
+                expires_at: (self.producers.tokens.now() + self.timeout() + self.secret.user_ttl.span())
+                    .rfc3339(),
+            })
         };
         let answer = self.call(&self.secret.create_sync_url, "create", &body).await;
         let answer = answer.map_err(|(CallError::NotSent(what) | CallError::NoAnswer { what, .. })| what)?;
@@ -113,7 +165,7 @@ impl Producer for CustomProducer {
     }
 
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
-        let body = RevokeRequest { payload: self.payload.expose(), ids };
+        let body = |payload: &SecretValue| written(&RevokeRequest { payload: payload.expose(), ids });
         let answer = match self.call(&self.secret.revoke_sync_url, "revoke", &body).await {
             Ok(answer) => answer,
             Err(CallError::NotSent(what) | CallError::NoAnswer { what, .. }) => {
@@ -142,37 +194,39 @@ enum CallError {
     NoAnswer { what: String, timeout: bool },
 }
 
+/// The body of a call, with one payload or another.
+type BodyOf<'a> = &'a (dyn Fn(&SecretValue) -> Result<Bytes, CallError> + Send + Sync);
+
 impl CustomProducer {
+    /// Makes a call with the payload; while that is new and the producer does not take it yet, with the one before.
     async fn call(
         &self,
         url: &ProducerUrl,
         operation: &str,
-        body: &impl Serialize,
+        body: BodyOf<'_>,
     ) -> Result<Response<Bytes>, CallError> {
-        let unsendable = |_| CallError::NotSent("the call cannot be written".to_owned());
-        let body = Bytes::from(serde_json::to_vec(body).map_err(unsendable)?);
-        let token = self.tokens.mint(&url.origin(), self.secret.name.as_str(), operation, &body);
-        let request = Request::post(url.url().as_str())
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .header(token::HEADER, token)
-            .body(body)
-            .map_err(|_| CallError::NotSent(format!("the producer's {operation} URL cannot be called")))?;
-        let limits = Limits { timeout: self.timeout(), max_body: MAX_ANSWER, verify: true };
-        self.client.fetch(request, limits).await.map_err(|error| {
-            let what = format!("the producer's {operation} call failed: {error}");
-            match error {
-                FetchError::Address
-                | FetchError::Resolve(_)
-                | FetchError::Forbidden
-                | FetchError::Connect(_)
-                | FetchError::ConnectTimeout
-                | FetchError::Tls(_) => CallError::NotSent(what),
-                error => {
-                    let timeout = matches!(error, FetchError::SendTimeout | FetchError::ReadTimeout);
-                    CallError::NoAnswer { what, timeout }
-                }
-            }
-        })
+        let answer = self.call_with(&self.payload, url, operation, body).await?;
+        let trial = self.producers.catalog.trial(self.secret.id);
+        let Some(trial) = trial.filter(|trial| trial.new == self.payload) else { return Ok(answer) };
+        if is_unauthorized(answer.status()) {
+            return self.call_with(&trial.old, url, operation, body).await;
+        }
+        if answer.status() == StatusCode::OK
+            && let Err(error) = self.producers.catalog.payload_worked(self.secret.id, &self.payload).await
+        {
+            tracing::warn!(item = %self.secret.name, %error, "the payload before is kept for longer");
+        }
+        Ok(answer)
+    }
+
+    async fn call_with(
+        &self,
+        payload: &SecretValue,
+        url: &ProducerUrl,
+        operation: &str,
+        body: BodyOf<'_>,
+    ) -> Result<Response<Bytes>, CallError> {
+        self.producers.send(url, operation, self.secret.name.as_str(), self.timeout(), body(payload)?).await
     }
 
     fn timeout(&self) -> Duration {
@@ -193,6 +247,55 @@ impl CustomProducer {
         }
         text.chars().filter(|character| !character.is_control()).take(MAX_WORDS).collect()
     }
+}
+
+impl CustomProducers {
+    /// Makes one call, about the item called `item_name`.
+    async fn send(
+        &self,
+        url: &ProducerUrl,
+        operation: &str,
+        item_name: &str,
+        timeout: Duration,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, CallError> {
+        if !self.allowed.permits(url) {
+            let what = format!("the producer's {operation} URL is not one that producers_allow has");
+            return Err(CallError::NotSent(what));
+        }
+        let token = self.tokens.mint(&url.origin(), item_name, operation, &body);
+        let request = Request::post(url.url().as_str())
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(token::HEADER, token)
+            .body(body)
+            .map_err(|_| CallError::NotSent(format!("the producer's {operation} URL cannot be called")))?;
+        let limits = Limits { timeout, max_body: MAX_ANSWER, verify: true };
+        self.client.fetch(request, limits).await.map_err(|error| {
+            let what = format!("the producer's {operation} call failed: {error}");
+            match error {
+                FetchError::Address
+                | FetchError::Resolve(_)
+                | FetchError::Forbidden
+                | FetchError::Connect(_)
+                | FetchError::ConnectTimeout
+                | FetchError::Tls(_) => CallError::NotSent(what),
+                error => {
+                    let timeout = matches!(error, FetchError::SendTimeout | FetchError::ReadTimeout);
+                    CallError::NoAnswer { what, timeout }
+                }
+            }
+        })
+    }
+}
+
+fn written(body: &impl Serialize) -> Result<Bytes, CallError> {
+    let written = serde_json::to_vec(body).map(Bytes::from);
+    written.map_err(|_| CallError::NotSent("the call cannot be written".to_owned()))
+}
+
+/// Whether the producer did not take the payload.
+fn is_unauthorized(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
 /// Whether an answer of `status` leaves open that a credential was made: something may have failed after it was, or

@@ -1,15 +1,19 @@
 //! What makes and unmakes credentials.
 //!
 //! A producer is called over HTTP ([`custom`]). What it is told and what it must answer is [`protocol`]; how it
-//! knows that the call comes from this gateway is [`token`].
+//! knows that the call comes from this gateway is [`token`]; where it may stand, an administrator says ([`allowed`]).
 
+pub mod allowed;
 pub mod custom;
 pub mod protocol;
 pub mod token;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gateward_clock::Timestamp;
-use gateward_model::DynamicSecret;
+use gateward_model::{DynamicSecret, ItemName, ProducerUrl};
+use gateward_seal::SecretValue;
 use serde_json::{Map, Value};
 
 use crate::lease::{Holder, LeaseId};
@@ -28,9 +32,49 @@ pub trait Producer: Send + Sync {
 }
 
 /// Finds the producer of a dynamic secret; the payload is for it alone.
+#[async_trait]
 pub trait Producers: Send + Sync + 'static {
     /// The producer of `secret`.
-    fn of(&self, secret: &DynamicSecret, payload: gateward_seal::SecretValue) -> Box<dyn Producer>;
+    fn of(&self, secret: &DynamicSecret, payload: SecretValue) -> Box<dyn Producer>;
+
+    /// Has a payload replaced, and gives the new one.
+    async fn rotate(&self, call: &RotateCall) -> Result<SecretValue, RotateError> {
+        Err(RotateError::Refused(format!("the payload of {} is not to be rotated", call.item_name)))
+    }
+
+    /// Whether the administrator lets producers stand at `url`.
+    fn permits(&self, url: &ProducerUrl) -> bool {
+        let _ = url;
+        true
+    }
+}
+
+/// What it takes to have a payload replaced.
+#[derive(Clone, Debug)]
+pub struct RotateCall {
+    /// The item whose payload it is.
+    pub item_name: ItemName,
+    /// Who replaces it.
+    pub url: ProducerUrl,
+    /// How long the call may take.
+    pub timeout: Duration,
+    /// What is to be replaced.
+    pub payload: SecretValue,
+    /// The payload before that one, if nobody knows yet whether the producer takes the newer.
+    pub previous: Option<SecretValue>,
+    /// The same again is the same call, whose answer was lost.
+    pub rotation_id: String,
+}
+
+/// Why there is no new payload.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// The producer has made none, for certain.
+    #[error("{0}")]
+    Refused(String),
+    /// The producer may have made one.
+    #[error("{0}")]
+    Lost(String),
 }
 
 /// What a credential is made for.

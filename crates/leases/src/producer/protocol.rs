@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use gateward_seal::SecretValue;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,6 +44,22 @@ pub struct RevokeRequest<'a> {
     pub payload: &'a str,
     /// The credentials that must go.
     pub ids: &'a [String],
+}
+
+/// Body of `POST /sync/rotate`.
+#[derive(Serialize)]
+pub struct RotateRequest<'a> {
+    /// What is to be replaced.
+    pub payload: &'a str,
+    /// The same for a repeated call; a producer that knows it makes one payload only.
+    pub request_id: &'a str,
+}
+
+/// Answer to `POST /sync/rotate`.
+#[derive(Deserialize)]
+pub struct RotateReply {
+    /// What the gateway keeps from now on.
+    pub payload: SecretValue,
 }
 
 /// Answer to `POST /sync/create`, read so that an unusable one still tells what was made.

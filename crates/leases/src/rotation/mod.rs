@@ -1,0 +1,425 @@
+//! Rotation: the payload of a producer, or the value of a rotated secret, is replaced by one that the producer makes.
+//!
+//! That a call is under way is durable before it is made, and the new payload before it is used. A payload before is
+//! kept until a call with the new one has succeeded (a rotated secret keeps it as a version). [`state`] is what may
+//! happen, [`due`] when it happens by itself, [`secrets`] the rotated secrets, and [`Rotator`] drives them.
+
+mod due;
+mod secrets;
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use gateward_clock::{Clock, Timestamp};
+use gateward_items::{ItemError, ItemKind};
+use gateward_model::{ItemName, ProducerUrl};
+use gateward_seal::SecretValue;
+use gateward_store::Store;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, RwLock, Semaphore};
+
+pub use due::Subject;
+pub(crate) use due::moved;
+pub use secrets::{KnownRotated, NewRotatedSecret, RotatedSecretChange, RotatedSecrets};
+pub use state::{Every, MINUTES_A_DAY, Rotation, UnderWay};
+
+use crate::failpoint;
+use crate::items::{Catalog, Producer};
+use crate::producer::{Producers, RotateCall, RotateError};
+
+/// What the rotator is made of.
+pub struct RotatorParts {
+    /// Where the index of what is due stands.
+    pub store: Arc<dyn Store>,
+    /// The dynamic secrets.
+    pub catalog: Arc<Catalog>,
+    /// The rotated secrets.
+    pub secrets: Arc<RotatedSecrets>,
+    /// What rotates.
+    pub producers: Arc<dyn Producers>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where its tasks run.
+    pub runtime: Handle,
+}
+
+/// Rotates payloads, on demand and by itself.
+pub struct Rotator {
+    parts: RotatorParts,
+    /// What some task of this process is at.
+    at_work: Mutex<BTreeSet<Subject>>,
+    /// Rung when something may be due sooner than the timer's next look.
+    sooner: Notify,
+    seats: Semaphore,
+    /// Held for reading by each rotation, so that a stop can wait for all of them.
+    rotating: Arc<RwLock<()>>,
+}
+
+/// Why nothing was rotated.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateFailure {
+    /// The item is not there, or is no item that is rotated.
+    #[error(transparent)]
+    Item(#[from] ItemError),
+    /// Its producer has no call for it.
+    #[error("item {0} has no rotate-sync-url; set one with dynamic-secret update")]
+    NoUrl(ItemName),
+    /// Somebody is at it.
+    #[error("a rotation of item {0} is under way already")]
+    Busy(ItemName),
+    /// The producer did not do it.
+    #[error("{0}")]
+    Producer(String),
+    /// The producer's answer is lost.
+    #[error("{0}")]
+    Lost(String),
+    /// The rotator's task was ended.
+    #[error("the gateway is stopping; try again")]
+    Stopping,
+}
+
+/// Something that is to be rotated, as it was read.
+enum Loaded {
+    Dynamic(Box<(Producer, u64)>),
+    Rotated(Box<secrets::Rotated>),
+}
+
+/// Who wishes a rotation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// Somebody, now.
+    Asked,
+    /// The schedule.
+    Due,
+}
+
+impl Rotator {
+    /// A rotator; it rotates by itself from [`Rotator::start`] on.
+    pub fn new(parts: RotatorParts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            at_work: Mutex::default(),
+            sooner: Notify::new(),
+            seats: Semaphore::new(AT_ONCE),
+            rotating: Arc::default(),
+        })
+    }
+
+    /// Starts the timer, and returns the task that is the timer.
+    pub fn start(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+        self.parts.runtime.spawn(run(Arc::downgrade(self)))
+    }
+
+    /// The rotated secrets.
+    pub fn secrets(&self) -> &Arc<RotatedSecrets> {
+        &self.parts.secrets
+    }
+
+    /// Looks at the schedule again: it may have changed.
+    pub fn look_again(&self) {
+        self.sooner.notify_one();
+    }
+
+    /// Completes when no producer is being asked for a new payload any more. A stop waits for it.
+    pub async fn finish(&self) {
+        let _nobody_rotates = self.rotating.write().await;
+    }
+
+    /// Rotates the item called `name` now. A task of its own: once begun it is done, whoever hangs up.
+    pub async fn rotate(self: &Arc<Self>, name: &ItemName) -> Result<(), RotateFailure> {
+        let item = self.parts.catalog.tree().get(name).await?.item;
+        item.check_enabled()?;
+        let id = item.record.id;
+        let subject = match item.record.kind {
+            ItemKind::DynamicSecret => Subject::Dynamic(id),
+            ItemKind::RotatedSecret => Subject::Rotated(id),
+            kind => {
+                let wanted = "rotated secret or dynamic secret";
+                return Err(ItemError::Kind { name: name.clone(), kind: kind.words(), wanted }.into());
+            }
+        };
+        let rotator = Arc::clone(self);
+        let task =
+            self.parts.runtime.spawn(async move { rotator.rotate_subject(subject, Wish::Asked).await });
+        task.await.unwrap_or(Err(RotateFailure::Stopping))
+    }
+
+    async fn rotate_subject(self: &Arc<Self>, subject: Subject, wish: Wish) -> Result<(), RotateFailure> {
+        let _rotating = Arc::clone(&self.rotating).read_owned().await;
+        let Some(begun) = self.begin(subject, wish).await? else { return Ok(()) };
+        failpoint::reach("rotating");
+        let Begun { id, name, is_repeatable, call } = begun;
+        let answer = match &call {
+            Ok(call) => self.parts.producers.rotate(call).await,
+            Err(error) => Err(RotateError::Refused(error.to_string())),
+        };
+        failpoint::reach("rotated");
+        let now = self.parts.clock.now();
+        let mut rng = fastrand::Rng::new();
+        match answer {
+            Ok(payload) => {
+                self.settle(subject, &id, Some(&payload), |rotation| rotation.done(now)).await?;
+                tracing::info!(item = %name, "payload rotated");
+                Ok(())
+            }
+            Err(RotateError::Refused(why)) => {
+                tracing::error!(item = %name, why, "payload not rotated");
+                let next = |rotation: &Rotation| rotation.failed(why.clone(), now, &mut rng.clone());
+                self.settle(subject, &id, None, next).await?;
+                match call {
+                    Err(RotateFailure::Producer(_)) | Ok(_) => Err(RotateFailure::Producer(why)),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(RotateError::Lost(why)) => {
+                tracing::error!(item = %name, why, "the answer to a rotation is lost");
+                let next = |rotation: &Rotation| rotation.lost(&why, is_repeatable, now, &mut rng);
+                self.settle(subject, &id, None, next).await?;
+                Err(RotateFailure::Lost(why))
+            }
+        }
+    }
+
+    /// Writes down that a call begins; none if there is nothing to do.
+    async fn begin(&self, subject: Subject, wish: Wish) -> Result<Option<Begun>, RotateFailure> {
+        loop {
+            let Some(loaded) = self.load(subject).await? else { return Ok(None) };
+            let (name, rotation, is_repeatable) = (loaded.name(), loaded.rotation(), loaded.is_repeatable());
+            let now = self.parts.clock.now();
+            if wish == Wish::Due && rotation.next_at.is_none_or(|due| due > now) {
+                return Ok(None);
+            }
+            if wish == Wish::Due && rotation.is_overdue(now) && !is_repeatable {
+                let why = "the gateway stopped while the producer was called";
+                tracing::error!(item = %name, "the answer to a rotation is lost");
+                let lost = rotation.lost(why, false, now, &mut fastrand::Rng::new());
+                match self.save(&loaded, lost, None).await {
+                    Err(ItemError::Changed(_)) => continue,
+                    outcome => return Ok(outcome.map(|()| None)?),
+                }
+            }
+            if wish == Wish::Asked && loaded.has_no_url() {
+                return Err(RotateFailure::NoUrl(name));
+            }
+            let until = now + loaded.timeout() + MARGIN;
+            let begun = rotation
+                .begin(now, until, is_repeatable)
+                .map_err(|_busy| RotateFailure::Busy(name.clone()))?;
+            let id = begun.under_way.as_ref().map(|call| call.id.clone()).unwrap_or_default();
+            match self.save(&loaded, begun, None).await {
+                Ok(()) => {
+                    let call = self.call(&loaded, &id).await;
+                    return Ok(Some(Begun { id, name, is_repeatable, call }));
+                }
+                Err(ItemError::Changed(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn call(&self, loaded: &Loaded, id: &str) -> Result<RotateCall, RotateFailure> {
+        let (url, payload, previous): (ProducerUrl, SecretValue, _) = match loaded {
+            Loaded::Dynamic(read) => {
+                let Producer { secret, payload, previous, .. } = &read.0;
+                let url = secret.rotate_sync_url.clone();
+                let url = url.ok_or_else(|| RotateFailure::NoUrl(secret.name.clone()))?;
+                (url, payload.clone(), previous.clone())
+            }
+            Loaded::Rotated(rotated) => {
+                let (url, payload) = self.parts.secrets.call(rotated).await?;
+                (url, payload, None)
+            }
+        };
+        let (timeout, rotation_id) = (loaded.timeout(), id.to_owned());
+        Ok(RotateCall { item_name: loaded.name(), url, timeout, payload, previous, rotation_id })
+    }
+
+    /// Writes down what came of the call `id`. A new payload is known to nobody but us, so that is tried until it is
+    /// done.
+    async fn settle(
+        &self,
+        subject: Subject,
+        id: &str,
+        payload: Option<&SecretValue>,
+        mut next: impl FnMut(&Rotation) -> Rotation,
+    ) -> Result<(), RotateFailure> {
+        let mut wait = Duration::from_millis(50);
+        loop {
+            let outcome = match self.load(subject).await {
+                Ok(Some(loaded)) if loaded.rotation().is_at(id) => {
+                    let rotation = next(&loaded.rotation());
+                    self.save(&loaded, rotation, payload).await
+                }
+                // Deleted, or somebody has set a payload: what came is about nothing any more.
+                Ok(_) => {
+                    tracing::error!(?subject, "what a rotation brought is not kept: the item has changed");
+                    return Err(RotateFailure::Producer("the item has changed in the meantime".to_owned()));
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(()) => {
+                    self.sooner.notify_one();
+                    return Ok(());
+                }
+                Err(ItemError::Changed(_)) => {}
+                // That the call is overdue tells the rest.
+                Err(error) if payload.is_none() => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(?subject, %error, "a new payload without a record");
+                    self.parts.clock.sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(30));
+                }
+            }
+        }
+    }
+
+    async fn load(&self, subject: Subject) -> Result<Option<Loaded>, ItemError> {
+        Ok(match subject {
+            Subject::Dynamic(id) => {
+                self.parts.catalog.rotating(id).await?.map(|read| Loaded::Dynamic(Box::new(read)))
+            }
+            Subject::Rotated(id) => {
+                self.parts.secrets.rotating(id).await?.map(|rotated| Loaded::Rotated(Box::new(rotated)))
+            }
+        })
+    }
+
+    async fn save(
+        &self,
+        loaded: &Loaded,
+        rotation: Rotation,
+        payload: Option<&SecretValue>,
+    ) -> Result<(), ItemError> {
+        match loaded {
+            Loaded::Dynamic(read) => {
+                self.parts.catalog.put_rotation((**read).clone(), rotation, payload).await
+            }
+            Loaded::Rotated(rotated) => self.parts.secrets.put_rotation(rotated, rotation, payload).await,
+        }
+    }
+
+    /// Sees to what is due, and says when to look again.
+    async fn attend(self: &Arc<Self>) -> Timestamp {
+        let now = self.parts.clock.now();
+        let entries = match due::first(&*self.parts.store, LOOK_AHEAD).await {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::error!(%error, "index of rotations not read");
+                return now + SOON;
+            }
+        };
+        let mut next = now + REFILL;
+        for (due, subject) in entries {
+            if due > now {
+                next = next.min(due);
+                break;
+            }
+            if !lock(&self.at_work).insert(subject) {
+                continue;
+            }
+            let rotator = Arc::clone(self);
+            self.parts.runtime.spawn(async move {
+                rotator.see_to(due, subject).await;
+                lock(&rotator.at_work).remove(&subject);
+            });
+        }
+        next
+    }
+
+    async fn see_to(self: &Arc<Self>, due: Timestamp, subject: Subject) {
+        let Ok(_seat) = self.seats.acquire().await else { return };
+        match self.rotate_subject(subject, Wish::Due).await {
+            Ok(()) | Err(RotateFailure::Busy(_)) => {}
+            // What the producer did is told where it happened.
+            Err(RotateFailure::Producer(_) | RotateFailure::Lost(_) | RotateFailure::NoUrl(_)) => {}
+            Err(error) => tracing::error!(?subject, %error, "not rotated"),
+        }
+        let is_stale = match self.load(subject).await {
+            Ok(Some(loaded)) => loaded.rotation().next_at != Some(due),
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if is_stale {
+            due::forget(&*self.parts.store, due, subject).await;
+        }
+    }
+}
+
+/// A call that has begun.
+struct Begun {
+    id: String,
+    name: ItemName,
+    is_repeatable: bool,
+    /// What to call, or why that cannot be said.
+    call: Result<RotateCall, RotateFailure>,
+}
+
+impl Loaded {
+    fn name(&self) -> ItemName {
+        match self {
+            Self::Dynamic(read) => read.0.secret.name.clone(),
+            Self::Rotated(rotated) => rotated.name.clone(),
+        }
+    }
+
+    fn rotation(&self) -> Rotation {
+        match self {
+            Self::Dynamic(read) => read.0.rotation.clone(),
+            Self::Rotated(rotated) => rotated.rotation.clone(),
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Dynamic(read) => read.0.secret.timeout_sec,
+            Self::Rotated(rotated) => rotated.timeout_sec,
+        })
+    }
+
+    /// Whether the same call again is the same rotation; only a dry run tells, and a rotated secret has none.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
+    fn has_no_url(&self) -> bool {
+        matches!(self, Self::Dynamic(read) if read.0.secret.rotate_sync_url.is_none())
+    }
+}
+
+/// The timer: runs until the rotator is dropped.
+async fn run(rotator: Weak<Rotator>) {
+    loop {
+        let Some(rotator) = rotator.upgrade() else { return };
+        let next = rotator.attend().await;
+        let clock = Arc::clone(&rotator.parts.clock);
+        tokio::select! {
+            () = clock.sleep_until(next) => {}
+            () = rotator.sooner.notified() => {}
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Between the end of the producer's time and the moment at which its answer counts as lost.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// How many rotations are made by themselves at once.
+const AT_ONCE: usize = 8;
+
+/// How many entries of the index are looked at together.
+const LOOK_AHEAD: usize = 1000;
+
+/// How often the index is looked at, for what other nodes have written.
+const REFILL: Duration = Duration::from_secs(30);
+
+/// When the index is looked at again that could not be read.
+const SOON: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
