@@ -48,7 +48,32 @@ pub(crate) fn authority(url: &Url) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Two parsers see an endpoint, one when it is set and one when it is called: they must not see two hosts.
+        #[test]
+        fn whatever_is_accepted_can_be_called_at_the_host_that_was_checked(
+            url in prop_oneof![
+                "https?:[/\\\\]{1,3}[ -~]{0,40}",
+                "https?://[a-z0-9.:@%_\\[\\]-]{1,30}(/\\PC{0,20})?",
+                "https?://\\PC{1,30}",
+                "\\PC{0,40}",
+            ]
+        ) {
+            if let Ok(checked) = check_endpoint(&url) {
+                let request = http::Request::post(checked.as_str()).body(()).unwrap();
+                prop_assert_eq!(request.uri().host(), checked.host_str());
+                prop_assert_eq!(request.uri().port_u16(), checked.port());
+                prop_assert!(request.uri().query().is_none());
+                prop_assert!(http::HeaderValue::from_str(&authority(&checked)).is_ok());
+                let beneath = format!("{}latest", checked.as_str());
+                prop_assert!(beneath.parse::<http::Uri>().is_ok());
+            }
+        }
+    }
 
     #[test]
     fn an_endpoint_is_a_plain_url() {

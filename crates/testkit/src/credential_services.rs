@@ -26,6 +26,8 @@ pub struct Manners {
     pub token_request: TokenRequest,
     /// Whether the metadata service answers without a token too, as version 1 does.
     pub answers_without_token: bool,
+    /// In which region the machine says it is, if it says so.
+    pub region: Option<String>,
     /// What STS wants to see.
     pub web_identity_token: String,
     /// When the sets end that are handed out (RFC 3339).
@@ -183,6 +185,7 @@ impl Service {
             container_token: None,
             token_request: TokenRequest::Given,
             answers_without_token: false,
+            region: Some("eu-north-1".to_owned()),
             web_identity_token: "canary-web-identity".to_owned(),
             expires: expires.to_owned(),
         };

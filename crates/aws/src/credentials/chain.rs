@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
-use gateward_clock::Clock;
+use gateward_clock::{Clock, Timestamp};
 use gateward_net::Client;
 use tokio::runtime::Handle;
 
@@ -28,6 +29,10 @@ pub struct Chain {
     roles: Mutex<Vec<Assumed>>,
     /// Absent in a process that calls nobody.
     sts: Option<Arc<StsAccess>>,
+    /// Absent in a process that calls nobody.
+    instance: Option<Arc<Instance>>,
+    /// What the machine said last of its region, and when.
+    machine_region: tokio::sync::Mutex<Option<(Timestamp, Option<String>)>>,
     clock: Arc<dyn Clock>,
     runtime: Handle,
 }
@@ -63,11 +68,12 @@ impl Chain {
         let environment: Arc<dyn Source> = Arc::new(Environment::of(&variables));
         let container: Arc<dyn Source> =
             Arc::new(Container { client: metadata_client.clone(), variables: variables.clone() });
-        let instance: Arc<dyn Source> = Arc::new(Instance {
+        let machine = Arc::new(Instance {
             client: metadata_client,
             variables: variables.clone(),
             profiles: Arc::clone(&profiles),
         });
+        let instance: Arc<dyn Source> = Arc::clone(&machine) as Arc<dyn Source>;
         // As the profile files call them.
         let named = [
             ("Environment", Arc::clone(&environment)),
@@ -81,7 +87,7 @@ impl Chain {
             Arc::new(WebIdentity { sts: Arc::clone(&sts), variables }),
             instance,
         ];
-        Self::of(sources, Some(sts), clock, runtime)
+        Self::of(sources, Some((sts, machine)), clock, runtime)
     }
 
     /// A chain without any source: its credentials are an error.
@@ -91,12 +97,14 @@ impl Chain {
 
     fn of(
         sources: Vec<Arc<dyn Source>>,
-        sts: Option<Arc<StsAccess>>,
+        reached: Option<(Arc<StsAccess>, Arc<Instance>)>,
         clock: Arc<dyn Clock>,
         runtime: Handle,
     ) -> Arc<Self> {
+        let (sts, instance) = reached.unzip();
+        let machine_region = tokio::sync::Mutex::default();
         let provider = Provider::of(sources, Arc::clone(&clock), runtime.clone());
-        Arc::new(Self { provider, roles: Mutex::default(), sts, clock, runtime })
+        Arc::new(Self { provider, roles: Mutex::default(), sts, instance, machine_region, clock, runtime })
     }
 
     /// What the sources have.
@@ -122,6 +130,26 @@ impl Chain {
     pub fn region(&self) -> Option<String> {
         self.sts.as_ref()?.region()
     }
+
+    /// The region that this machine is in, as its metadata service says: the last resort of whoever knows no other. It is
+    /// asked until it has answered, at most once a minute; to be called on the control runtime.
+    pub async fn machine_region(&self) -> Option<String> {
+        let instance = self.instance.as_ref()?;
+        let mut known = self.machine_region.lock().await;
+        let now = self.clock.now();
+        match &*known {
+            Some((_, Some(region))) => return Some(region.clone()),
+            Some((asked, None)) if now.saturating_since(*asked) < ASK_MACHINE_AGAIN => return None,
+            _ => {}
+        }
+        let region = instance.region().await;
+        if let Err(missing) = &region {
+            tracing::debug!(?missing, "this machine does not say in which region it is");
+        }
+        let region = region.ok();
+        *known = Some((now, region.clone()));
+        region
+    }
 }
 
 impl fmt::Debug for Chain {
@@ -129,3 +157,6 @@ impl fmt::Debug for Chain {
         formatter.debug_tuple("Chain").field(&self.provider).finish()
     }
 }
+
+/// After what time a machine is asked again that has not named its region.
+const ASK_MACHINE_AGAIN: Duration = Duration::from_secs(60);

@@ -54,6 +54,21 @@ impl Source for Instance {
 }
 
 impl Instance {
+    /// The region that the machine is in.
+    pub(super) async fn region(&self) -> Result<String, Missing> {
+        if self.variables.forbids("AWS_EC2_METADATA_DISABLED") {
+            return Err(Missing::not_set("AWS_EC2_METADATA_DISABLED forbids it"));
+        }
+        let base = self.base()?;
+        let token = self.token(&base).await?;
+        let response = self.get(&base, REGION, token.as_ref()).await?;
+        let status = response.status().as_u16();
+        let region = std::str::from_utf8(response.body()).ok().map(str::trim).filter(|_| status == 200);
+        let region = region.filter(|region| crate::check_region(region).is_ok());
+        let unnamed = || Missing::failed(format!("it does not name the region (status {status})"));
+        region.map(str::to_owned).ok_or_else(unnamed)
+    }
+
     /// The token of version 2; none where version 1 is to be asked.
     async fn token(&self, base: &str) -> Result<Option<HeaderValue>, Missing> {
         let uri = address(base, "/latest/api/token")?;
@@ -135,6 +150,7 @@ fn is_role(name: &&str) -> bool {
 }
 
 const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
+const REGION: &str = "/latest/meta-data/placement/region";
 const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 

@@ -99,7 +99,7 @@ async fn a_profile_that_is_gone_for_a_moment_is_being_written() {
     for _ in 0..5 {
         world.later(10);
         world.current();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        world.settle().await;
         assert_eq!(world.current().as_deref(), Some("AKIAONE"));
     }
     assert_eq!(services.handed_out(), 0, "nobody acts in the container's name meanwhile");
@@ -111,7 +111,7 @@ async fn a_profile_that_is_gone_for_a_moment_is_being_written() {
     for _ in 0..4 {
         world.later(30);
         world.current();
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        world.settle().await;
     }
     world.later(60);
     world.becomes(Some("ASIA1")).await;

@@ -221,3 +221,31 @@ async fn what_is_no_ordinary_file_is_not_waited_for() {
     ]);
     assert!(world.error().await.ends_with("cannot be read: it is not an ordinary file"));
 }
+
+#[tokio::test]
+async fn the_machine_says_in_which_region_it_is_and_is_asked_until_it_has() {
+    let services = CredentialServices::start(EXPIRES);
+    let asked = || services.asked().iter().filter(|asked| asked.what.ends_with("/placement/region")).count();
+    let world = World::new(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &services.url())]);
+    services.set(|manners| manners.region = None);
+    assert_eq!(world.chain.machine_region().await, None);
+    services.set(|manners| manners.region = Some("evil.example/".to_owned()));
+    world.later(59);
+    assert_eq!((world.chain.machine_region().await, asked()), (None, 1), "it was asked just now");
+    world.later(1);
+    assert_eq!((world.chain.machine_region().await, asked()), (None, 2), "that is no region");
+    services.set(|manners| manners.region = Some("eu-north-1\n".to_owned()));
+    world.later(60);
+    for _ in 0..3 {
+        assert_eq!(world.chain.machine_region().await.as_deref(), Some("eu-north-1"));
+        world.later(60);
+    }
+    assert_eq!((asked(), services.handed_out()), (3, 0));
+    assert_eq!(world.chain.region(), None, "whoever cannot wait does not ask");
+    let endpoint = services.url();
+    let forbidden = World::new(&[
+        ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ]);
+    assert_eq!((forbidden.chain.machine_region().await, asked()), (None, 3));
+}

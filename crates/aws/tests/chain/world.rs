@@ -76,6 +76,13 @@ impl World {
         self.clock.advance(Duration::from_secs(secs));
     }
 
+    /// Lets everything happen that waits for nobody outside.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until `current` is `expected`, which something on its way will bring about.
     pub(crate) async fn becomes(&self, expected: Option<&str>) {
         eventually(

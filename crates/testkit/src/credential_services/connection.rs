@@ -64,6 +64,11 @@ fn deed(state: &mut State, asked: &Asked) -> Deed {
             TokenRequest::Lost => return Deed::Silence,
         },
         ("GET", path) if path.starts_with(METADATA) => instance(state, asked, &path[METADATA.len()..]),
+        ("GET", "/latest/meta-data/placement/region") => match &state.manners.region {
+            _ if asked.header(TOKEN) != Some(state.instance_token.text()) => Answer::text(401, "no"),
+            Some(region) => Answer::text(200, region),
+            None => Answer::text(404, "no"),
+        },
         ("POST", "/") => sts(state, asked),
         _ => Answer::text(404, "there is nothing here"),
     })

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use gateward_aws::secrets_manager::{Secret, SecretError, SecretsManager};
-use gateward_aws::{Credentials, CredentialsError, Provider, Role, check_endpoint, check_region};
+use gateward_aws::{Chain, Credentials, CredentialsError, Provider, Role, check_endpoint, check_region};
 use gateward_model::Invalid;
 use gateward_net::Client;
 use gateward_seal::SecretValue;
@@ -34,7 +34,8 @@ pub(super) const KIND: Kind = Kind {
 
 struct Aws {
     client: Client,
-    /// The vault's own region. Secrets that are named by ARNs need none.
+    chain: Arc<Chain>,
+    /// The vault's own region. Secrets that are named by ARNs need none, and where there is none, the machine's will do.
     region: Option<String>,
     endpoint: Option<String>,
     /// Those that have been asked, by region.
@@ -93,13 +94,23 @@ fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Arc<dyn 
         provider = surroundings.aws.assuming(&provider, Role { region: region.clone(), ..role });
     }
     let (client, managers) = (surroundings.client.clone(), Mutex::default());
-    Ok(Arc::new(Aws { client, region, endpoint, managers, provider }))
+    let chain = Arc::clone(&surroundings.aws);
+    Ok(Arc::new(Aws { client, chain, region, endpoint, managers, provider }))
 }
 
 #[async_trait]
 impl Backend for Aws {
     async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss> {
-        let manager = self.manager(wanted.name)?;
+        let manager = match region_of(wanted.name).or(self.region.as_deref()) {
+            Some(region) => self.manager(region)?,
+            None => match self.chain.machine_region().await {
+                Some(region) => self.manager(&region)?,
+                None => {
+                    let problem = "no region is set; set the vault's, or AWS_REGION in the environment";
+                    return Err(Miss::new(MissKind::Misconfigured, problem));
+                }
+            },
+        };
         let credentials = self.provider.get().await.map_err(|error| {
             let kind = match error {
                 CredentialsError::Nothing(_) => MissKind::Misconfigured,
@@ -136,12 +147,8 @@ async fn ask(
 }
 
 impl Aws {
-    /// Whom to ask for the secret called `name`.
-    fn manager(&self, name: &str) -> Result<Arc<SecretsManager>, Miss> {
-        let region = region_of(name).or(self.region.as_deref()).ok_or_else(|| {
-            let problem = "no region is set; set the vault's, or AWS_REGION in the environment";
-            Miss::new(MissKind::Misconfigured, problem)
-        })?;
+    /// Whom to ask for secrets in `region`.
+    fn manager(&self, region: &str) -> Result<Arc<SecretsManager>, Miss> {
         let mut managers = self.managers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(manager) = managers.get(region) {
             return Ok(Arc::clone(manager));

@@ -53,15 +53,19 @@ impl World {
 
 #[tokio::test]
 async fn however_many_wait_one_login_serves_them_or_fails_them_all() {
-    let world = world();
-    world.says(Err(MissKind::Unavailable));
-    let all = futures_util::future::join_all((0..64).map(|_| world.get(Duration::ZERO))).await;
+    let world = &world();
+    // The answer comes when all are waiting.
+    let all_get = |after: Duration, answer: Result<&'static str, MissKind>| {
+        let all = futures_util::future::join_all((0..64).map(|_| world.get(after)).collect::<Vec<_>>());
+        let answering = async move { world.says(answer) };
+        async move { tokio::join!(biased; all, answering).0 }
+    };
+    let all = all_get(Duration::ZERO, Err(MissKind::Unavailable)).await;
     assert!(all.iter().all(|one| *one == Err(MissKind::Unavailable)), "{all:?}");
     assert_eq!(world.calls(), 1);
     let again = Duration::from_secs(1);
     assert_eq!(world.get(again / 2).await, Err(MissKind::Unavailable), "it has just failed");
-    world.says(Ok("one"));
-    let all = futures_util::future::join_all((0..64).map(|_| world.get(again))).await;
+    let all = all_get(again, Ok("one")).await;
     assert!(all.iter().all(|one| one.as_deref() == Ok("one")), "{all:?}");
     assert_eq!(world.calls(), 2);
 }
