@@ -114,7 +114,9 @@ fn declare(documents: Vec<(&Path, Document)>) -> Result<Declared, Refused> {
         .zip(&jsons)
         .map(|((_, draft), json)| Resource { kind: draft.kind, id: &draft.id, json })
         .collect();
-    for (at, fault) in validation::check_all(&resources) {
+    let prefixes =
+        vaults.as_ref().map(|vaults: &Vec<Vault>| vaults.iter().map(|vault| vault.prefix.as_str()).collect());
+    for (at, fault) in validation::check_all(&resources, prefixes.as_ref()) {
         let (path, draft) = &drafts[at];
         let invalid = fault.into_invalid();
         let place = document::place_of(&draft.node, &invalid);

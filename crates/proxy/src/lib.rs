@@ -19,6 +19,7 @@ pub mod hygiene;
 mod snapshot;
 pub mod splice;
 mod traffic;
+mod typed;
 pub mod validation;
 
 pub use configuration::{Configuration, ConfigurationParts};

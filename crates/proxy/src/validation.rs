@@ -5,9 +5,9 @@
 //! Who takes one resource in looks these up in the store; who takes all of them in at once calls [`check_all`].
 
 mod plugins;
-mod texts;
+pub(crate) mod texts;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use gateward_model::Invalid;
 use gateward_model::apisix::{
@@ -52,6 +52,14 @@ pub enum Fault {
         /// Its id.
         id: String,
     },
+    /// It holds a reference to a vault that does not exist.
+    #[error(
+        "the vault \"{name}\" that a reference names does not exist; create it first, or mend the reference"
+    )]
+    NoVault {
+        /// The vault's prefix.
+        name: String,
+    },
     /// What it shows, somebody else shows too.
     #[error(
         "duplicate key found with consumer: {consumer}; what a consumer shows to {plugin} must be its own"
@@ -75,6 +83,7 @@ impl Fault {
                 let what = kind.singular();
                 Invalid::new(field, format!("{what} \"{id}\" does not exist; create it, or drop {field}"))
             }
+            Self::NoVault { .. } => Invalid::new("", self.to_string()),
             Self::Taken { plugin, .. } => Invalid::new(format!("plugins.{plugin}"), self.to_string()),
         }
     }
@@ -85,6 +94,8 @@ impl Fault {
 pub struct Sound {
     /// What must exist for it to work.
     pub links: Vec<Link>,
+    /// The vault entities that must exist for its references to have values.
+    pub vaults: BTreeSet<String>,
     /// What it shows, as a consumer or a credential. What is behind a reference is not known here.
     pub shown: Vec<Shown>,
 }
@@ -128,6 +139,16 @@ impl Shown {
 /// Checks the resource `id` of `kind` by itself. The id of a credential is `consumer/credential`, that of plugin metadata
 /// the plugin's name.
 pub fn check(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
+    let sound = check_fields(kind, id, json)?;
+    Ok(Sound { vaults: texts::vaults(json), ..sound })
+}
+
+/// The names of the vault entities that the references in `json`, a resource, name.
+pub fn vaults_of(json: &Value) -> BTreeSet<String> {
+    texts::vaults(json)
+}
+
+fn check_fields(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
     let mut sound = Sound::default();
     match kind {
         Kind::PluginMetadata => return plugins::check_metadata(id, json).map(|()| sound),
@@ -197,8 +218,8 @@ pub struct Resource<'r> {
 }
 
 /// Checks `resources` each by itself, and that they go together when there are no others. Tells all that is wrong, each
-/// with the place of the resource among them.
-pub fn check_all(resources: &[Resource<'_>]) -> Vec<(usize, Fault)> {
+/// with the place of the resource among them. `vaults` are the prefixes of all vaults, if those are known.
+pub fn check_all(resources: &[Resource<'_>], vaults: Option<&BTreeSet<&str>>) -> Vec<(usize, Fault)> {
     let mut faults = Vec::new();
     let mut known = HashSet::with_capacity(resources.len());
     let mut sound = Vec::with_capacity(resources.len());
@@ -216,6 +237,10 @@ pub fn check_all(resources: &[Resource<'_>]) -> Vec<(usize, Fault)> {
     for (at, sound) in &sound {
         let missing = sound.links.iter().filter(|link| !known.contains(&(link.kind, link.id.as_str())));
         faults.extend(missing.map(|link| (*at, link.missing())));
+        if let Some(vaults) = vaults {
+            let unknown = sound.vaults.iter().filter(|name| !vaults.contains(name.as_str()));
+            faults.extend(unknown.map(|name| (*at, Fault::NoVault { name: name.clone() })));
+        }
         for one in &sound.shown {
             if let Some(consumer) = shown.insert((one.plugin, one.key.expose()), &one.consumer) {
                 faults.push((*at, one.taken(consumer)));

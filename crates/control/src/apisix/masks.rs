@@ -4,6 +4,7 @@
 //! secret, and is shown. The keys of certificates are not even hinted at: APISIX leaves them out, and so do we.
 
 use gateward_model::apisix::{Kind, Upstream};
+use gateward_vaults::Reference;
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -126,8 +127,9 @@ fn texts(json: &Value, at: &str, pointers: &mut Vec<String>) {
     }
 }
 
+/// Whether `text` is a reference and nothing else: what stands beside one may be half of the secret.
 fn is_reference(text: &str) -> bool {
-    text.starts_with("{vault://") && text.ends_with('}')
+    matches!(Reference::parse(text), Ok(Some(_)))
 }
 
 const MASK: &str = "***";

@@ -64,7 +64,7 @@ fn everything(json: &Value) -> Answer {
     if faults.is_empty() {
         let resources: Vec<Resource<'_>> =
             named.iter().map(|(kind, _, id, json)| Resource { kind: *kind, id, json }).collect();
-        for (at, error) in validation::check_all(&resources) {
+        for (at, error) in validation::check_all(&resources, None) {
             let (kind, at, id, _) = &named[at];
             faults.push(fault(kind.plural(), *at, id, &error.to_string()));
         }

@@ -158,7 +158,7 @@ impl fmt::Debug for KeyText {
 fn pair((cert_field, chain): (&str, String), (key_field, key): (&str, String)) -> Result<KeyPair, Invalid> {
     let key = KeyText(Zeroizing::new(key));
     check_certificates(cert_field, &chain)?;
-    if !is_reference(key.expose()) && PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).is_err() {
+    if !holds_reference(key.expose()) && PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).is_err() {
         return Err(Invalid::new(
             key_field,
             "is not a private key in PEM (PKCS #8, PKCS #1 or SEC1, not encrypted)",
@@ -168,7 +168,7 @@ fn pair((cert_field, chain): (&str, String), (key_field, key): (&str, String)) -
 }
 
 fn check_certificates(field: &str, pem: &str) -> Result<(), Invalid> {
-    if is_reference(pem) {
+    if holds_reference(pem) {
         return Ok(());
     }
     let mut certificates = CertificateDer::pem_slice_iter(pem.as_bytes()).peekable();
@@ -178,9 +178,9 @@ fn check_certificates(field: &str, pem: &str) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Whether `text` stands for one that is elsewhere. What follows is for the resolver to judge.
-fn is_reference(text: &str) -> bool {
-    text.starts_with("{vault://")
+/// Whether `text` is whole only when what a reference in it stands for is there. What that says is for the resolver.
+fn holds_reference(text: &str) -> bool {
+    text.contains("{vault://")
 }
 
 fn names(role: SslRole, sni: Option<String>, snis: Option<Vec<String>>) -> Result<Vec<String>, Invalid> {

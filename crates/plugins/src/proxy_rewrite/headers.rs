@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::target::{Captures, group};
-use crate::{Exchange, holds_reference};
+use crate::Exchange;
 
 /// Other header fields for a request: first some are added, then some set, then some removed.
 #[derive(Debug, Default)]
@@ -97,8 +97,6 @@ impl Text {
     fn read(field: &str, text: &str) -> Result<Self, Invalid> {
         let wrong = |_| Invalid::new(field, "holds characters that cannot stand in a header");
         if !text.contains('$') {
-            // A reference is replaced before there is a value, and must not be taken for one that cannot be.
-            let text = if holds_reference(text) { "" } else { text };
             return HeaderValue::from_bytes(text.as_bytes()).map(Self::Fixed).map_err(wrong);
         }
         HeaderValue::from_bytes(text.as_bytes()).map_err(wrong)?;

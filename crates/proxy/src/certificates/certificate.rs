@@ -7,7 +7,7 @@ use gateward_model::Invalid;
 use gateward_model::apisix::{ClientDemand, ClientTrust, KeyPair, ResourceId, Ssl, TlsVersion};
 use gateward_seal::SecretValue;
 use gateward_vars::RoutePath;
-use gateward_vaults::{Asked, Binding, Reference, Resolver};
+use gateward_vaults::{Asked, Binding, Resolver, Template};
 use regex::RegexSet;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
@@ -42,13 +42,13 @@ pub(crate) struct Demand {
 
 /// Says what is wrong with `ssl`, as far as it can be known before its references are resolved.
 pub fn check(ssl: &Ssl) -> Result<(), Invalid> {
-    if references(ssl)?.iter().all(Option::is_none) {
+    if templates(ssl)?.iter().all(Option::is_none) {
         return Served::build(ssl).map(drop);
     }
     for (at, pair) in ssl.pairs.iter().enumerate() {
         if [pair.chain.as_str(), pair.key.expose()]
             .iter()
-            .all(|text| matches!(Reference::parse(text), Ok(None)))
+            .all(|text| matches!(Template::parse(text), Ok(None)))
         {
             certified(at, pair)?;
         }
@@ -59,19 +59,20 @@ pub fn check(ssl: &Ssl) -> Result<(), Invalid> {
 impl Certificate {
     /// Makes `ssl` ready, or asks `resolver` for what it refers to, and is ready once that is there.
     pub(super) fn compile(ssl: &Arc<Ssl>, resolver: &Arc<Resolver>) -> Result<Self, Invalid> {
-        let references = references(ssl)?;
+        let templates = templates(ssl)?;
         let source = Arc::clone(ssl);
-        if references.iter().all(Option::is_none) {
+        if templates.iter().all(Option::is_none) {
             let served = Arc::new(ArcSwapOption::from_pointee(Served::build(ssl)?));
             return Ok(Self { source, served, binding: None, problem: None });
         }
         check(ssl)?;
         let served = Arc::new(ArcSwapOption::empty());
         let (place, unresolved) = (Arc::clone(&served), Arc::clone(ssl));
+        let references = templates.iter().flatten().flat_map(Template::references).cloned().collect();
         let changed = move |values: Option<&[SecretValue]>| {
-            place.store(values.and_then(|values| resolved(&unresolved, values)).map(Arc::new));
+            place.store(values.and_then(|values| resolved(&unresolved, &templates, values)).map(Arc::new));
         };
-        let binding = resolver.bind(references.into_iter().flatten().collect(), Box::new(changed));
+        let binding = resolver.bind(references, Box::new(changed));
         Ok(Self { source, served, binding: Some(binding), problem: None })
     }
 
@@ -210,19 +211,25 @@ fn certified(at: usize, pair: &KeyPair) -> Result<Arc<CertifiedKey>, Invalid> {
     }
 }
 
-/// For each text of `ssl` the reference that it is, if it is one.
-fn references(ssl: &Ssl) -> Result<Vec<Option<Reference>>, Invalid> {
-    let parsed: Result<_, _> = ssl.texts().map(Reference::parse).collect();
+/// For each text of `ssl` what it is made of, if references stand in it.
+fn templates(ssl: &Ssl) -> Result<Vec<Option<Template>>, Invalid> {
+    let parsed: Result<_, _> = ssl.texts().map(Template::parse).collect();
     parsed.map_err(|error| Invalid::new("", format!("a reference cannot be used: {error}")))
 }
 
-/// `ssl` with the `values` of its references. What does not fit is as good as missing.
-fn resolved(ssl: &Ssl, values: &[SecretValue]) -> Option<Served> {
+/// `ssl` with the `values` of its references in their places. What does not fit is as good as missing.
+fn resolved(ssl: &Ssl, templates: &[Option<Template>], values: &[SecretValue]) -> Option<Served> {
     let mut values = values.iter();
-    let texts = ssl.texts().map(|text| match Reference::parse(text) {
-        Ok(Some(_)) => values.next().map_or("", SecretValue::expose),
-        _ => text,
-    });
+    let filled: Option<Vec<Option<SecretValue>>> = templates
+        .iter()
+        .map(|template| match template {
+            Some(template) => template.fill(&mut values).map(Some),
+            None => Some(None),
+        })
+        .collect();
+    let filled = filled?;
+    let texts = ssl.texts().zip(&filled);
+    let texts = texts.map(|(text, filled)| filled.as_ref().map_or(text, SecretValue::expose));
     let built = ssl.with_texts(texts).and_then(|ssl| Served::build(&ssl));
     if let Err(invalid) = &built {
         tracing::error!(ssl = %ssl.id, field = invalid.field, "a resolved certificate or key cannot be used");

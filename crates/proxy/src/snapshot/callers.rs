@@ -16,6 +16,7 @@ use super::resources::Standing;
 use super::secrets::Secrets;
 use super::shared_layers::SharedLayers;
 use super::{Broken, Callers, Resources};
+use crate::typed;
 
 /// Keeps what is needed to compile callers anew, and what came of it last.
 #[derive(Default)]
@@ -152,7 +153,10 @@ impl CallersCompiler {
                 );
                 continue;
             };
-            let added = match (shown.build)(&settings) {
+            let mut settings = settings;
+            let built = typed::coerce(&entry.settings, &mut settings, shown.schema)
+                .and_then(|()| (shown.build)(&settings));
+            let added = match built {
                 Ok(credential) => builder
                     .add(kind.name, Arc::clone(&consumer), credential)
                     .map_err(|taken| taken.to_string()),

@@ -11,6 +11,7 @@ use super::metadata::{AllMetadata, Metadata};
 use super::references::references;
 use super::secrets::Secrets;
 use super::slot::SlotParts;
+use crate::typed;
 
 /// What plugins are built with.
 pub(super) struct Workshop<'w> {
@@ -118,7 +119,8 @@ impl Workshop<'_> {
                 .map(Instance::Ready)
                 .map_err(|error| error.to_string());
         }
-        (kind.check)(&entry.settings).map_err(|error| error.to_string())?;
+        (kind.check)(&typed::with_stand_ins(&entry.settings, kind.schema))
+            .map_err(|error| error.to_string())?;
         let parts =
             SlotParts { kind, settings: &entry.settings, references, owner, metadata, shared: self.shared };
         Ok(Instance::Referring(self.secrets.slot(parts)))

@@ -58,7 +58,7 @@ impl Known {
         let source = Arc::clone(source);
         let found = references(&source).and_then(|found| match found.is_empty() {
             true => Ok(None),
-            false => secrets.bind(&source).map(Some),
+            false => secrets.bind_as(&source, schema(name)).map(Some),
         });
         let (resolved, current) = match found {
             Ok(None) => (None, Metadata::Written(Arc::clone(&source))),
@@ -75,6 +75,12 @@ impl Known {
         let Some(resolved) = &self.resolved else { return };
         self.current = resolved.json().map_or(Metadata::Missing, Metadata::Resolved);
     }
+}
+
+/// What the metadata of the plugin `name` are to be.
+fn schema(name: &str) -> fn() -> Value {
+    let metadata = gateward_plugins::kind(name).and_then(|kind| kind.metadata.as_ref());
+    metadata.map_or(|| Value::Null, |metadata| metadata.schema)
 }
 
 impl Metadata {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use gateward_seal::SecretValue;
-use gateward_vaults::{Asked, Binding, Reference, ReferenceError, Resolver};
+use gateward_vaults::{Asked, Binding, Reference, ReferenceError, Resolver, Template};
 use serde_json::Value;
 use tokio::sync::Notify;
+
+use crate::typed;
 
 /// The references in `json`, in the order in which its strings stand.
 pub(super) fn references(json: &Value) -> Result<Vec<Reference>, ReferenceError> {
@@ -20,8 +22,8 @@ pub(super) fn references(json: &Value) -> Result<Vec<Reference>, ReferenceError>
 pub(super) fn substitute<'v>(json: &mut Value, values: &mut impl Iterator<Item = &'v SecretValue>) {
     match json {
         Value::String(text) => {
-            if let Ok(Some(_)) = Reference::parse(text)
-                && let Some(value) = values.next()
+            if let Ok(Some(template)) = Template::parse(text)
+                && let Some(value) = template.fill(values)
             {
                 value.expose().clone_into(text);
             }
@@ -46,20 +48,28 @@ pub(super) struct Resolved {
 pub(super) struct ResolvedJson(Value);
 
 impl Resolved {
-    /// Binds the references of `source`; `changed` hears whenever a value has.
+    /// Binds the references of `source`; `changed` hears whenever a value has. One that `schema` does not want is as good
+    /// as missing.
     pub(super) fn bind(
         resolver: &Arc<Resolver>,
         source: &Arc<Value>,
+        schema: fn() -> Value,
         changed: &Arc<Notify>,
     ) -> Result<Self, ReferenceError> {
         let references = references(source)?;
         let current = Arc::new(ArcSwapOption::empty());
         let (place, json, changed) = (Arc::clone(&current), Arc::clone(source), Arc::clone(changed));
         let told = move |values: Option<&[SecretValue]>| {
-            place.store(values.map(|values| {
-                let mut resolved = Value::clone(&json);
-                substitute(&mut resolved, &mut values.iter());
-                Arc::new(ResolvedJson(resolved))
+            place.store(values.and_then(|values| {
+                let mut resolved = ResolvedJson(Value::clone(&json));
+                substitute(&mut resolved.0, &mut values.iter());
+                match typed::coerce(&json, &mut resolved.0, schema) {
+                    Ok(()) => Some(Arc::new(resolved)),
+                    Err(error) => {
+                        tracing::error!(field = error.field, "a resolved secret does not fit its field");
+                        None
+                    }
+                }
             }));
             changed.notify_one();
         };
@@ -99,7 +109,11 @@ impl Drop for ResolvedJson {
 
 fn collect(json: &Value, found: &mut Vec<Reference>) -> Result<(), ReferenceError> {
     match json {
-        Value::String(text) => found.extend(Reference::parse(text)?),
+        Value::String(text) => {
+            if let Some(template) = Template::parse(text)? {
+                found.extend(template.references().cloned());
+            }
+        }
         Value::Array(elements) => elements.iter().try_for_each(|element| collect(element, found))?,
         Value::Object(fields) => fields.values().try_for_each(|field| collect(field, found))?,
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -25,7 +25,16 @@ impl<'s> Secrets<'s> {
 
     /// Binds a whole resource.
     pub(super) fn bind(&self, source: &Arc<Value>) -> Result<Resolved, ReferenceError> {
-        let resolved = Resolved::bind(self.resolver, source, self.changed)?;
+        self.bind_as(source, || Value::Null)
+    }
+
+    /// Binds something whose values are to be what `schema` wants.
+    pub(super) fn bind_as(
+        &self,
+        source: &Arc<Value>,
+        schema: fn() -> Value,
+    ) -> Result<Resolved, ReferenceError> {
+        let resolved = Resolved::bind(self.resolver, source, schema, self.changed)?;
         self.new.borrow_mut().push(resolved.asked());
         Ok(resolved)
     }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::metadata::Metadata;
 use super::references::substitute;
+use crate::typed;
 
 /// A plugin that comes and goes with the secrets that its settings refer to.
 pub(crate) struct Slot {
@@ -70,7 +71,8 @@ impl Slot {
 fn build(kind: &'static Kind, settings: &Value, values: &[SecretValue], site: &Site<'_>) -> Option<Built> {
     let mut resolved = settings.clone();
     substitute(&mut resolved, &mut values.iter());
-    let built = (kind.build)(&resolved, site);
+    let built =
+        typed::coerce(settings, &mut resolved, kind.schema).and_then(|()| (kind.build)(&resolved, site));
     gateward_seal::wipe(&mut resolved);
     match built {
         Ok(plugin) => Some(Built(plugin)),

@@ -87,19 +87,22 @@ impl Foundry<'_> {
             return Arc::clone(known);
         }
         let identity = identity();
+        let mut problem = None;
         let resolved = match same_source {
             Some(known) => known.resolved.clone(),
             None => referring().and_then(|json| match self.secrets.bind(&json) {
                 Ok(resolved) => Some(Arc::new(resolved)),
                 Err(error) => {
                     tracing::error!(identity, %error, "a reference cannot be read");
+                    problem = Some(error.to_string());
                     None
                 }
             }),
         };
         let json = resolved.as_ref().and_then(|resolved| resolved.json());
-        let mut problem = None;
         let target = match (&resolved, &json) {
+            // The text of a reference must never stand in the secret's place.
+            (None, _) if problem.is_some() => Target::unusable(secret_missing(&identity)),
             (Some(_), None) => Target::unusable(secret_missing(&identity)),
             (Some(_), Some(json)) => match Upstream::parse(json) {
                 Ok(parsed) => self.target(&identity, &Arc::new(parsed), certificate, &mut problem),

@@ -5,14 +5,16 @@ use gateward_model::apisix::{Expression, PluginEntry, PluginSet};
 use serde_json::Value;
 
 use super::{Fault, Shown, texts};
+use crate::typed;
 
 /// Checks the plugins of anything but a consumer.
 pub(super) fn check(plugins: &PluginSet) -> Result<(), Fault> {
-    for entry in plugins.iter() {
-        let kind = kind(&entry.name)?;
-        of_plugin(entry, kind.check)?;
-    }
-    Ok(())
+    plugins.iter().try_for_each(|entry| check_one(entry))
+}
+
+fn check_one(entry: &PluginEntry) -> Result<(), Fault> {
+    let kind = kind(&entry.name)?;
+    of_plugin(entry, kind.check, kind.schema)
 }
 
 /// Checks the plugins of `consumer`: what it shows, and what is done with its requests.
@@ -21,7 +23,7 @@ pub(super) fn check_of_consumer(plugins: &PluginSet, consumer: &str) -> Result<V
     for entry in plugins.iter() {
         match &kind(&entry.name)?.consumer {
             Some(_) => shown.extend(credential(entry, consumer)?),
-            None => of_plugin(entry, kind(&entry.name)?.check)?,
+            None => check_one(entry)?,
         }
     }
     Ok(shown)
@@ -55,14 +57,14 @@ pub(super) fn check_metadata(name: &str, json: &Value) -> Result<(), Fault> {
     }
     let wrong = |error| Fault::Plugin { name: name.to_owned(), error };
     texts::check_references(&settings, "").map_err(wrong)?;
-    (metadata.check)(&settings).map_err(wrong)
+    (metadata.check)(&typed::with_stand_ins(&settings, metadata.schema)).map_err(wrong)
 }
 
 /// What `consumer` shows to the plugin of `entry`; nothing, if that stands in a vault.
 fn credential(entry: &PluginEntry, consumer: &str) -> Result<Option<Shown>, Fault> {
     let kind = kind(&entry.name)?;
     let Some(authenticates) = &kind.consumer else { return Ok(None) };
-    of_plugin(entry, authenticates.check)?;
+    of_plugin(entry, authenticates.check, authenticates.schema)?;
     if texts::has_reference(&entry.settings) {
         return Ok(None);
     }
@@ -70,10 +72,14 @@ fn credential(entry: &PluginEntry, consumer: &str) -> Result<Option<Shown>, Faul
     Ok(Some(Shown { plugin: kind.name, consumer: consumer.to_owned(), key: credential.key }))
 }
 
-fn of_plugin(entry: &PluginEntry, check: fn(&Value) -> Result<(), Invalid>) -> Result<(), Fault> {
+fn of_plugin(
+    entry: &PluginEntry,
+    check: fn(&Value) -> Result<(), Invalid>,
+    schema: fn() -> Value,
+) -> Result<(), Fault> {
     meta(entry).map_err(|error| wrong(entry, error.within("_meta")))?;
     texts::check_references(&entry.settings, "").map_err(|error| wrong(entry, error))?;
-    check(&entry.settings).map_err(|error| wrong(entry, error))
+    check(&typed::with_stand_ins(&entry.settings, schema)).map_err(|error| wrong(entry, error))
 }
 
 fn meta(entry: &PluginEntry) -> Result<(), Invalid> {

@@ -77,13 +77,15 @@ fn the_meta_of_a_plugin_is_checked_too() {
 fn a_reference_stands_where_a_secret_may_and_nowhere_else() {
     let reference = "{vault://env/a}";
     let upstream = |field: &str| json!({"nodes": {"a:1": 1}, "pass_host": "rewrite", "upstream_host": field});
-    assert!(check(Kind::Upstreams, "1", &upstream(reference)).is_ok());
+    for text in [reference, "x-{vault://env/a}.{vault://env/b}"] {
+        assert!(check(Kind::Upstreams, "1", &upstream(text)).is_ok());
+    }
     for (kind, json, field) in [
         (Kind::Routes, json!({"uri": format!("/{reference}"), "plugins": {}}), "uri"),
         (Kind::Routes, json!({"uri": "/a", "name": reference, "plugins": {}}), "name"),
         (Kind::Routes, json!({"uri": "/a", "vars": [["arg_a", "==", reference]], "plugins": {}}), "vars"),
         (Kind::Upstreams, upstream("{vault://}"), "upstream_host"),
-        (Kind::Upstreams, upstream("x{vault://env/a}"), "upstream_host"),
+        (Kind::Upstreams, upstream("x{vault://env/a"), "upstream_host"),
         (
             Kind::Upstreams,
             json!({"nodes": [{"host": "a", "weight": 1}], "tls": {
@@ -131,13 +133,13 @@ fn a_whole_configuration_is_taken_if_its_parts_go_together() {
     let route = json!({"uri": "/a", "upstream_id": "u"});
     let route = Resource { kind: Kind::Routes, id: "1", json: &route };
     let upstream = Resource { kind: Kind::Upstreams, id: "u", json: &upstream };
-    assert_eq!(check_all(&[route, upstream]), []);
+    assert_eq!(check_all(&[route, upstream], None), []);
     let faults =
-        check_all(&[upstream, Resource { kind: Kind::Upstreams, id: "v", ..upstream }, route, route]);
+        check_all(&[upstream, Resource { kind: Kind::Upstreams, id: "v", ..upstream }, route, route], None);
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert_eq!((faults[0].0, faults[0].1.to_string().contains("another route")), (3, true));
     let other = Resource { id: "2", ..route };
-    let mut faults = check_all(&[route, other]);
+    let mut faults = check_all(&[route, other], None);
     assert_eq!(faults.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1], "each is told");
     let (_, fault) = faults.remove(0);
     assert_eq!(
@@ -157,10 +159,27 @@ fn what_a_consumer_shows_is_its_own() {
         Resource { kind: Kind::Credentials, id: "cid/1", json: &credential },
     ];
     assert!(check(Kind::Consumers, "cid", &referring).unwrap().shown.is_empty());
-    let faults = check_all(&resources);
+    let faults = check_all(&resources, None);
     let [(2, fault)] = &faults[..] else { panic!("{faults:?}") };
     assert_eq!(
         fault.to_string(),
         "duplicate key found with consumer: ann; what a consumer shows to key-auth must be its own"
     );
+}
+
+#[test]
+fn a_reference_may_stand_where_a_number_is_wanted_and_each_vault_that_is_named_must_exist() {
+    let reference = "{vault://team/a}";
+    let route = json!({"uri": "/a", "desc": "{vault://people/a}", "plugins": {"aws-lambda": {
+        "function_uri": "http://x/{vault://other/b}/", "timeout": reference, "ssl_verify": reference}}});
+    let sound = check(Kind::Routes, "1", &route).unwrap();
+    assert_eq!(sound.vaults.iter().map(String::as_str).collect::<Vec<_>>(), ["other", "team"]);
+    let resource = Resource { kind: Kind::Routes, id: "1", json: &route };
+    let known = |names: &[&'static str]| check_all(&[resource], Some(&names.iter().copied().collect()));
+    assert_eq!(known(&["team", "other"]), []);
+    let faults = known(&["team"]);
+    assert!(faults[0].1.to_string().starts_with("the vault \"other\" that a reference names does not exist"));
+    let inside = json!({"uri": "/a", "plugins": {"aws-lambda": {
+        "function_uri": "http://x/", "timeout": "1{vault://team/a}"}}});
+    assert!(fault(Kind::Routes, "1", &inside).contains("timeout"));
 }

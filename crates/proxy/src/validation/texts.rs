@@ -4,8 +4,10 @@
 //! looks like one is refused: its text must never be used in the secret's place. So are the forms in which APISIX
 //! itself writes references, which mean nothing here.
 
+use std::collections::BTreeSet;
+
 use gateward_model::Invalid;
-use gateward_vaults::Reference;
+use gateward_vaults::{ReferenceError, Resolver, Template};
 use serde_json::Value;
 
 /// Checks every text of a resource but those of its plugins, which are checked with their settings.
@@ -46,6 +48,31 @@ pub(super) fn check_references(json: &Value, path: &str) -> Result<(), Invalid> 
     }
 }
 
+/// The names of the vaults that references in `json`, a resource, name and that are no backends: there must be such
+/// entities. Where texts are for people only, nobody looks.
+pub(super) fn vaults(json: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    collect_vaults(json, &mut names);
+    names.retain(|name| !Resolver::has_backend(name));
+    names
+}
+
+fn collect_vaults(json: &Value, names: &mut BTreeSet<String>) {
+    match json {
+        Value::String(text) => {
+            if let Ok(Some(template)) = Template::parse(text) {
+                names.extend(template.references().map(|reference| reference.vault().to_owned()));
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| collect_vaults(element, names)),
+        Value::Object(fields) => {
+            let looked_at = fields.iter().filter(|(name, _)| !FOR_PEOPLE.contains(&name.as_str()));
+            looked_at.for_each(|(_, field)| collect_vaults(field, names));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Whether a text in `json` is a reference, or looks like one.
 pub(super) fn has_reference(json: &Value) -> bool {
     match json {
@@ -64,14 +91,9 @@ fn check_text(text: &str) -> Result<(), String> {
             "this form of reference is APISIX's; write {vault://…}, as docs/vaults.md shows".to_owned()
         );
     }
-    match Reference::parse(text) {
-        // What cannot be read as a reference may be anything, a secret too.
-        Err(error) => Err(format!("the reference cannot be read: {}", error.problem())),
-        Ok(None) if text.contains(START) => {
-            Err("a reference is the whole of a text; nothing may stand before it".to_owned())
-        }
-        Ok(_) => Ok(()),
-    }
+    // What cannot be read as a reference may be anything, a secret too.
+    let unreadable = |error: ReferenceError| format!("the reference cannot be read: {}", error.problem());
+    Template::parse(text).map(drop).map_err(unreadable)
 }
 
 const START: &str = "{vault://";
@@ -99,4 +121,4 @@ const MATCHED: &[&str] = &[
 ];
 
 /// Nothing is done with these.
-const FOR_PEOPLE: &[&str] = &["desc", "labels"];
+pub(crate) const FOR_PEOPLE: &[&str] = &["desc", "labels"];

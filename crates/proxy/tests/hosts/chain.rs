@@ -8,6 +8,7 @@ mod limits;
 mod meta;
 mod origins;
 mod precedence;
+mod references;
 mod rewriting;
 mod services;
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::{Broken, Resource};
 use crate::DOCUMENT_PURPOSE;
+use crate::validation::texts::FOR_PEOPLE;
 
 /// All resources of one kind, by id.
 pub(crate) struct Collection<T> {
@@ -132,8 +133,20 @@ fn open<T: Resource>(id: &str, entry: &Entry, sealer: &Sealer) -> Result<Standin
     let text = sealer.open_entry(DOCUMENT_PURPOSE, entry)?;
     let json = gateward_model::from_admin(&text)?;
     let parsed = Arc::new(T::read(id, &json)?);
-    let referring = holds_reference(&text).then(|| Arc::new(json));
+    let referring = holds_reference(&text).then(|| Arc::new(without_peoples(json)));
     Ok(Standing { parsed, referring })
+}
+
+/// `json` without what is for people only: what looks like a reference there is none.
+fn without_peoples(mut json: Value) -> Value {
+    let strip = |json: &mut Value| {
+        if let Some(fields) = json.as_object_mut() {
+            fields.retain(|name, _| !FOR_PEOPLE.contains(&name.as_str()));
+        }
+    };
+    strip(&mut json);
+    json.get_mut("upstream").into_iter().for_each(strip);
+    json
 }
 
 /// Whether a reference may stand in `text`. JSON may write its characters as escapes, but nobody's serialiser does, and
