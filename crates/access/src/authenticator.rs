@@ -4,7 +4,7 @@ use gateward_seal::SecretValue;
 use ring::digest::{Digest, SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::{AdminIdentity, Identity, Token, TokenError, Tokens};
+use crate::{AdminIdentity, Identity, Permission, Token, TokenError, Tokens};
 
 /// Knows the administrator, gives tokens and takes them.
 #[derive(Debug)]
@@ -41,6 +41,13 @@ impl Authenticator {
             return Err(TokenError::Invalid);
         }
         Ok(identity)
+    }
+
+    /// Whether `identity` has `permission`. The administrator has all.
+    pub fn permits(&self, identity: &Identity, permission: Permission) -> bool {
+        match permission {
+            Permission::VaultValues => identity.access_id == *self.admin.access_id(),
+        }
     }
 
     /// A token for what the gateway itself does in the administrator's name.

@@ -5,8 +5,10 @@
 
 mod admin;
 mod authenticator;
+mod permission;
 mod tokens;
 
 pub use admin::{AccessId, AdminIdentity, IdentityError};
 pub use authenticator::{Authenticator, LoginError};
+pub use permission::Permission;
 pub use tokens::{Identity, Token, TokenError, Tokens};

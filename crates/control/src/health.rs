@@ -10,8 +10,8 @@ use axum::routing::get;
 use http::StatusCode;
 use serde_json::json;
 
-use crate::ControlParts;
 use crate::request::json_answer;
+use crate::{ControlParts, references};
 
 /// Not ready any more once the process is `draining`.
 pub(crate) fn router(draining: &Arc<AtomicBool>) -> Router<Arc<ControlParts>> {
@@ -30,7 +30,8 @@ async fn health() -> Response {
 }
 
 /// 200 once the configuration is served and each of its references has been asked for once. What of it is not in force
-/// is named; it makes nobody unready, because what was in force before serves on.
+/// is named, and so is each reference without a good value; it makes nobody unready, because what was in force before
+/// serves on.
 async fn ready(State(parts): State<Arc<ControlParts>>) -> Response {
     if parts.configuration.ready() {
         let mut answer = json!({"status": "ready"});
@@ -43,6 +44,7 @@ async fn ready(State(parts): State<Arc<ControlParts>>) -> Response {
         if !not_in_force.is_empty() {
             answer["not_in_force"] = not_in_force.into();
         }
+        answer["references"] = references::summary(&parts);
         return json_answer(StatusCode::OK, &answer);
     }
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "starting"}))

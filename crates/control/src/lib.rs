@@ -16,8 +16,10 @@ mod health;
 mod kong;
 mod listen;
 mod metrics;
+mod references;
 mod request;
 mod resources;
+mod vault_usage;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +39,7 @@ use gateward_proxy::{Configuration, Traffic};
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::Store;
 use gateward_upstreams::Registry;
+use gateward_vaults::Resolver;
 use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -61,6 +64,8 @@ pub struct ControlParts {
     pub declared: Option<watch::Receiver<Arc<Declared>>>,
     /// What is served; a write is answered when it is in there.
     pub configuration: Arc<Configuration>,
+    /// Where the values of references come from.
+    pub resolver: Arc<Resolver>,
     /// What is known of upstreams' nodes.
     pub registry: Arc<Registry>,
     /// What plugins share, what they count among it.
@@ -140,6 +145,7 @@ impl Control {
             .merge(metrics::router())
             .merge(metrics::apisix_router())
             .merge(apisix::router())
+            .merge(references::router())
             .merge(kong())
             .merge(akeyless());
         let routers = Routers {

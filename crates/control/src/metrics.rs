@@ -14,10 +14,12 @@ use axum::routing::get;
 use gateward_model::apisix::Kind;
 use gateward_plugins::{Exposition, MetricKind, Requests, Spans};
 use gateward_upstreams::Health;
+use gateward_vaults::VaultCounts;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
+use crate::references::STATES;
 use crate::request::json_answer;
 use crate::{ControlParts, authenticate};
 
@@ -42,6 +44,7 @@ async fn own(State(parts): State<Arc<ControlParts>>, key: Query<Key>, headers: H
         configuration(&parts, &mut exposition);
         traffic(&parts, &mut exposition);
         records(&parts, &mut exposition);
+        vaults(&parts, &mut exposition);
         exposition
     })
 }
@@ -139,6 +142,57 @@ fn records(parts: &ControlParts, exposition: &mut Exposition) {
     let mut family = exposition.family("gateward_spans_total", MetricKind::Counter, help);
     for (outcome, count) in [("exported", exported), ("dropped", dropped), ("failed", failed)] {
         family.sample(&[("outcome", outcome)], count);
+    }
+}
+
+/// Of each vault, and never of a value: who can see metrics need not know what secrets are called.
+fn vaults(parts: &ControlParts, exposition: &mut Exposition) {
+    let counts = parts.resolver.counts();
+    let now = parts.clock.now();
+    let labels =
+        |counts: &'_ VaultCounts| [("vault", counts.vault.clone()), ("backend", counts.kind.clone())];
+    let mut each = |name, kind, help, value: &dyn Fn(&VaultCounts) -> Option<f64>| {
+        let mut family = exposition.family(name, kind, help);
+        for counts in &counts {
+            let labels = labels(counts);
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            if let Some(value) = value(counts) {
+                family.sample(&labels, value);
+            }
+        }
+    };
+    let (counter, gauge) = (MetricKind::Counter, MetricKind::Gauge);
+    let help = "Values of secrets that were there when they were wanted.";
+    each("gateward_vault_hits_total", counter, help, &|counts| Some(counts.hits as f64));
+    let help = "Answers of vaults that gave a value.";
+    each("gateward_vault_refreshes_total", counter, help, &|counts| Some(counts.refreshes as f64));
+    let help = "Secrets that are kept.";
+    each("gateward_vault_values", gauge, help, &|counts| Some(counts.values as f64));
+    let help = "Secrets that are kept and could not be refreshed when that was last tried.";
+    each("gateward_vault_stale_values", gauge, help, &|counts| Some(counts.stale as f64));
+    let help = "How long the oldest secret is kept since its vault gave it.";
+    each("gateward_vault_oldest_value_age_seconds", gauge, help, &|counts| {
+        counts.oldest.map(|oldest| now.saturating_since(oldest).as_secs_f64())
+    });
+    let help = "Whether nothing can be had of the vault now; /ready and the log say why.";
+    each("gateward_vault_out_of_order", gauge, help, &|counts| {
+        Some(f64::from(u8::from(counts.problem.is_some())))
+    });
+    let help = "Answers of vaults that gave no value, by the reason.";
+    let mut family = exposition.family("gateward_vault_errors_total", counter, help);
+    for counts in &counts {
+        for (reason, count) in &counts.errors {
+            let labels = [("vault", &*counts.vault), ("backend", &*counts.kind), ("reason", reason.word())];
+            family.sample(&labels, *count);
+        }
+    }
+    let help = "References in the configuration, by how it stands with their values.";
+    let mut family = exposition.family("gateward_references", gauge, help);
+    let states = parts.resolver.references();
+    for state in STATES {
+        let count = states.iter().filter(|reference| reference.state == state).count();
+        family.sample(&[("state", state.word())], count);
     }
 }
 

@@ -128,27 +128,6 @@ impl ControlParts {
         })
     }
 
-    /// Writes a document in the place of `before`, and returns when it is in force.
-    pub(crate) async fn write_document(
-        &self,
-        kind: &str,
-        id: &str,
-        json: &Value,
-        before: Option<u64>,
-    ) -> Result<(), ResourceError> {
-        self.commit(vec![self.put(kind, id, json, before)]).await
-    }
-
-    /// Deletes a document, and returns when that is in force.
-    pub(crate) async fn delete_document(
-        &self,
-        kind: &str,
-        id: &str,
-        before: u64,
-    ) -> Result<(), ResourceError> {
-        self.commit(vec![deletion(key(kind, id), before)]).await
-    }
-
     /// What puts a document in the place of `before`.
     pub(crate) fn put(&self, kind: &str, id: &str, json: &Value, before: Option<u64>) -> Write {
         let key = key(kind, id);

@@ -114,7 +114,7 @@ impl Assembly {
         let parts = ConfigurationParts {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
-            resolver,
+            resolver: Arc::clone(&resolver),
             shared: Arc::clone(&shared),
             registry: Arc::clone(&registry),
             clock: Arc::clone(&clock),
@@ -165,6 +165,7 @@ impl Assembly {
             apisix_viewer_key: settings.apisix_viewer_key.clone(),
             declared: configuration.declared(),
             configuration: Arc::clone(&configuration),
+            resolver,
             registry,
             shared: Arc::clone(&shared),
             traffic: Arc::clone(&telemetry.traffic),

@@ -8,14 +8,14 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use gateward_model::apisix::Kind;
-use gateward_proxy::validation::{self, Link};
+use gateward_proxy::validation::Link;
 use gateward_store::{Change, Key, Precondition, Write};
 use serde_json::Value;
 
 use super::place::Place;
 use super::problem::Problem;
 use crate::ControlParts;
-use crate::resources::{ResourceError, VAULTS, deletion};
+use crate::resources::{ResourceError, deletion};
 
 /// What tells a deletion of what `link` names that there is a new reference. Nothing, if nobody looks for those.
 pub(super) fn mark(link: &Link) -> Option<Write> {
@@ -25,48 +25,6 @@ pub(super) fn mark(link: &Link) -> Option<Write> {
     let change = Change::Put(Bytes::from_static(b"referred to"));
     // Any: who refers to the same at the same time is in nobody's way.
     Some(Write { key: key(link.kind, link.id.as_str()), precondition: Precondition::Any, change })
-}
-
-/// The same for the vault `name`.
-pub(super) fn mark_vault(name: &str) -> Write {
-    let change = Change::Put(Bytes::from_static(b"referred to"));
-    Write { key: vault_key(name), precondition: Precondition::Any, change }
-}
-
-/// What makes the deletion of the vault `name` hold only if no resource has come to refer to it since now.
-pub(crate) async fn unmark_vault(parts: &ControlParts, name: &str) -> Result<Write, ResourceError> {
-    let key = vault_key(name);
-    Ok(match parts.store.get(&key).await? {
-        Some(entry) => deletion(key, entry.version),
-        None => Write { key, precondition: Precondition::Absent, change: Change::Check },
-    })
-}
-
-fn vault_key(name: &str) -> Key {
-    Key { partition: PARTITION.to_owned(), sort: format!("{VAULTS}/{name}") }
-}
-
-/// The kind and the id of a resource with a reference to the vault `name`, if there is one.
-pub(crate) async fn user_of_vault(
-    parts: &ControlParts,
-    name: &str,
-) -> Result<Option<(Kind, String)>, ResourceError> {
-    for kind in Kind::ALL {
-        let mut user = None;
-        let everything = (Bound::Unbounded, Bound::Unbounded);
-        parts
-            .each(kind.plural(), everything, |document| {
-                if validation::vaults_of(&document.json).contains(name) {
-                    user = Some(document.id);
-                }
-                user.is_none()
-            })
-            .await?;
-        if let Some(user) = user {
-            return Ok(Some((kind, user)));
-        }
-    }
-    Ok(None)
 }
 
 /// What makes the deletion of what stands at `place` hold only if nobody has referred to it since now.

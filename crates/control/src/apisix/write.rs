@@ -3,7 +3,6 @@
 //! The commit holds only if what the resource was checked against still stands: its own last version, whatever it
 //! refers to, and that nobody else shows what its consumer shows. If somebody was faster, everything is looked at anew.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateward_model::apisix::{Kind, ResourceId};
@@ -15,8 +14,8 @@ use serde_json::Value;
 use super::place::Place;
 use super::problem::Problem;
 use super::{Answer, expiry, keys, masks, timestamps, usage, written};
-use crate::ControlParts;
-use crate::resources::{ResourceError, Standing, VAULTS, key};
+use crate::resources::{ResourceError, Standing, key};
+use crate::{ControlParts, vault_usage};
 
 /// Puts `json` in the place of whatever stands there.
 pub(super) async fn put(parts: &ControlParts, place: &Place, json: Value, ttl: Option<Duration>) -> Answer {
@@ -84,7 +83,8 @@ pub(super) async fn write(
     let sound = validation::check(place.kind, &sort, json)?;
     let mut writes = vec![parts.put(place.kind.plural(), &sort, json, standing.map(|old| old.version))];
     writes.extend(links(parts, &sound.links).await?);
-    writes.extend(vaults(parts, &sound.vaults).await?);
+    let claims = vault_usage::claims(parts, &sound.vaults).await?;
+    writes.extend(claims.map_err(|name| Fault::NoVault { name })?);
     writes.extend(keys::claims(parts, place, &sound.shown, before).await?);
     writes.extend(expiry::write(parts, place, ttl).await?);
     match parts.commit(writes).await {
@@ -107,24 +107,6 @@ async fn links(parts: &ControlParts, links: &[Link]) -> Result<Vec<Write>, Probl
                 change: Change::Check,
             });
             checks.extend(usage::mark(link));
-        }
-    }
-    Ok(checks)
-}
-
-/// The same for the vaults that references name.
-async fn vaults(parts: &ControlParts, names: &BTreeSet<String>) -> Result<Vec<Write>, Problem> {
-    let mut checks = Vec::with_capacity(2 * names.len());
-    for name in names {
-        let standing = parts.standing(VAULTS, name).await?;
-        let standing = standing.ok_or_else(|| Fault::NoVault { name: name.clone() })?;
-        if !parts.is_declared(VAULTS) {
-            checks.push(Write {
-                key: key(VAULTS, name),
-                precondition: Precondition::Version(standing.version),
-                change: Change::Check,
-            });
-            checks.push(usage::mark_vault(name));
         }
     }
     Ok(checks)

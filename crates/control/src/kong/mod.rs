@@ -1,25 +1,32 @@
-//! Kong's Admin API, for vaults: its paths, its two kinds of bodies, its errors.
+//! Kong's Admin API, for vaults: its paths, its three kinds of bodies, its errors.
 
+mod body;
+mod entity;
 mod error;
 mod form;
+mod page;
+mod trial;
 mod uuid;
+mod write;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::response::Response;
-use axum::routing::get;
-use gateward_model::Vault;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, post};
+use gateward_model::{Invalid, Vault};
 use gateward_vaults::Resolver;
-use http::{HeaderMap, Request, StatusCode, header};
-use serde_json::{Map, Value, json};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use serde_json::{Value, json};
 
+use self::body::Fields;
+use self::entity::Stamp;
 use self::error::KongError;
 use crate::request::json_answer;
-use crate::resources::{Document, Standing, VAULTS};
-use crate::{ControlParts, authenticate, request};
+use crate::resources::VAULTS;
+use crate::{ControlParts, authenticate};
 
 /// Who may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,102 +38,145 @@ pub(crate) enum Access {
 }
 
 pub(crate) fn router(access: Access) -> Router<Arc<ControlParts>> {
-    let list = move |State(parts): State<Arc<ControlParts>>, headers: HeaderMap| async move {
-        answer(list(&parts, access, &headers).await)
+    type Parts = State<Arc<ControlParts>>;
+    let list = move |State(parts): Parts, query: Query<page::Query>, headers: HeaderMap| async move {
+        answer(list(&parts, access, &headers, &query).await)
     };
-    let read = move |State(parts): State<Arc<ControlParts>>, Path(name): Path<String>, headers: HeaderMap| async move {
+    let insert = move |State(parts): Parts, request: Request<Body>| async move {
+        answer(insert(&parts, access, request).await)
+    };
+    let read = move |State(parts): Parts, Path(name): Path<String>, headers: HeaderMap| async move {
         answer(read(&parts, access, &headers, &name).await)
     };
-    let put = move |State(parts): State<Arc<ControlParts>>,
-                    Path(name): Path<String>,
-                    request: Request<Body>| async move {
-        answer(put(&parts, access, &name, request).await)
+    let put = move |State(parts): Parts, Path(name): Path<String>, request: Request<Body>| async move {
+        answer(replace(&parts, access, &name, request).await)
     };
-    let delete = move |State(parts): State<Arc<ControlParts>>,
+    let patch = move |State(parts): Parts, Path(name): Path<String>, request: Request<Body>| async move {
+        answer(change(&parts, access, &name, request).await)
+    };
+    let delete = move |State(parts): Parts,
                        Path(name): Path<String>,
+                       query: Query<Force>,
                        headers: HeaderMap| async move {
-        answer(delete(&parts, access, &headers, &name).await)
+        answer(delete(&parts, access, &headers, &name, query.0).await)
+    };
+    let test = move |State(parts): Parts, Path(name): Path<String>, request: Request<Body>| async move {
+        answer(test(&parts, access, &name, request).await)
+    };
+    let schema = move |State(parts): Parts, Path(kind): Path<String>, headers: HeaderMap| async move {
+        answer(schema(&parts, access, &headers, &kind))
+    };
+    let validate = move |State(parts): Parts, request: Request<Body>| async move {
+        answer(validate(&parts, access, request).await)
     };
     Router::new()
-        .route("/vaults", get(list).fallback(not_allowed))
-        .route("/vaults/{name}", get(read).put(put).delete(delete).fallback(not_allowed))
+        .route("/vaults", only("GET, HEAD, OPTIONS, POST", get(list).post(insert)))
+        .route(
+            "/vaults/{name}",
+            only("DELETE, GET, HEAD, OPTIONS, PATCH, PUT", get(read).put(put).patch(patch).delete(delete)),
+        )
+        .route("/vaults/{name}/test", only("OPTIONS, POST", post(test)))
+        .route("/schemas/vaults/validate", only("OPTIONS, POST", post(validate)))
+        .route("/schemas/vaults/{kind}", only("GET, HEAD, OPTIONS", get(schema)))
+}
+
+/// `methods`, OPTIONS among them, and 405 for the others.
+fn only(allowed: &'static str, methods: MethodRouter<Arc<ControlParts>>) -> MethodRouter<Arc<ControlParts>> {
+    methods.fallback(move |method: Method| async move {
+        match method {
+            Method::OPTIONS => (StatusCode::NO_CONTENT, [(header::ALLOW, allowed)]).into_response(),
+            _ => {
+                let mut response = KongError::MethodNotAllowed.answer();
+                response.headers_mut().insert(header::ALLOW, http::HeaderValue::from_static(allowed));
+                response
+            }
+        }
+    })
+}
+
+/// Whether a deletion is not to mind who refers to the vault.
+#[derive(serde::Deserialize)]
+struct Force {
+    force: Option<String>,
 }
 
 type Answer = Result<(StatusCode, Value), KongError>;
 
 fn answer(answer: Answer) -> Response {
     match answer {
-        Ok((StatusCode::NO_CONTENT, _)) => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        }
+        Ok((StatusCode::NO_CONTENT, _)) => StatusCode::NO_CONTENT.into_response(),
         Ok((status, body)) => json_answer(status, &body),
         Err(error) => error.answer(),
     }
 }
 
-async fn not_allowed() -> Response {
-    KongError::MethodNotAllowed.answer()
-}
-
-async fn list(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Answer {
+async fn list(parts: &ControlParts, access: Access, headers: &HeaderMap, query: &page::Query) -> Answer {
     admit(parts, access, headers)?;
-    let vaults: Vec<Value> =
-        parts.documents(VAULTS).await?.into_iter().map(|document| document.json).collect();
-    Ok((StatusCode::OK, json!({"data": vaults, "next": null})))
+    Ok((StatusCode::OK, page::list(parts, query).await?))
 }
 
 async fn read(parts: &ControlParts, access: Access, headers: &HeaderMap, name: &str) -> Answer {
     admit(parts, access, headers)?;
-    let (_, standing) = find(parts, name).await?.ok_or(KongError::NotFound)?;
-    Ok((StatusCode::OK, standing.json?))
+    let found = find(parts, name).await?.ok_or(KongError::NotFound)?;
+    let vault = match found.vault {
+        Some(vault) => vault,
+        None => {
+            let standing = parts.standing(VAULTS, &found.prefix).await?.ok_or(KongError::NotFound)?;
+            vault(&standing.json?).map_err(|_| KongError::NotFound)?
+        }
+    };
+    Ok((StatusCode::OK, entity::shown(&vault)))
 }
 
-async fn put(parts: &ControlParts, access: Access, name: &str, request: Request<Body>) -> Answer {
-    admit(parts, access, request.headers())?;
-    check_writable(parts)?;
-    let mut fields = body(request).await?;
-    let before = find(parts, name).await?;
-    // The prefix is what the URL says, be it by the prefix itself or by the id of one that stands.
-    let prefix = before.as_ref().map_or(name, |(prefix, _)| prefix.as_str()).to_owned();
-    if fields.get("prefix").is_some_and(|given| given.as_str() != Some(prefix.as_str())) {
-        return Err(KongError::field("prefix", "must be the prefix in the URL"));
-    }
-    for ours in ["id", "created_at", "updated_at"] {
-        fields.remove(ours);
-    }
-    let now = parts.clock.now().secs();
-    let version = before.as_ref().map(|(_, standing)| standing.version);
-    let standing = |field: &str| Some(before.as_ref()?.1.json()?[field].clone());
-    fields.insert("prefix".to_owned(), Value::from(prefix.as_str()));
-    fields.insert("id".to_owned(), standing("id").unwrap_or_else(|| Value::from(uuid::random())));
-    fields.insert("created_at".to_owned(), standing("created_at").unwrap_or_else(|| Value::from(now)));
-    fields.insert("updated_at".to_owned(), Value::from(now));
-    let vault = check(fields)?;
-    let json = serde_json::to_value(&vault).map_err(|_| KongError::NotFound)?;
-    parts.write_document(VAULTS, &prefix, &json, version).await?;
-    Ok((StatusCode::OK, json))
+async fn insert(parts: &ControlParts, access: Access, request: Request<Body>) -> Answer {
+    check_writable(parts, access, request.headers())?;
+    let vault = write::insert(parts, Fields::read(request).await?).await?;
+    Ok((StatusCode::CREATED, entity::shown(&vault)))
 }
 
-async fn delete(parts: &ControlParts, access: Access, headers: &HeaderMap, name: &str) -> Answer {
-    admit(parts, access, headers)?;
-    check_writable(parts)?;
-    if let Some((prefix, standing)) = find(parts, name).await? {
-        parts.delete_document(VAULTS, &prefix, standing.version).await?;
-    }
+async fn replace(parts: &ControlParts, access: Access, name: &str, request: Request<Body>) -> Answer {
+    check_writable(parts, access, request.headers())?;
+    let vault = write::replace(parts, name, Fields::read(request).await?).await?;
+    Ok((StatusCode::OK, entity::shown(&vault)))
+}
+
+async fn change(parts: &ControlParts, access: Access, name: &str, request: Request<Body>) -> Answer {
+    check_writable(parts, access, request.headers())?;
+    let vault = write::change(parts, name, Fields::read(request).await?).await?;
+    Ok((StatusCode::OK, entity::shown(&vault)))
+}
+
+async fn delete(
+    parts: &ControlParts,
+    access: Access,
+    headers: &HeaderMap,
+    name: &str,
+    Force { force }: Force,
+) -> Answer {
+    check_writable(parts, access, headers)?;
+    write::delete(parts, name, force.as_deref() == Some("true")).await?;
     Ok((StatusCode::NO_CONTENT, Value::Null))
 }
 
-/// Reads the vault out of its fields, every wrong one named.
-fn check(fields: Map<String, Value>) -> Result<Vault, KongError> {
-    if !fields.contains_key("name") {
-        return Err(KongError::field("name", "required field missing"));
-    }
-    let vault: Vault = gateward_model::parse(&Value::Object(fields))?;
-    Vault::check_prefix(&vault.prefix)?;
-    Resolver::check_vault(&vault)?;
-    Ok(vault)
+async fn test(parts: &ControlParts, access: Access, name: &str, request: Request<Body>) -> Answer {
+    admit(parts, access, request.headers())?;
+    Ok((StatusCode::OK, trial::test(parts, name, &Fields::read(request).await?).await?))
+}
+
+fn schema(parts: &ControlParts, access: Access, headers: &HeaderMap, kind: &str) -> Answer {
+    admit(parts, access, headers)?;
+    let schema = Resolver::schema(kind).ok_or_else(|| KongError::NoKind(kind.to_owned()))?;
+    Ok((StatusCode::OK, schema))
+}
+
+/// Checks a vault by itself, and writes nothing.
+async fn validate(parts: &ControlParts, access: Access, request: Request<Body>) -> Answer {
+    admit(parts, access, request.headers())?;
+    let fields = Fields::read(request).await?;
+    let kind = fields.text("name").map(str::to_owned);
+    let stamp = Stamp { id: uuid::random(), created_at: 0, updated_at: 0 };
+    entity::read(fields.typed(kind.as_deref()), None, stamp)?;
+    Ok((StatusCode::OK, json!({"message": "schema validation successful"})))
 }
 
 fn admit(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Result<(), KongError> {
@@ -139,34 +189,43 @@ fn admit(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Result<()
 }
 
 /// Refuses to write what a declarative file holds.
-fn check_writable(parts: &ControlParts) -> Result<(), KongError> {
+fn check_writable(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Result<(), KongError> {
+    admit(parts, access, headers)?;
     if parts.is_declared(VAULTS) { Err(KongError::Declared) } else { Ok(()) }
 }
 
-/// The prefix of the vault with this prefix, or else with this id, and what stands there.
-async fn find(parts: &ControlParts, name: &str) -> Result<Option<(String, Standing)>, KongError> {
+/// A vault that stands.
+struct Found {
+    prefix: String,
+    version: u64,
+    /// None if what is stored cannot be opened or read.
+    vault: Option<Vault>,
+}
+
+/// The vault with this prefix, or else with this id.
+async fn find(parts: &ControlParts, name: &str) -> Result<Option<Found>, KongError> {
     if let Some(standing) = parts.standing(VAULTS, name).await? {
-        return Ok(Some((name.to_owned(), standing)));
+        let vault = standing.json().and_then(|json| vault(json).ok());
+        return Ok(Some(Found { prefix: name.to_owned(), version: standing.version, vault }));
     }
     if !uuid::is_one(name) {
         return Ok(None);
     }
     let mut documents = parts.documents(VAULTS).await?.into_iter();
     let found = documents.find(|document| document.json["id"] == name);
-    Ok(found.map(|Document { id, json, version }| (id, Standing { version, json: Ok(json) })))
+    Ok(found.map(|document| Found {
+        version: document.version,
+        vault: vault(&document.json).ok(),
+        prefix: document.id,
+    }))
 }
 
-async fn body(request: Request<Body>) -> Result<Map<String, Value>, KongError> {
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = content_type.unwrap_or("application/json").split(';').next().unwrap_or_default();
-    let kind = media_type.trim().to_ascii_lowercase();
-    let bytes = request::read(request.into_body()).await?;
-    match kind.as_str() {
-        "application/json" => match gateward_model::from_admin(&bytes) {
-            Ok(Value::Object(fields)) => Ok(fields),
-            _ => Err(KongError::Unreadable("Cannot parse JSON body")),
-        },
-        "application/x-www-form-urlencoded" => form::fields(&bytes),
-        _ => Err(KongError::MediaType),
-    }
+/// All vaults that can be read.
+async fn vaults(parts: &ControlParts) -> Result<Vec<Vault>, KongError> {
+    let documents = parts.documents(VAULTS).await?;
+    Ok(documents.iter().filter_map(|document| vault(&document.json).ok()).collect())
+}
+
+fn vault(json: &Value) -> Result<Vault, Invalid> {
+    gateward_model::parse(json)
 }

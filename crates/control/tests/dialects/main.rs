@@ -93,7 +93,7 @@ impl Plane {
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::clone(&shared),
             client: client.clone(),
-            environment: BTreeMap::new(),
+            environment: BTreeMap::from([("SECRET".to_owned(), "canary-value".to_owned())]),
             runtime: runtime.clone(),
         });
         let admin = AdminIdentity::new("p-admin".parse().unwrap(), SecretValue::from("canary-key")).unwrap();
@@ -105,7 +105,7 @@ impl Plane {
             registry: Arc::clone(&registry),
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
-            resolver,
+            resolver: Arc::clone(&resolver),
             shared: Arc::clone(&plugins),
             clock: Arc::clone(&shared),
             runtime: runtime.clone(),
@@ -142,6 +142,7 @@ impl Plane {
             apisix_viewer_key: Some(SecretValue::from("canary-viewer")),
             declared,
             configuration: Arc::clone(&configuration),
+            resolver,
             registry,
             shared: plugins,
             traffic: Arc::default(),
