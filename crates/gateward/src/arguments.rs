@@ -12,7 +12,9 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use create::Create;
-pub use gateway::{At, Auth, Connection, DeleteItem, GetTmpCreds, GetValue, RevokeTmpCreds, VaultGet};
+pub use gateway::{
+    At, Auth, Connection, DeleteItem, GetTmpCreds, GetValue, RevokeTmpCreds, VaultGet, VaultList, VaultTest,
+};
 pub use process::{Check, ProcessArguments};
 
 use crate::surroundings::Surroundings;
@@ -33,6 +35,10 @@ pub enum Command {
     Check(Check),
     /// Resolve a reference.
     VaultGet(VaultGet),
+    /// List the vaults of a running gateway.
+    VaultList(VaultList),
+    /// Have a running gateway try a reference.
+    VaultTest(VaultTest),
     /// Log in to a running gateway.
     Auth(Auth),
     /// Ask a running gateway for something.
@@ -95,6 +101,8 @@ pub fn parse(
         Spoken::Serve(process) => Command::Serve(process),
         Spoken::Check(check) => Command::Check(check),
         Spoken::Vault(SpokenVault::Get(get)) => Command::VaultGet(get),
+        Spoken::Vault(SpokenVault::List(list)) => Command::VaultList(list),
+        Spoken::Vault(SpokenVault::Test(test)) => Command::VaultTest(test),
         Spoken::Auth(auth) => Command::Auth(auth),
         Spoken::GetDynamicSecretValue(get) | Spoken::DynamicSecret(SpokenSecret::GetValue(get)) => {
             Command::Ask(Ask::GetValue(get))
@@ -125,6 +133,8 @@ impl Command {
         match self {
             Self::Dev(_) | Self::Serve(_) | Self::Lambda { .. } | Self::Check(_) => None,
             Self::VaultGet(get) => Some(&get.connection.at),
+            Self::VaultList(list) => Some(&list.connection.at),
+            Self::VaultTest(test) => Some(&test.connection.at),
             Self::Auth(auth) => Some(&auth.at),
             Self::Ask(ask) => Some(&ask.connection().at),
         }
@@ -185,9 +195,15 @@ enum Spoken {
 
 #[derive(Debug, Subcommand)]
 enum SpokenVault {
-    /// Resolve a reference here, with the environment of this command, and print the value
+    /// Resolve a reference, here or in a running gateway, and print the value
     #[command(after_help = gateway::AFTER_HELP_VAULT_GET)]
     Get(VaultGet),
+    /// List the vaults of a running gateway
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    List(VaultList),
+    /// Have a running gateway read a reference, and say what happened without the value
+    #[command(after_help = gateway::AFTER_HELP_TOKEN)]
+    Test(VaultTest),
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,6 @@
 //! Puts the parts of a gateway together, in the order in which they need each other.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::DirBuilder;
 use std::net::SocketAddr;
@@ -28,6 +29,7 @@ use gateward_vaults::{Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
 use crate::clouds::clouds;
+use crate::own_resolver::with_defaults;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -89,9 +91,10 @@ impl Assembly {
         let resolver = ResolverParts {
             clock: Arc::clone(&clock),
             client: client.clone(),
-            environment: surroundings.environment.clone(),
+            environment: with_defaults(surroundings, &settings.vault_defaults.0),
             runtime: runtime.clone(),
         };
+        tell_of_kongs_variables(&resolver.environment);
         let aws = Arc::clone(&clouds.aws);
         let resolver = Resolver::with_clouds(resolver, clouds);
         let access_id = settings.admin.access_id().clone();
@@ -187,6 +190,19 @@ impl Assembly {
         if let Some(local) = self.local {
             local.close();
         }
+    }
+}
+
+/// Says once which of Kong's variables are read, so that nobody wonders where a setting comes from.
+fn tell_of_kongs_variables(environment: &BTreeMap<String, String>) {
+    let names =
+        environment.iter().filter(|(name, value)| name.starts_with("KONG_VAULT_") && !value.is_empty());
+    let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+    if !names.is_empty() {
+        tracing::info!(
+            variables = names.join(", "),
+            "Kong's variables are read as defaults of vaults; GATEWARD_VAULT_… of the same name counts before"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ mod clouds;
 mod function;
 mod handover;
 mod logging;
+mod own_resolver;
 mod resource_files;
 mod server;
 mod settings;
@@ -63,6 +64,14 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
         Command::VaultGet(get) => {
             let value = one_runtime()?.block_on(vault_get::vault_get(&get, &surroundings))?;
             terminal.result(value.expose())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::VaultList(list) => {
+            terminal.result(&one_runtime()?.block_on(vault_get::vault_list(&list, &surroundings))?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::VaultTest(test) => {
+            terminal.result(&one_runtime()?.block_on(vault_get::vault_test(&test, &surroundings))?)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Auth(auth) => {

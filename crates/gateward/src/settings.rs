@@ -7,9 +7,13 @@ mod admin_file;
 mod error;
 mod given;
 mod limits;
+mod references;
 mod sources;
 mod values;
+mod vaults;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +80,18 @@ pub struct Settings {
     pub response_mode: ResponseMode,
     /// How long requests may take to end once the process is to stop.
     pub drain: Duration,
+    /// Defaults of vaults' settings, as the variables that they would stand in.
+    pub vault_defaults: VaultDefaults,
+}
+
+/// Variables for vaults. They may hold secrets, and are not printed.
+#[derive(Clone, Default)]
+pub struct VaultDefaults(pub BTreeMap<String, String>);
+
+impl fmt::Debug for VaultDefaults {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// The kinds of processes.
@@ -148,8 +164,11 @@ impl Settings {
         arguments: &ProcessArguments,
         surroundings: &Surroundings,
     ) -> Result<Self, SettingsError> {
-        let from_environment = sources::environment(surroundings)?;
-        let from_file = sources::file(arguments.config.as_deref(), surroundings)?;
+        let written = sources::file(arguments.config.as_deref(), surroundings)?;
+        let vault_defaults = written.vault_defaults.clone();
+        let source = references::Source { surroundings, defaults: &vault_defaults };
+        let from_environment = sources::environment(&source)?;
+        let from_file = written.into_given(&source)?;
         let given = arguments.given.clone().or(from_environment).or(from_file);
         if given.root_key.is_some() && given.root_key_file.is_some() {
             return Err(SettingsError::TwoRootKeys);
@@ -198,6 +217,7 @@ impl Settings {
                 .drain_seconds
                 .map_or(USUAL_DRAIN, |seconds| Duration::from_secs(u64::from(seconds.0))),
             data_dir,
+            vault_defaults: VaultDefaults(vault_defaults),
         })
     }
 }

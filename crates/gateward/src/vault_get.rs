@@ -1,16 +1,15 @@
-//! `vault get`: resolves a reference in this process, with this process's environment, as Kong's command does.
+//! `vault get`: resolves a reference in this process, with this process's environment, as Kong's command does; or has a
+//! running gateway resolve it. `vault list` and `vault test` ask a running gateway.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use gateward_clock::{Clock, SystemClock};
-use gateward_net::{Client, Connector, ConnectorSettings, TrustError};
+use gateward_net::TrustError;
 use gateward_seal::SecretValue;
-use gateward_vaults::{Reference, ReferenceError, Resolver, ResolverParts, Unresolved};
-use tokio::runtime::Handle;
+use gateward_vaults::{Reference, ReferenceError, Resolver, Unresolved};
 
-use crate::arguments::VaultGet;
+use crate::arguments::{VaultGet, VaultList, VaultTest};
 use crate::client::{AskError, Session};
-use crate::clouds::clouds;
+use crate::own_resolver::own_resolver;
 use crate::surroundings::Surroundings;
 
 /// Why there is no value.
@@ -36,24 +35,95 @@ pub enum VaultGetError {
     /// The vault has no value.
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
+    /// The vault needs a secret that no reading API shows.
+    #[error(
+        "the vault {vault} has the secret {setting} in its settings, which only its gateway knows; name that with \
+         --gateway-url, and it reads the reference"
+    )]
+    Hidden {
+        /// The vault's prefix.
+        vault: String,
+        /// The setting.
+        setting: &'static str,
+    },
+    /// The gateway did not do it.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The gateway tried it, and there is no value.
+    #[error("{0}")]
+    Tried(String),
 }
 
-/// The value of the reference.
+/// What is to be printed for `get`: the value of the reference, read here or, where a gateway is named, by that gateway.
 pub async fn vault_get(get: &VaultGet, surroundings: &Surroundings) -> Result<SecretValue, VaultGetError> {
     let reference = reference(&get.reference)?;
-    let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default())?));
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let clouds = clouds(surroundings, &client, ConnectorSettings::default(), &clock)?;
-    let environment = surroundings.environment.clone();
-    let parts = ResolverParts { clock, client, environment, runtime: Handle::current() };
-    let resolver = Resolver::with_clouds(parts, clouds);
+    let value = match get.connection.at.gateway_url {
+        Some(_) => Session::open(&get.connection, surroundings).await?.value(&reference).await?,
+        None => read_here(&reference, get, surroundings).await?,
+    };
+    if !get.json {
+        return Ok(value);
+    }
+    let mut json = serde_json::json!({"reference": reference.to_string(), "value": value.expose()});
+    let text = SecretValue::new(json.to_string());
+    gateward_seal::wipe(&mut json);
+    Ok(text)
+}
+
+async fn read_here(
+    reference: &Reference,
+    get: &VaultGet,
+    surroundings: &Surroundings,
+) -> Result<SecretValue, VaultGetError> {
+    let resolver = own_resolver(surroundings, &BTreeMap::new())?;
     let vault = reference.vault();
     if !Resolver::has_backend(vault) {
         let settings = |source| VaultGetError::Settings { vault: vault.to_owned(), source };
         let session = Session::open(&get.connection, surroundings).await.map_err(settings)?;
-        resolver.set_vaults(vec![session.vault(vault).await.map_err(settings)?]);
+        let vault = session.vault(vault).await.map_err(settings)?;
+        let is_hidden = |name: &&str| vault.config.get(*name).is_some_and(|value| value == "***");
+        if let Some(setting) = Resolver::secret_fields(&vault.name).into_iter().find(is_hidden) {
+            return Err(VaultGetError::Hidden { vault: vault.prefix, setting });
+        }
+        resolver.set_vaults(vec![vault]);
     }
-    Ok(resolver.resolve(&reference).await?)
+    Ok(resolver.resolve(reference).await?)
+}
+
+/// Lists the vaults of a running gateway: what to print.
+pub async fn vault_list(list: &VaultList, surroundings: &Surroundings) -> Result<String, AskError> {
+    let vaults = Session::open(&list.connection, surroundings).await?.vaults().await?;
+    if list.json {
+        return Ok(serde_json::Value::from(vaults).to_string());
+    }
+    let text = |vault: &serde_json::Value, field: &str| vault[field].as_str().unwrap_or_default().to_owned();
+    let widest = vaults.iter().map(|vault| text(vault, "prefix").len()).max().unwrap_or_default().max(6);
+    let line = |prefix: &str, name: &str, description: &str| {
+        format!("{prefix:widest$}  {name:8}  {description}").trim_end().to_owned()
+    };
+    let mut lines = vec![line("PREFIX", "BACKEND", "DESCRIPTION")];
+    lines.extend(
+        vaults
+            .iter()
+            .map(|vault| line(&text(vault, "prefix"), &text(vault, "name"), &text(vault, "description"))),
+    );
+    Ok(lines.join("\n"))
+}
+
+/// Lets a running gateway try a reference: what to print, and whether there is a value.
+pub async fn vault_test(test: &VaultTest, surroundings: &Surroundings) -> Result<String, VaultGetError> {
+    let reference = reference(&test.reference)?;
+    let tried = Session::open(&test.connection, surroundings).await?.test(&reference).await?;
+    let is_ok = tried["result"] == "ok";
+    match (test.json, is_ok) {
+        (true, true) => Ok(tried.to_string()),
+        (false, true) => Ok(format!("{reference} has a value.")),
+        (true, false) => Err(VaultGetError::Tried(tried.to_string())),
+        (false, false) => {
+            let problem = tried["problem"].as_str().unwrap_or_default();
+            Err(VaultGetError::Tried(format!("{reference} has no value: {problem}")))
+        }
+    }
 }
 
 /// Reads a reference, written whole or short.
@@ -90,6 +160,7 @@ mod tests {
         };
         let get = |reference: &str| VaultGet {
             reference: reference.to_owned(),
+            json: false,
             connection: crate::arguments::Connection::default(),
         };
         let value = vault_get(&get("env/db-password"), &surroundings).await.unwrap();

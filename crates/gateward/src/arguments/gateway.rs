@@ -33,7 +33,35 @@ pub struct VaultGet {
     /// {vault://name/secret/field}, or name/secret/field for short
     #[arg(value_name = "REFERENCE")]
     pub reference: String,
+    /// Print {"reference": ..., "value": ...} in place of the value alone
+    #[arg(long)]
+    pub json: bool,
     /// Which gateway knows the vault.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `vault list`.
+#[derive(Clone, Debug, Args)]
+pub struct VaultList {
+    /// Print the vaults as a JSON list on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// `vault test`.
+#[derive(Clone, Debug, Args)]
+pub struct VaultTest {
+    /// {vault://name/secret/field}, or name/secret/field for short
+    #[arg(value_name = "REFERENCE")]
+    pub reference: String,
+    /// Print the gateway's answer, as JSON on one line
+    #[arg(long)]
+    pub json: bool,
+    /// Which gateway.
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -140,12 +168,14 @@ pub struct RevokeTmpCreds {
 }
 
 pub(super) const AFTER_HELP_VAULT_GET: &str = "\
-The backends `env` and `aws` are asked at once. Any other name is a vault's prefix: its settings, which hold no secret,
-are fetched from the running gateway first.
+With --gateway-url that gateway reads the reference, and whoever asks needs its permission to read values. Without it the
+reference is read here, with the environment of this command: a backend such as `env` or `aws` is asked at once; any other
+name is a vault's prefix, whose settings the gateway of GATEWARD_GATEWAY_URL is asked for first.
 
 Examples:
   gateward vault get '{vault://aws/database/password}'
-  gateward vault get env/db-password";
+  gateward vault get env/db-password
+  gateward vault get team/db/password --gateway-url http://localhost:8000";
 
 pub(super) const AFTER_HELP_AUTH: &str = "\
 Without --access-id it logs in as the administrator whom GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY name,

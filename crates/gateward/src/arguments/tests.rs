@@ -24,6 +24,8 @@ fn help_is_as_it_was() {
         &["check"],
         &["vault"],
         &["vault", "get"],
+        &["vault", "list"],
+        &["vault", "test"],
         &["auth"],
         &["dynamic-secret"],
         &["dynamic-secret", "create"],

@@ -37,10 +37,15 @@ impl GatewayUrl {
         format!("{}/{operation}", self.0)
     }
 
-    /// Where Kong's API has the vault called `prefix`: beside the Akeyless API, not within it.
+    /// Where Kong's API has the vault called `prefix`.
     pub(super) fn vault(&self, prefix: &str) -> String {
+        self.beside(&format!("vaults/{prefix}"))
+    }
+
+    /// Where `path` is that is no part of the Akeyless API: beside it, not within it.
+    pub(super) fn beside(&self, path: &str) -> String {
         let base = ["/api/v2", "/v2"].iter().find_map(|api| self.0.strip_suffix(api)).unwrap_or(&self.0);
-        format!("{base}/vaults/{prefix}")
+        format!("{base}/{path}")
     }
 }
 

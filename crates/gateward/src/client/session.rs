@@ -8,9 +8,11 @@ use bytes::Bytes;
 use gateward_model::Vault;
 use gateward_net::{Client, Connector, ConnectorSettings, FetchError, Limits};
 use gateward_seal::SecretValue;
+use gateward_vaults::Reference;
 use http::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::json;
 
 use super::call::Call;
 use super::credentials::{self, Credentials, Login};
@@ -44,7 +46,7 @@ impl Session {
         text.ok().filter(|_| is_json).ok_or_else(|| self.gateway.is_none(&answer))
     }
 
-    /// The settings of the vault called `prefix`, which hold no secret.
+    /// The settings of the vault called `prefix`, with `***` in the places of secrets.
     pub async fn vault(&self, prefix: &str) -> Result<Vault, AskError> {
         let request = Request::get(self.gateway.url.vault(prefix))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
@@ -62,6 +64,76 @@ impl Session {
             None => self.gateway.is_none(&answer),
         })
     }
+}
+
+impl Session {
+    /// The value of `reference`, which the gateway reads.
+    pub async fn value(&self, reference: &Reference) -> Result<SecretValue, AskError> {
+        let body = json!({"reference": reference.to_string()});
+        let answer = self.ask(Method::POST, "v1/references/value", body).await?;
+        let read: Option<Value> = read(&answer);
+        read.map(|value| value.value).ok_or_else(|| self.gateway.is_none(&answer))
+    }
+
+    /// What happens when the gateway reads `reference`.
+    pub async fn test(&self, reference: &Reference) -> Result<serde_json::Value, AskError> {
+        let vault = reference.vault();
+        let body = json!({"reference": reference.to_string()});
+        let answer = self.ask(Method::POST, &format!("vaults/{vault}/test"), body).await?;
+        read(&answer).ok_or_else(|| self.gateway.is_none(&answer))
+    }
+
+    /// All vaults of the gateway, as its API shows them.
+    pub async fn vaults(&self) -> Result<Vec<serde_json::Value>, AskError> {
+        let mut vaults = Vec::new();
+        let mut path = "vaults?size=1000".to_owned();
+        loop {
+            let answer = self.ask(Method::GET, &path, serde_json::Value::Null).await?;
+            let page: Page = read(&answer).ok_or_else(|| self.gateway.is_none(&answer))?;
+            vaults.extend(page.data);
+            match page.next {
+                Some(next) => next.trim_start_matches('/').clone_into(&mut path),
+                None => return Ok(vaults),
+            }
+        }
+    }
+
+    /// Asks something of the gateway's own or Kong's API.
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: serde_json::Value,
+    ) -> Result<Response<Bytes>, AskError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(self.gateway.url.beside(path))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json");
+        let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+        let answer = self.gateway.send(request, body, USUAL_PATIENCE).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let refused: Option<Refused> = read(&answer);
+        let says: Option<Message> = read(&answer);
+        let says = refused.map(|refused| refused.error).or(says.map(|says| says.message));
+        Err(says.map_or_else(|| self.gateway.is_none(&answer), AskError::Refused))
+    }
+}
+
+/// What a reference stands for.
+#[derive(Deserialize)]
+struct Value {
+    value: SecretValue,
+}
+
+/// One page of vaults.
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<serde_json::Value>,
+    next: Option<String>,
 }
 
 /// Logs in with what `auth` says, else with what there is.

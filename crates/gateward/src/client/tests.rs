@@ -354,8 +354,12 @@ async fn a_vaults_settings_are_asked_for_with_a_token_in_the_header() {
     });
     let server = Server::answering(&[(200, &entity.to_string())]);
     let url = format!("{}/v2", server.url);
-    let surroundings = surroundings(&[("GATEWARD_TOKEN", "t-9"), ("SECRETS_FOO", "the value")]);
-    let words = ["gateward", "vault", "get", "{vault://my-env/foo}", "-u", &url];
+    let surroundings = surroundings(&[
+        ("GATEWARD_TOKEN", "t-9"),
+        ("SECRETS_FOO", "the value"),
+        ("GATEWARD_GATEWAY_URL", &url),
+    ]);
+    let words = ["gateward", "vault", "get", "{vault://my-env/foo}"];
     let understood = arguments::parse(words.map(Into::into), &surroundings).unwrap();
     let Command::VaultGet(get) = understood.command else {
         panic!("another command");
@@ -370,15 +374,35 @@ async fn a_vaults_settings_are_asked_for_with_a_token_in_the_header() {
 #[tokio::test]
 async fn a_vault_that_the_gateway_does_not_know_is_named() {
     let server = Server::answering(&[(404, r#"{"message":"Not found"}"#)]);
-    let surroundings = surroundings(&[("GATEWARD_TOKEN", "t-9")]);
+    let surroundings = surroundings(&[("GATEWARD_TOKEN", "t-9"), ("GATEWARD_GATEWAY_URL", &server.url)]);
     let get = arguments::VaultGet {
         reference: "nobodys/foo".to_owned(),
-        connection: arguments::Connection {
-            at: arguments::At { gateway_url: Some(server.url.parse().unwrap()), profile: None },
-            token: None,
-        },
+        json: false,
+        connection: arguments::Connection::default(),
     };
     let error = crate::vault_get::vault_get(&get, &surroundings).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.starts_with("nobodys is no backend"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_vault_whose_secrets_are_hidden_is_left_to_its_gateway() {
+    let entity = json!({
+        "id": "1", "prefix": "team", "name": "hidden", "config": {}, "created_at": 1, "updated_at": 1,
+    });
+    let server = Server::answering(&[(200, &entity.to_string()), (200, r#"{"value":"the value"}"#)]);
+    let surroundings = surroundings(&[("GATEWARD_TOKEN", "t-9"), ("GATEWARD_GATEWAY_URL", &server.url)]);
+    let mut get = arguments::VaultGet {
+        reference: "team/foo".to_owned(),
+        json: true,
+        connection: arguments::Connection::default(),
+    };
+    // A backend that this command does not know opens nothing.
+    assert!(crate::vault_get::vault_get(&get, &surroundings).await.is_err());
+    get.connection.at.gateway_url = Some(server.url.parse().unwrap());
+    let told = crate::vault_get::vault_get(&get, &surroundings).await.unwrap();
+    assert_eq!(told.expose(), r#"{"reference":"{vault://team/foo}","value":"the value"}"#);
+    let asked = server.asked.join().unwrap().remove(1);
+    assert_eq!(asked.line, "POST /v1/references/value HTTP/1.1");
+    assert_eq!(asked.body, json!({"reference": "{vault://team/foo}"}));
 }

@@ -45,6 +45,14 @@ pub enum SettingsError {
         /// The variables that there are.
         known: String,
     },
+    /// The same for vaults' settings.
+    #[error("the environment variable {name} is no setting of a vault; there are {known}")]
+    UnknownVaultVariable {
+        /// Which variable.
+        name: String,
+        /// The variables that there are.
+        known: String,
+    },
     /// A value that its setting cannot take.
     #[error("{place}: {problem}")]
     Value {

@@ -1,5 +1,6 @@
 //! Reads settings from the environment and from the settings file.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +9,21 @@ use gateward_seal::wipe;
 use serde_json::{Map, Value};
 
 use super::given::KEYS;
-use super::{Given, SettingsError};
+use super::references::Source;
+use super::{Given, SettingsError, vaults};
 use crate::surroundings::Surroundings;
 
+/// What the settings file says.
+pub(super) struct Written {
+    fields: Map<String, Value>,
+    path: PathBuf,
+    /// Defaults of vaults' settings, as variables.
+    pub(super) vault_defaults: BTreeMap<String, String>,
+}
+
 /// What the environment gives. A variable that begins as ours do and is none of them is refused.
-pub(super) fn environment(surroundings: &Surroundings) -> Result<Given, SettingsError> {
+pub(super) fn environment(source: &Source<'_>) -> Result<Given, SettingsError> {
+    let surroundings = source.surroundings;
     let mut fields = Map::new();
     for (name, value) in &surroundings.environment {
         let Some(rest) = name.strip_prefix("GATEWARD_") else {
@@ -22,7 +33,9 @@ pub(super) fn environment(surroundings: &Surroundings) -> Result<Given, Settings
             if !value.is_empty() {
                 fields.insert((*key).to_owned(), Value::from(value.as_str()));
             }
-        } else if !OTHER_VARIABLES.contains(&name.as_str()) && !rest.starts_with("VAULT_") {
+        } else if rest.starts_with("VAULT_") {
+            vaults::check_variable(name)?;
+        } else if !OTHER_VARIABLES.contains(&name.as_str()) {
             let settings = KEYS.iter().map(|key| variable(key));
             let others = OTHER_VARIABLES.iter().map(|name| (*name).to_owned());
             return Err(SettingsError::UnknownVariable {
@@ -31,17 +44,19 @@ pub(super) fn environment(surroundings: &Surroundings) -> Result<Given, Settings
             });
         }
     }
+    source.fill(&mut fields, &variable)?;
     read(fields, variable)
 }
 
-/// What the settings file gives: the one that was named, or the usual one if it is there.
-pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<Given, SettingsError> {
+/// Reads the settings file: the one that was named, or the usual one if it is there. References in what it says of vaults
+/// have their values then.
+pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<Written, SettingsError> {
     let named = named.or_else(|| surroundings.variable("GATEWARD_CONFIG").map(Path::new));
     let path = named.map_or_else(|| surroundings.directory.join(USUAL_FILE), PathBuf::from);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Given::default());
+            return Ok(Written { fields: Map::new(), path, vault_defaults: BTreeMap::new() });
         }
         Err(source) => return Err(SettingsError::File { path, source }),
     };
@@ -55,11 +70,34 @@ pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<
             return Err(SettingsError::Yaml { path, line });
         }
     };
-    let fields = flat(fields.unwrap_or_default());
+    let mut fields = flat(fields.unwrap_or_default());
+    let vault_defaults = match fields.shift_remove(VAULT) {
+        Some(table) => {
+            let mut table = Map::from_iter([(VAULT.to_owned(), table)]);
+            let literal = BTreeMap::new();
+            Source { surroundings, defaults: &literal }.fill(&mut table, &|key| place(&path, key))?;
+            vaults::defaults(table.remove(VAULT).unwrap_or_default(), &place(&path, VAULT))?
+        }
+        None => BTreeMap::new(),
+    };
     if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(SettingsError::UnknownKey { key: key.clone(), path, known: KEYS.join(", ") });
+        let known = format!("{}, {VAULT}", KEYS.join(", "));
+        return Err(SettingsError::UnknownKey { key: key.clone(), path, known });
     }
-    read(fields, |key| format!("the settings file {}: {key}", path.display()))
+    Ok(Written { fields, path, vault_defaults })
+}
+
+impl Written {
+    /// The settings, with values in the places of their references.
+    pub(super) fn into_given(mut self, source: &Source<'_>) -> Result<Given, SettingsError> {
+        let path = &self.path;
+        source.fill(&mut self.fields, &|key| place(path, key))?;
+        read(self.fields, |key| place(path, key))
+    }
+}
+
+fn place(path: &Path, key: &str) -> String {
+    format!("the settings file {}: {key}", path.display())
 }
 
 /// What the table `tls` holds, as the settings that it stands for: `tls: {ca: …}` is `tls_ca`.
@@ -91,6 +129,9 @@ fn read(fields: Map<String, Value>, place: impl Fn(&str) -> String) -> Result<Gi
 fn variable(key: &str) -> String {
     format!("GATEWARD_{}", key.to_uppercase())
 }
+
+/// The table of vaults' defaults.
+const VAULT: &str = "vault";
 
 const USUAL_FILE: &str = "gateward.yaml";
 
