@@ -6,6 +6,7 @@ mod call;
 mod conjur;
 mod env;
 mod file;
+mod fs;
 mod gcp;
 mod hcv;
 mod text;
@@ -118,7 +119,8 @@ pub(crate) struct Surroundings {
 }
 
 /// All kinds of vaults.
-pub(crate) const KINDS: &[Kind] = &[env::KIND, aws::KIND, azure::KIND, conjur::KIND, gcp::KIND, hcv::KIND];
+pub(crate) const KINDS: &[Kind] =
+    &[env::KIND, aws::KIND, azure::KIND, conjur::KIND, fs::KIND, gcp::KIND, hcv::KIND];
 
 /// The kind called `name`.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {

@@ -458,4 +458,6 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,148 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn text(folder: &TempDir, name: &str) -> Result<String, MissKind> {
+    check_name(name).map_err(|miss| miss.kind)?;
+    let text = read(folder.path(), name);
+    text.map(|text| text.expose().to_owned()).map_err(|miss| {
+        assert!(!miss.problem.contains("canary"), "{}", miss.problem);
+        miss.kind
+    })
+}
+
+#[test]
+fn a_file_is_a_secret_without_the_newline_at_its_end() {
+    let folder = folder();
+    fs::create_dir_all(folder.path().join("team/db")).unwrap();
+    for (name, written, value) in [
+        ("plain", "s3cret", "s3cret"),
+        ("line", "s3cret\n", "s3cret"),
+        ("crlf", "s3cret\r\n", "s3cret"),
+        ("two", "s3cret\n\n", "s3cret\n"),
+        ("pem", "-----A\nB\n-----C\n", "-----A\nB\n-----C"),
+        ("team/db/password", " p ", " p "),
+        (".dockerconfigjson", "{}", "{}"),
+    ] {
+        fs::write(folder.path().join(name), written).unwrap();
+        assert_eq!(text(&folder, name).as_deref(), Ok(value), "{name}");
+    }
+    fs::write(folder.path().join("binary"), [0xff, 0xfe, 1]).unwrap();
+    assert_eq!(text(&folder, "binary").as_deref(), Ok("//4B"), "what is no text comes as base64");
+}
+
+#[test]
+fn what_is_no_secret_is_refused_in_its_own_way() {
+    let folder = folder();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    write("empty", b"");
+    write("newline", b"\n");
+    write("large", &vec![b'c'; LARGEST + 1]);
+    write("largest", &vec![b'c'; LARGEST]);
+    write("closed", b"canary");
+    fs::create_dir(folder.path().join("directory")).unwrap();
+    for (name, kind) in [
+        ("absent", MissKind::NotFound),
+        ("plain/below", MissKind::NotFound),
+        ("directory", MissKind::NotFound),
+        ("empty", MissKind::Garbage),
+        ("newline", MissKind::Garbage),
+        ("large", MissKind::Garbage),
+        ("../x", MissKind::Denied),
+        ("a/../empty", MissKind::Denied),
+        ("./empty", MissKind::Denied),
+        ("/etc/hostname", MissKind::Denied),
+        ("a//b", MissKind::Denied),
+        ("..data/x", MissKind::Denied),
+    ] {
+        assert_eq!(text(&folder, name), Err(kind), "{name}");
+    }
+    assert_eq!(text(&folder, "largest").unwrap().len(), LARGEST);
+    fs::set_permissions(folder.path().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
+    // Whoever may read everything is refused nothing.
+    let refused = File::open(folder.path().join("closed")).is_err();
+    assert_eq!(text(&folder, "closed").is_err(), refused);
+    let gone = folder.path().to_owned();
+    drop(folder);
+    assert_eq!(read(&gone, "empty").unwrap_err().kind, MissKind::Unavailable, "no directory is an outage");
+}
+
+#[test]
+fn no_link_leads_out_of_the_directory() {
+    let (folder, outside) = (folder(), folder());
+    fs::write(outside.path().join("key"), "canary").unwrap();
+    fs::write(folder.path().join("real"), "inside").unwrap();
+    symlink(outside.path().join("key"), folder.path().join("file")).unwrap();
+    symlink(outside.path(), folder.path().join("way")).unwrap();
+    symlink("real", folder.path().join("relative")).unwrap();
+    symlink(folder.path().join("real"), folder.path().join("absolute")).unwrap();
+    symlink("loop", folder.path().join("loop")).unwrap();
+    assert_eq!(text(&folder, "file"), Err(MissKind::Denied));
+    assert_eq!(text(&folder, "way/key"), Err(MissKind::Denied));
+    assert_eq!(text(&folder, "relative").as_deref(), Ok("inside"));
+    assert_eq!(text(&folder, "absolute").as_deref(), Ok("inside"));
+    assert!(text(&folder, "loop").is_err());
+    // A directory that is a link itself is that directory.
+    symlink(folder.path(), outside.path().join("mount")).unwrap();
+    let mount = outside.path().join("mount");
+    assert_eq!(read(&mount, "real").unwrap().expose(), "inside");
+}
+
+/// A secret as Kubernetes mounts it, with this value for `key`.
+pub(crate) fn mount(folder: &Path, stamp: &str, value: &str) {
+    let version = format!("..{stamp}");
+    fs::create_dir(folder.join(&version)).unwrap();
+    fs::write(folder.join(&version).join("key"), value).unwrap();
+    let before = fs::read_link(folder.join("..data"));
+    symlink(&version, folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+    if !folder.join("key").is_symlink() {
+        symlink("..data/key", folder.join("key")).unwrap();
+    }
+    if let Ok(before) = before {
+        fs::remove_dir_all(folder.join(before)).unwrap();
+    }
+}
+
+#[test]
+fn a_mount_of_kubernetes_is_read_while_it_is_swapped() {
+    let folder = folder();
+    mount(folder.path(), "2026_11_21", "one");
+    assert_eq!(text(&folder, "key").as_deref(), Ok("one"));
+    let path = folder.path().to_owned();
+    let swapping = std::thread::spawn(move || {
+        for round in 0..200 {
+            mount(&path, &format!("round_{round}"), "another");
+        }
+    });
+    while !swapping.is_finished() {
+        let read = text(&folder, "key");
+        assert!(matches!(read.as_deref(), Ok("one" | "another")), "{read:?}");
+    }
+    swapping.join().unwrap();
+}
+
+#[test]
+fn a_change_is_seen_when_it_has_stayed_for_a_look() {
+    let folder = folder();
+    let path = folder.path().join("key");
+    fs::write(&path, "one").unwrap();
+    let watched = Watched::default();
+    watched.remember("key", Look::at(&path));
+    watched.remember("absent", Look::at(&folder.path().join("absent")));
+    assert!(watched.look(folder.path()).is_empty());
+    fs::write(&path, "three").unwrap();
+    assert!(watched.look(folder.path()).is_empty(), "it may be in the middle of being written");
+    assert_eq!(watched.look(folder.path()), ["key"]);
+    assert!(watched.look(folder.path()).is_empty(), "nobody has read it since");
+    fs::write(folder.path().join("absent"), "there").unwrap();
+    watched.look(folder.path());
+    assert_eq!(watched.look(folder.path()), ["absent"]);
+}
