@@ -213,7 +213,10 @@ impl<V> Entry<V> {
             State::Held(held) if gone_at(held, terms).is_none_or(|gone| now < gone) => {
                 Reading::Value(&held.value)
             }
-            State::Missing(missing) if self.flight.is_none() || now < missing.believed_until => {
+            // What is gone is gone, whether or not it is being asked for.
+            State::Missing(missing)
+                if missing.gone || self.flight.is_none() || now < missing.believed_until =>
+            {
                 Reading::Missing(&missing.miss)
             }
             State::Unasked | State::Held(_) | State::Missing(_) => Reading::Unknown,

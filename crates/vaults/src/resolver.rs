@@ -191,9 +191,12 @@ impl Resolver {
     /// Takes `vaults` for the entities that there are. What a changed one gave is asked for again, and serves until
     /// the answer comes; what a removed one gave is gone.
     pub fn set_vaults(&self, vaults: Vec<Vault>) {
-        let opened = vault::open_all(vaults, &self.surroundings);
+        self.take(vault::open_all(vaults, &self.surroundings));
+    }
+
+    fn take(&self, vaults: BTreeMap<Arc<str>, OpenVault>) {
         let mut state = self.lock();
-        let changed = state.replace_vaults(opened, self.clock.now());
+        let changed = state.replace_vaults(vaults, self.clock.now());
         let mut pending = Vec::new();
         for name in changed {
             let Some(place) = state.places.get(&name) else { continue };
@@ -337,7 +340,11 @@ impl Resolver {
 
     /// Lets go of the lock, and does what is to be done.
     fn finish(&self, mut state: MutexGuard<'_, State>) {
-        let outbox = std::mem::take(&mut state.outbox);
+        let mut outbox = std::mem::take(&mut state.outbox);
+        outbox.told.retain(|id| {
+            let registered = state.bindings.get_mut(id);
+            registered.is_some_and(|registered| !std::mem::replace(&mut registered.is_told_soon, true))
+        });
         let next = state.next_alarm();
         drop(state);
         self.alarm.send_if_modified(|at| std::mem::replace(at, next) != next);
@@ -394,9 +401,7 @@ impl Resolver {
     /// The values for a binding. `None` while a vault is still being asked for one that is not there.
     fn evaluate(&self, id: u64, references: &[Reference]) -> Option<Result<Vec<Given>, Unresolved>> {
         let mut state = self.lock();
-        if !state.bindings.contains_key(&id) {
-            return None;
-        }
+        state.bindings.get_mut(&id)?.is_told_soon = false;
         let now = self.clock.now();
         let mut probes = Vec::with_capacity(references.len());
         let mut keys = HashMap::new();
@@ -483,5 +488,7 @@ const ROUNDS: u32 = 3;
 /// How many doubts may wait.
 const DOUBTS: usize = 256;
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

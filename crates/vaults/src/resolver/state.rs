@@ -127,6 +127,8 @@ pub(super) struct State {
 
 pub(super) struct Registered {
     pub(super) bound: Arc<Bound>,
+    /// It is about to be looked at, so that one more change is no reason for one more look.
+    pub(super) is_told_soon: bool,
     /// The vaults that its references name.
     vaults: BTreeSet<String>,
     /// The secrets that its values hang on.
@@ -388,7 +390,7 @@ impl State {
         let id = self.next_id();
         let references = bound.references().iter();
         let vaults = references.map(|reference| reference.vault().to_owned()).collect();
-        self.bindings.insert(id, Registered { bound, vaults, keys: Vec::new() });
+        self.bindings.insert(id, Registered { bound, is_told_soon: true, vaults, keys: Vec::new() });
         id
     }
 

@@ -18,6 +18,9 @@ use crate::vault::OpenVault;
 struct Double {
     secrets: Mutex<HashMap<&'static str, Result<&'static str, MissKind>>>,
     calls: AtomicU32,
+    flying: AtomicU32,
+    /// The most calls that were under way at once.
+    most: AtomicU32,
     gate: Semaphore,
 }
 
@@ -25,8 +28,10 @@ struct Double {
 impl Backend for Double {
     async fn fetch(&self, wanted: Wanted<'_>) -> Result<SecretValue, Miss> {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        self.most.fetch_max(self.flying.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         self.gate.acquire().await.expect("the gate is never closed").forget();
         self.gate.add_permits(1);
+        self.flying.fetch_sub(1, Ordering::SeqCst);
         let answer =
             self.secrets.lock().unwrap().get(wanted.name).copied().unwrap_or(Err(MissKind::NotFound));
         answer.map(SecretValue::from).map_err(|kind| Miss::new(kind, "no"))
@@ -43,13 +48,13 @@ impl Double {
     }
 }
 
-struct World {
-    clock: ManualClock,
+pub(super) struct World {
+    pub(super) clock: ManualClock,
     double: Arc<Double>,
-    resolver: Arc<Resolver>,
+    pub(super) resolver: Arc<Resolver>,
 }
 
-fn world(environment: &[(&str, &str)]) -> World {
+pub(super) fn world(environment: &[(&str, &str)]) -> World {
     let clock = ManualClock::at(Timestamp::from_secs(1_000_000));
     let connector = Connector::new(ConnectorSettings::default()).unwrap();
     let variables = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -59,21 +64,31 @@ fn world(environment: &[(&str, &str)]) -> World {
         environment: variables.collect(),
         runtime: Handle::current(),
     });
-    let double =
-        Arc::new(Double { secrets: Mutex::default(), calls: AtomicU32::new(0), gate: Semaphore::new(1) });
+    let double = Arc::new(Double {
+        secrets: Mutex::default(),
+        calls: AtomicU32::new(0),
+        flying: AtomicU32::new(0),
+        most: AtomicU32::new(0),
+        gate: Semaphore::new(1),
+    });
     let world = World { clock, double, resolver };
     world.set("double", Rules::default());
     world
 }
 
-fn reference(text: &str) -> Reference {
+pub(super) fn reference(text: &str) -> Reference {
     Reference::parse(text).unwrap().unwrap()
 }
 
 impl World {
     /// Puts the double behind the vault `double`, as if an entity called it `kind`.
     fn set(&self, kind: &str, rules: Rules) {
-        let vault = OpenVault::of(kind, Arc::clone(&self.double) as Arc<dyn Backend>, rules);
+        self.set_backend(kind, Arc::clone(&self.double) as Arc<dyn Backend>, rules);
+    }
+
+    /// Puts `backend` behind the vault `double`, as if an entity called it `kind`.
+    pub(super) fn set_backend(&self, kind: &str, backend: Arc<dyn Backend>, rules: Rules) {
+        let vault = OpenVault::of(kind, backend, rules);
         let mut vaults = vault::open_all(Vec::new(), &self.resolver.surroundings);
         vaults.insert(Arc::from("double"), vault);
         let mut state = self.resolver.lock();
@@ -377,6 +392,216 @@ async fn a_refused_value_is_asked_for_again_but_at_most_once_in_half_a_minute() 
     world.resolver.refused(&used);
     world.quiet().await;
     assert_eq!(world.double.calls(), 3);
+}
+
+#[tokio::test]
+async fn ten_thousand_references_to_five_hundred_secrets_cost_a_call_a_secret_and_no_more_than_64_at_once() {
+    let world = world(&[]);
+    let names: Vec<&'static str> = (0..500).map(|number| &*format!("secret-{number}").leak()).collect();
+    for name in &names {
+        world.double.put(name, Ok(r#"{"user": "u", "password": "p"}"#));
+    }
+    let permit = world.double.gate.acquire().await.unwrap();
+    let mut bound = Vec::new();
+    for number in 0..10_000 {
+        let field = ["user", "password"][number % 2];
+        bound.push(world.bind(&[&format!("{{vault://double/{}/{field}?ttl=60}}", names[number % 500])]));
+    }
+    for _ in 0..40 {
+        world.quiet().await;
+    }
+    assert_eq!(world.double.calls(), 64, "more than may wait for the vault at once");
+    drop(permit);
+    for (binding, told) in &mut bound {
+        binding.asked().done().await;
+        assert!(told.next().await.is_some());
+    }
+    assert_eq!((world.double.calls(), world.double.most.load(Ordering::SeqCst)), (500, 64));
+}
+
+#[tokio::test]
+async fn a_vault_that_is_out_of_order_is_asked_by_few_calls_however_many_secrets_are_wanted() {
+    let world = world(&[]);
+    let names: Vec<&'static str> = (0..1_000).map(|number| &*format!("secret-{number}").leak()).collect();
+    let answer = |answer| names.iter().for_each(|name| world.double.put(name, answer));
+    let counts = || world.resolver.counts().into_iter().find(|counts| counts.vault == "double").unwrap();
+    answer(Ok("one"));
+    let mut bound: Vec<_> =
+        names.iter().map(|name| world.bind(&[&format!("{{vault://double/{name}?ttl=60}}")])).collect();
+    for (_, told) in &mut bound {
+        assert_eq!(told.next().await, Some(vec!["one".to_owned()]));
+    }
+    answer(Err(MissKind::Throttled));
+    let before = world.double.calls();
+    for _ in 0..3_600 {
+        world.clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+    }
+    let calls = world.double.calls() - before;
+    assert!((60..=140).contains(&calls), "{calls} calls in an hour");
+    assert!(counts().problem.is_some_and(|problem| problem.contains("out of order")));
+    assert_eq!((counts().values, counts().stale), (1_000, 1_000));
+    answer(Ok("two"));
+    for _ in 0..61 {
+        world.advance(1).await;
+    }
+    for (_, told) in &mut bound {
+        assert_eq!(told.next().await, Some(vec!["two".to_owned()]));
+    }
+    assert_eq!((counts().problem, counts().stale), (None, 0));
+}
+
+#[tokio::test]
+async fn a_deleted_secret_is_kept_or_taken_away_as_the_vault_says() {
+    for (fails_when_deleted, left) in [(false, Some("one")), (true, None)] {
+        let world = world(&[]);
+        world.set("other", Rules { fails_when_deleted, ..Rules::default() });
+        world.double.put("db", Ok("one"));
+        let (_binding, mut told) = world.bind(&["{vault://double/db?ttl=60}"]);
+        assert!(told.next().await.is_some());
+        world.double.put("db", Err(MissKind::Unavailable));
+        world.advance(60).await;
+        assert!(told.nothing(), "an outage is no deletion");
+        world.double.put("db", Err(MissKind::NotFound));
+        for _ in 0..10 {
+            world.advance(10).await;
+        }
+        match left {
+            Some(_) => assert!(told.nothing()),
+            None => assert_eq!(told.next().await, None),
+        }
+        let states = world.resolver.references();
+        assert_eq!(states[0].state.word(), if fails_when_deleted { "gone" } else { "stale" });
+        assert_eq!(states[0].kind, Some(MissKind::NotFound));
+    }
+}
+
+#[tokio::test]
+async fn a_vault_gives_no_more_than_its_allow_names_and_asks_for_nothing_else() {
+    let world = world(&[]);
+    let allow = |patterns: &[&str]| Rules {
+        allow: Some(patterns.iter().map(|pattern| (*pattern).to_owned()).collect()),
+        ..Rules::default()
+    };
+    world.set("narrow", allow(&["team/*"]));
+    world.double.put("team/db", Ok(r#"{"user": "u"}"#));
+    world.double.put("team/plain", Ok("p"));
+    world.double.put("team", Ok(r#"{"canary": "canary"}"#));
+    world.double.put("admin/root", Ok("canary"));
+    assert_eq!(world.resolve("{vault://double/team/db/user}").await.as_deref(), Ok("u"));
+    assert_eq!(world.resolve("{vault://double/team/plain}").await.as_deref(), Ok("p"));
+    assert_eq!(world.double.calls(), 2);
+    for text in ["admin/root/", "admin/root", "team/", "team/canary/", "team/../admin/root/"] {
+        let denied = world.resolver.resolve(&reference(&format!("{{vault://double/{text}}}"))).await;
+        let denied = denied.unwrap_err();
+        let expected = if text == "team/canary/" { MissKind::NotFound } else { MissKind::Denied };
+        assert_eq!(denied.kind, expected, "{denied}");
+        assert!(expected == MissKind::NotFound || denied.problem.contains("does not give it"), "{denied}");
+    }
+    assert_eq!(world.double.calls(), 3, "what is not given is not asked for");
+    // An edit that gives less takes away what it no longer gives.
+    let (_binding, mut told) = world.bind(&["{vault://double/team/plain/}"]);
+    assert!(told.next().await.is_some());
+    world.set("narrower", allow(&["team/db"]));
+    assert_eq!(told.next().await, None);
+}
+
+#[tokio::test]
+async fn values_that_are_written_in_base64_are_decoded() {
+    let world = world(&[]);
+    world.set("encoded", Rules { is_base64: true, ..Rules::default() });
+    world.double.put("whole", Ok("c2VjcmV0IQ=="));
+    world.double.put("fields", Ok(r#"{"a": "c2VjcmV0IQ", "b": "canary!"}"#));
+    assert_eq!(world.resolve("{vault://double/whole}").await.as_deref(), Ok("secret!"));
+    assert_eq!(world.resolve("{vault://double/fields/a}").await.as_deref(), Ok("secret!"));
+    let wrong = world.resolver.resolve(&reference("{vault://double/fields/b}")).await.unwrap_err();
+    assert!(wrong.kind == MissKind::Garbage && !format!("{wrong:?}").contains("canary"), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_vault_whose_settings_refer_to_another_is_opened_with_its_values_and_anew_when_they_change() {
+    let world = world(&[("A_KEY", "first"), ("B_KEY", "second")]);
+    world.double.put("prefix", Ok("A"));
+    world.double.put("db", Ok(r#"{"a": "c2VjcmV0IQ"}"#));
+    let double = |resolver: &Resolver| {
+        let entity = vault("my-env", "env", &json!({"prefix": "{vault://double/prefix?ttl=60}_"}));
+        let mut vaults = vault::open_all(vec![entity], &resolver.surroundings);
+        let backend = Arc::clone(&world.double) as Arc<dyn Backend>;
+        vaults.insert(Arc::from("double"), OpenVault::of("double", backend, Rules::default()));
+        resolver.take(vaults);
+    };
+    let (_binding, mut told) = world.bind(&["{vault://my-env/key}"]);
+    assert_eq!(told.next().await, None);
+    // Nothing is told, and nobody is answered, before the setting's value is there.
+    let permit = world.double.gate.acquire().await.unwrap();
+    double(&world.resolver);
+    world.quiet().await;
+    assert!(told.nothing());
+    drop(permit);
+    assert_eq!(told.next().await, Some(vec!["first".to_owned()]));
+    assert_eq!(world.resolve("{vault://my-env/key}").await.as_deref(), Ok("first"));
+    world.double.put("prefix", Ok("B"));
+    world.advance(60).await;
+    assert_eq!(told.next().await, Some(vec!["second".to_owned()]));
+    // Without the setting's value, what was had serves on, and what was not is not to be had.
+    world.double.put("prefix", Err(MissKind::NotFound));
+    world.clock.advance(Duration::from_secs(100_000_100));
+    world.quiet().await;
+    assert!(told.nothing());
+    let missing = world.resolver.resolve(&reference("{vault://my-env/other}")).await.unwrap_err();
+    assert_eq!(missing.kind, MissKind::Misconfigured, "{missing}");
+    assert!(
+        missing.problem.contains("config.prefix") && missing.problem.contains("{vault://double/prefix"),
+        "{missing}"
+    );
+}
+
+#[tokio::test]
+async fn vaults_that_need_each_other_say_so_and_keep_nobody_waiting() {
+    let world = world(&[]);
+    world.resolver.set_vaults(vec![
+        vault("one", "env", &json!({"prefix": "{vault://two/a}"})),
+        vault("two", "env", &json!({"prefix": "{vault://one/b}"})),
+        vault("three", "env", &json!({"prefix": "{vault://one/b}"})),
+    ]);
+    for vault in ["one", "two", "three"] {
+        let missing =
+            world.resolver.resolve(&reference(&format!("{{vault://{vault}/x}}"))).await.unwrap_err();
+        assert_eq!(missing.kind, MissKind::Misconfigured);
+        assert!(missing.problem.contains("needs itself"), "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_tried_out_is_what_the_vault_says_now() {
+    let world = world(&[]);
+    world.double.put("db", Ok("one"));
+    let tried = reference("{vault://double/db}");
+    assert_eq!(world.resolver.ask(&tried).await.unwrap().expose(), "one");
+    world.double.put("db", Ok("two"));
+    assert_eq!(world.resolver.ask(&tried).await.unwrap().expose(), "two");
+    world.double.put("db", Err(MissKind::Unavailable));
+    assert_eq!(world.resolver.ask(&tried).await.unwrap_err().kind, MissKind::Unavailable);
+    assert_eq!(world.resolve("{vault://double/db}").await.as_deref(), Ok("two"));
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_told_without_any_ttl() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&[]);
+    world.resolver.set_vaults(vec![vault("files", "fs", &json!({"prefix": folder.path()}))]);
+    std::fs::write(folder.path().join("key"), "one\n").unwrap();
+    let (_binding, mut told) = world.bind(&["{vault://files/key}"]);
+    assert_eq!(told.next().await, Some(vec!["one".to_owned()]));
+    std::fs::write(folder.path().join("key"), "three\n").unwrap();
+    let told = loop {
+        world.clock.advance(Duration::from_millis(250));
+        if let Ok(told) = tokio::time::timeout(Duration::from_millis(20), told.next()).await {
+            break told;
+        }
+    };
+    assert_eq!(told, Some(vec!["three".to_owned()]));
 }
 
 #[tokio::test]
