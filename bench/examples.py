@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CRATES = ("router", "aws")
+CRATES = ("router", "aws", "vaults")
 PATIENCE = 900  # seconds; the first run compiles
 
 

@@ -324,10 +324,11 @@ impl Resolver {
     /// in order, once all are there and each time one has changed, and with `None` when one is missing. It is called
     /// on the control runtime, one call at a time.
     pub fn bind(self: &Arc<Self>, references: Vec<Reference>, changed: Changed) -> Binding {
-        let (bound, asked) = Bound::new(references, changed);
+        let references: Arc<[Reference]> = references.into();
+        let (bound, asked) = Bound::new(Arc::clone(&references), changed);
         let id = self.lock().add_binding(Arc::new(bound));
         self.tell([id]);
-        Binding::new(id, Weak::clone(&self.me), asked)
+        Binding::new(id, Weak::clone(&self.me), asked, references)
     }
 
     fn unbind(&self, id: u64) {

@@ -108,6 +108,11 @@ impl Gateway {
         }
         filters.ask(after(snapshot, route, caller), &exchange);
         let links = || after(snapshot, route, caller).filter(|link| filters.lets(link));
+        if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            && matches!(by, Answerer::Upstream | Answerer::Function)
+        {
+            links().for_each(Link::refused);
+        }
         for link in links().filter(|link| link.phases.respond) {
             link.respond(&mut exchange, &mut response);
         }
@@ -303,6 +308,13 @@ impl Link {
             },
             Instance::Unresolved => Flow::Fail(Box::new(secret_unresolved())),
             Instance::Broken => Flow::Fail(Box::new(plugin_invalid())),
+        }
+    }
+
+    /// Who answered refused the request, perhaps because of a secret that has changed.
+    fn refused(&self) {
+        if let Instance::Referring(slot) = &self.instance {
+            slot.refused();
         }
     }
 

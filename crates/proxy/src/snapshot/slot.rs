@@ -60,6 +60,11 @@ impl Slot {
         self.built.load()
     }
 
+    /// An upstream refused a request that the plugin has worked on: the values may have changed.
+    pub(crate) fn refused(&self) {
+        self.binding.refused();
+    }
+
     /// Whom to ask whether each reference was asked for once.
     pub(super) fn asked(&self) -> Asked {
         self.binding.asked()

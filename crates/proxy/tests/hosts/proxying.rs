@@ -1,12 +1,14 @@
 //! What a request finds behind the gateway: a node, a function, or a reason why not.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use gateward_net::{Body, Conn};
 use gateward_proxy::Door;
 use gateward_proxy::host::server::Limits;
+use gateward_testkit::{Double, Reply};
 use http::{Request, Response};
 use serde_json::{Value, json};
 
@@ -134,6 +136,36 @@ async fn a_reference_that_is_resolved_gives_the_function_its_value() {
     assert_eq!((status, &told["name"]), (200, &json!("function")), "{told}");
     assert_eq!(told["headers"]["x-api-key"], json!(["canary-key"]));
     assert_eq!(told["target"], "/fn/x%2Fy");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_refused_is_asked_for_again_and_the_new_one_used() {
+    let rotated = Arc::new(AtomicBool::new(false));
+    let key = |rotated: &AtomicBool| if rotated.load(Ordering::SeqCst) { "new" } else { "old" };
+    let known = Arc::clone(&rotated);
+    let vault = Double::start(move |_| Reply::json(200, &json!({"data": {"key": key(&known)}})));
+    let known = Arc::clone(&rotated);
+    let function_double = Double::start(move |asked| {
+        let is_current = asked.header("x-api-key") == Some(key(&known));
+        Reply::text(if is_current { 200 } else { 403 }, "{}")
+    });
+    let environment = [
+        ("GATEWARD_VAULT_HCV_HOST", "127.0.0.1"),
+        ("GATEWARD_VAULT_HCV_PORT", &vault.port().to_string()),
+        ("GATEWARD_VAULT_HCV_TOKEN", "a-token"),
+    ];
+    let gate = Gate::with(Plane::start(&environment), Limits::default(), None).await;
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], function_double.port()));
+    gate.plane.put("routes", "1", &function(address, "{vault://hcv/app/key}")).await;
+    assert_eq!(gate.get("/aws/x").await.0, 200);
+    let before = vault.count("GET ");
+    rotated.store(true, Ordering::SeqCst);
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&200) && statuses.len() < 1_000 {
+        statuses.push(gate.get("/aws/x").await.0);
+    }
+    assert_eq!((statuses.first(), statuses.last()), (Some(&403), Some(&200)), "{statuses:?}");
+    assert_eq!(vault.count("GET ") - before, 1, "it is asked once, however many were refused");
 }
 
 /// A control plane that says what it was asked, or panics.

@@ -1,6 +1,6 @@
 //! Whoever is bound to references, and hears of their values.
 
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gateward_seal::SecretValue;
 use tokio::sync::watch;
@@ -19,11 +19,24 @@ pub struct Binding {
     id: u64,
     resolver: Weak<Resolver>,
     asked: watch::Receiver<bool>,
+    references: Arc<[Reference]>,
 }
 
 impl Binding {
-    pub(super) fn new(id: u64, resolver: Weak<Resolver>, asked: watch::Receiver<bool>) -> Self {
-        Self { id, resolver, asked }
+    pub(super) fn new(
+        id: u64,
+        resolver: Weak<Resolver>,
+        asked: watch::Receiver<bool>,
+        references: Arc<[Reference]>,
+    ) -> Self {
+        Self { id, resolver, asked, references }
+    }
+
+    /// Whoever was shown the values refused them: see [`Resolver::refused`].
+    pub fn refused(&self) {
+        if let Some(resolver) = self.resolver.upgrade() {
+            resolver.refused(&self.references);
+        }
     }
 
     /// Whom to ask whether each reference was asked for once. It may be asked when the binding is long over.
@@ -60,7 +73,7 @@ impl std::fmt::Debug for Binding {
 
 /// The resolver's side of a [`Binding`].
 pub(super) struct Bound {
-    references: Vec<Reference>,
+    references: Arc<[Reference]>,
     changed: Changed,
     asked: watch::Sender<bool>,
     /// What was told last. Held while telling, so that what is told last is what is true last.
@@ -75,7 +88,7 @@ enum Told {
 }
 
 impl Bound {
-    pub(super) fn new(references: Vec<Reference>, changed: Changed) -> (Self, watch::Receiver<bool>) {
+    pub(super) fn new(references: Arc<[Reference]>, changed: Changed) -> (Self, watch::Receiver<bool>) {
         let (asked, receiver) = watch::channel(false);
         (Self { references, changed, asked, told: Mutex::default() }, receiver)
     }
