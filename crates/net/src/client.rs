@@ -29,6 +29,12 @@ pub struct Limits {
     pub verify: bool,
 }
 
+/// In a request's extensions: it may go over a kept connection, though its method says that it must not be sent twice.
+/// It is not: should that connection turn out to be dying, the caller hears of it ([`FetchError::Closed`]) and knows
+/// whether to ask again.
+#[derive(Clone, Copy, Debug)]
+pub struct OverKept;
+
 /// Calls from the control runtime. Cheap to clone, and may be sent between threads. Follows no redirects.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Shared>);
@@ -86,10 +92,12 @@ impl Client {
         deadline: tokio::time::Instant,
     ) -> Result<Response<Bytes>, FetchError> {
         // That a kept connection is dying is often seen only when the request is on its way. One that must not be sent
-        // twice gets a connection of its own.
-        let kept = if request.method().is_idempotent() { self.take(peer) } else { None };
+        // twice gets a connection of its own, unless its caller can live with that.
+        let is_repeatable = request.method().is_idempotent();
+        let may_be_kept = is_repeatable || request.extensions().get::<OverKept>().is_some();
+        let kept = if may_be_kept { self.take(peer) } else { None };
         if let Some(mut sender) = kept {
-            let twice = Some(request.clone());
+            let twice = is_repeatable.then(|| request.clone());
             match sender.try_send_request(request).await {
                 Ok(response) => return self.finish(peer, sender, response, max_body).await,
                 Err(mut failed) => {

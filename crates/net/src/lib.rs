@@ -21,7 +21,7 @@ mod tls;
 mod upgraded;
 
 pub use body::{Body, BodyEnd, BodyError, CollectError, Progress, Turn};
-pub use client::{Client, Limits};
+pub use client::{Client, Limits, OverKept};
 pub use conn::{Conn, TlsFacts};
 pub use connector::{Connector, ConnectorSettings};
 pub use fetch_error::FetchError;

@@ -62,6 +62,28 @@ async fn the_time_limit_covers_the_whole_answer() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_post_that_may_go_over_a_kept_connection_is_sent_once_and_its_death_is_told() {
+    on_a_data_thread(async {
+        let server =
+            Scripted::start(|_, request| if request == 1 { Then::Answer(OK) } else { Then::Close }).await;
+        let client = Client::new(connector());
+        let post = || {
+            let mut request = request(&server, Method::POST);
+            request.extensions_mut().insert(OverKept);
+            request
+        };
+        client.fetch(post(), LIMITS).await.unwrap();
+        until(|| client.0.idle.lock().unwrap()[&server.peer][0].sender.is_ready()).await;
+        let died = client.fetch(post(), LIMITS).await.unwrap_err();
+        assert!(matches!(died, FetchError::Closed(_)), "{died:?}");
+        assert_eq!((server.connections.get(), server.requests.borrow().len()), (1, 2));
+        client.fetch(post(), LIMITS).await.unwrap();
+        assert_eq!((server.connections.get(), server.requests.borrow().len()), (2, 3));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn a_kept_connection_that_died_costs_a_get_nothing_and_a_post_is_sent_over_none() {
     on_a_data_thread(async {
         let server =
