@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use http::response::Parts;
+use serde::Deserialize;
+
 /// AWS's name for an error, such as `ResourceNotFoundException`. Letters and digits only, so that no other part of an
 /// answer can come along.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +16,30 @@ impl ErrorType {
         let name = text.split(':').next().unwrap_or_default();
         let name = name.rsplit('#').next().unwrap_or_default();
         Self(name.chars().filter(char::is_ascii_alphanumeric).take(64).collect())
+    }
+
+    /// The name in an answer, which AWS puts into a header or into its JSON.
+    pub(crate) fn of_answer(head: &Parts, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(rename = "__type", default)]
+            name: String,
+        }
+        let in_header = head.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
+        match in_header {
+            Some(name) => Self::of(name),
+            None => {
+                Self::of(&serde_json::from_slice(body).map(|named: Named| named.name).unwrap_or_default())
+            }
+        }
+    }
+
+    /// Whether it is the credentials that AWS no longer takes, or not yet, so that others may do better.
+    pub fn is_about_stale_credentials(&self) -> bool {
+        matches!(
+            self.as_str(),
+            "ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId"
+        )
     }
 
     /// The name; empty where AWS gave none.

@@ -125,11 +125,7 @@ impl SecretsManager {
 impl SecretError {
     /// Whether it is the credentials that AWS no longer takes, or not yet, so that others may do better.
     pub fn is_about_stale_credentials(&self) -> bool {
-        let Self::Denied(error) = self else { return false };
-        matches!(
-            error.as_str(),
-            "ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId"
-        )
+        matches!(self, Self::Denied(error) if error.is_about_stale_credentials())
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
-use gateward_net::{Client, FetchError, Limits};
+use gateward_net::{Client, FetchError, Limits, OverKept};
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use thiserror::Error;
@@ -43,11 +43,41 @@ impl Service {
     pub(crate) async fn post(
         &self,
         credentials: Option<&Credentials>,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&str, &str)],
         body: Bytes,
         limits: Limits,
         now: Timestamp,
     ) -> Result<Response<Bytes>, CallError> {
+        let request = self.request(credentials, headers, body, now)?;
+        Ok(match self.client.fetch(request.clone(), limits).await {
+            // A kept connection that had ended unseen. To ask twice does no harm, so the call is made again.
+            Err(FetchError::Closed(_)) => self.client.fetch(request, limits).await,
+            other => other,
+        }?)
+    }
+
+    /// The same for what is asked often and must not be sent twice unseen: over a kept connection where there is one, and
+    /// whoever calls hears if that was ending.
+    pub(crate) async fn post_once(
+        &self,
+        credentials: &Credentials,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Result<Response<Bytes>, CallError> {
+        let mut request = self.request(Some(credentials), headers, body, now)?;
+        request.extensions_mut().insert(OverKept);
+        Ok(self.client.fetch(request, limits).await?)
+    }
+
+    fn request(
+        &self,
+        credentials: Option<&Credentials>,
+        headers: &[(&str, &str)],
+        body: Bytes,
+        now: Timestamp,
+    ) -> Result<Request<Bytes>, SignError> {
         let mut request = Request::post(self.endpoint.as_str()).header(HOST, self.host.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -58,12 +88,7 @@ impl Service {
         if let Some(credentials) = credentials {
             self.signer.sign(credentials, &mut head, PayloadHash::Bytes(&body), now)?;
         }
-        let request = Request::from_parts(head, body);
-        Ok(match self.client.fetch(request.clone(), limits).await {
-            // A kept connection that had ended unseen. To ask twice does no harm, so the call is made again.
-            Err(FetchError::Closed(_)) => self.client.fetch(request, limits).await,
-            other => other,
-        }?)
+        Ok(Request::from_parts(head, body))
     }
 }
 

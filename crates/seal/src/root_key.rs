@@ -72,6 +72,12 @@ impl RootKey {
         Self::parse(text, Origin::Given).ok_or(RootKeyError::Text)
     }
 
+    /// Takes the key from the bytes that it is; there must be 32 of them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, RootKeyError> {
+        let bytes: &[u8; ROOT_KEY_BYTES] = bytes.try_into().map_err(|_| RootKeyError::Text)?;
+        Ok(Self { bytes: Zeroizing::new(*bytes), origin: Origin::Given })
+    }
+
     /// Reads the key from the file at `path`; makes a random one, and the file and its directory, if there is none.
     pub fn from_file_or_create(path: &Path) -> Result<Self, RootKeyError> {
         match File::open(path) {

@@ -56,16 +56,17 @@ pub enum DynamoError {
     },
     /// These credentials may not use it.
     #[error(
-        "AWS refuses the use of the table \"{table}\" ({error}); see docs/serverless.md for what a role must be allowed"
+        "AWS refuses the use of the table \"{table}\"; see docs/serverless.md for what a role must be allowed"
     )]
     Denied {
         /// Its name.
         table: String,
-        /// AWS's name for it.
-        error: String,
+        /// What AWS says.
+        #[source]
+        refusal: Refusal,
     },
     /// DynamoDB did not do it.
-    #[error("DynamoDB did not do it within {DEADLINE:?}, or will not")]
+    #[error("DynamoDB does not do what it is asked")]
     Failed(#[source] Failure),
     /// It may have been done, and nobody can tell any more.
     #[error("DynamoDB has not said whether the commit happened")]
@@ -220,15 +221,17 @@ impl Table {
     fn failed(&self, failure: Failure) -> StoreError {
         let table = self.name.clone();
         let error = match failure {
-            Failure::Refused(refusal) => match refusal.error.as_str() {
-                "ResourceNotFoundException" => DynamoError::NoTable { table },
-                "AccessDeniedException"
-                | "UnrecognizedClientException"
-                | "InvalidSignatureException"
-                | "ExpiredTokenException"
-                | "MissingAuthenticationTokenException" => {
-                    DynamoError::Denied { table, error: refusal.error }
-                }
+            Failure::Refused(refusal) => match (refusal.error.as_str(), refusal.status) {
+                ("ResourceNotFoundException", _) => DynamoError::NoTable { table },
+                (
+                    "AccessDeniedException"
+                    | "UnrecognizedClientException"
+                    | "InvalidSignatureException"
+                    | "ExpiredTokenException"
+                    | "MissingAuthenticationTokenException",
+                    _,
+                )
+                | (_, 401 | 403) => DynamoError::Denied { table, refusal },
                 _ => DynamoError::Failed(Failure::Refused(refusal)),
             },
             failure => DynamoError::Failed(failure),

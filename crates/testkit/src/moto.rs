@@ -106,6 +106,45 @@ impl Moto {
         http::request("POST", &format!("{}/", self.url), &headers, request)
     }
 
+    /// Makes a key of KMS, and gives its ARN.
+    #[track_caller]
+    pub fn create_kms_key(&self, region: &str) -> String {
+        let made = self.json(region, "kms", "TrentService.CreateKey", &json!({}));
+        made["KeyMetadata"]["Arn"].as_str().expect("a key has an ARN").to_owned()
+    }
+
+    /// Makes a queue, and gives its URL.
+    #[track_caller]
+    pub fn create_queue(&self, region: &str, name: &str) -> String {
+        let made = self.json(region, "sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": name}));
+        made["QueueUrl"].as_str().expect("a queue has a URL").to_owned()
+    }
+
+    /// What can be received from a queue now, ten messages at most.
+    #[track_caller]
+    pub fn messages(&self, region: &str, url: &str) -> Vec<String> {
+        let request = json!({"QueueUrl": url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 0});
+        let received = self.json(region, "sqs", "AmazonSQS.ReceiveMessage", &request);
+        let messages = received["Messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().map(|message| message["Body"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Calls any action of a service that speaks JSON.
+    #[track_caller]
+    fn json(&self, region: &str, service: &str, target: &str, request: &Value) -> Value {
+        let content_type =
+            if service == "sqs" { "application/x-amz-json-1.0" } else { "application/x-amz-json-1.1" };
+        let authorization = somebody(region, service);
+        let headers = [
+            ("Content-Type", content_type),
+            ("X-Amz-Target", target),
+            ("Authorization", authorization.as_str()),
+        ];
+        let response = http::send_json("POST", &format!("{}/", self.url), &headers, request);
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        response.json()
+    }
+
     /// Makes a user who may do `actions` (`secretsmanager:GetSecretValue`) on everything, and gives the access key id
     /// and the secret access key. To be done before [`Moto::check_signatures`].
     #[track_caller]

@@ -19,16 +19,10 @@ struct Found {
     binary: Option<SecretValue>,
 }
 
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(rename = "__type", default)]
-    error: String,
-}
-
 /// Reads an answer.
 pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
     if head.status != StatusCode::OK {
-        return Err(classify(head.status, error_type(head, body)));
+        return Err(classify(head.status, ErrorType::of_answer(head, body)));
     }
     let garbage = || SecretError::Garbage { status: 200, error: ErrorType::default() };
     // A list would do for an object whose fields come in the same order.
@@ -45,15 +39,6 @@ pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
         }
         Found { text: None, binary: None } => Err(garbage()),
     }
-}
-
-fn error_type(head: &Parts, body: &[u8]) -> ErrorType {
-    let in_header = head.headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-    let name = match in_header {
-        Some(name) => name.to_owned(),
-        None => serde_json::from_slice(body).map(|refusal: Refusal| refusal.error).unwrap_or_default(),
-    };
-    ErrorType::of(&name)
 }
 
 fn classify(status: StatusCode, error: ErrorType) -> SecretError {
