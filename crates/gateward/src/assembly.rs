@@ -23,13 +23,15 @@ use gateward_proxy::declarative::Following;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
 use gateward_store::local::OpenError;
-use gateward_store::{LocalStore, MemoryStore, Revision, Store};
+use gateward_store::{DynamoStore, LocalStore, MemoryStore, Revision, Store};
 use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
+use crate::aws_services::AwsServices;
 use crate::clouds::clouds;
 use crate::own_resolver::with_defaults;
+use crate::root_key;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -71,16 +73,6 @@ impl Assembly {
         DirBuilder::new().recursive(true).mode(0o700).create(&settings.data_dir).map_err(|error| {
             format!("the data directory {} cannot be made: {error}", settings.data_dir.display())
         })?;
-        let sealer = Arc::new(Sealer::new(settings.root_key.open()?));
-        let (store, local): (Arc<dyn Store>, _) = match settings.store {
-            StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
-            StoreKind::Local => {
-                let local = open_store(&settings.data_dir.join("store"), patience).await?;
-                (Arc::clone(&local) as Arc<dyn Store>, Some(local))
-            }
-        };
-        let is_new = store.revision().await? == Revision::default();
-
         let extra_ca = settings.tls_ca.as_deref().map(read_ca).transpose()?;
         let dns_servers = settings.dns_servers.clone();
         let connections =
@@ -96,6 +88,21 @@ impl Assembly {
         };
         tell_of_kongs_variables(&resolver.environment);
         let aws = Arc::clone(&clouds.aws);
+        let services = AwsServices::new(settings, surroundings, &client, &aws, &clock);
+        let (store, local): (Arc<dyn Store>, _) = match settings.store {
+            StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
+            StoreKind::Local => {
+                let local = open_store(&settings.data_dir.join("store"), patience).await?;
+                (Arc::clone(&local) as Arc<dyn Store>, Some(local))
+            }
+            StoreKind::Dynamodb => {
+                let table = &settings.dynamodb_table;
+                (DynamoStore::open(Arc::new(services.dynamodb()?), table, runtime.clone()).await?, None)
+            }
+        };
+        let is_new = store.revision().await? == Revision::default();
+        let root_key = root_key::open(&settings.root_key, &*store, &services).await?;
+        let sealer = Arc::new(Sealer::new(root_key));
         let resolver = Resolver::with_clouds(resolver, clouds);
         let access_id = settings.admin.access_id().clone();
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
@@ -145,7 +152,7 @@ impl Assembly {
                 producers: Arc::clone(&producers),
                 clock: Arc::clone(&clock),
                 runtime: runtime.clone(),
-                owner: "the only process of this store".to_owned(),
+                owner: owner(settings.store),
             })
         });
         let rotator = engine.is_some().then(|| {
@@ -216,6 +223,15 @@ async fn open_store(path: &Path, patience: Duration) -> Result<Arc<LocalStore>, 
             }
             opened => return opened,
         }
+    }
+}
+
+/// What the engine calls itself in claims. Where no other process can have the store, the next one takes the claims of the
+/// last over; else each has a name of its own.
+fn owner(store: StoreKind) -> String {
+    match store {
+        StoreKind::Local | StoreKind::Memory => "the only process of this store".to_owned(),
+        StoreKind::Dynamodb => format!("{:032x}", fastrand::u128(..)),
     }
 }
 

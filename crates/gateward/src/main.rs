@@ -3,6 +3,7 @@
 mod access_log;
 mod arguments;
 mod assembly;
+mod aws_services;
 mod client;
 mod clouds;
 mod function;
@@ -10,6 +11,7 @@ mod handover;
 mod logging;
 mod own_resolver;
 mod resource_files;
+mod root_key;
 mod server;
 mod settings;
 mod surroundings;

@@ -22,7 +22,7 @@ use gateward_access::AdminIdentity;
 use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
 use gateward_proxy::host::server::Limits;
-use gateward_seal::{RootKey, RootKeyError, SecretValue};
+use gateward_seal::SecretValue;
 
 pub use admin_file::{AdminFile, AdminFileError, Kept};
 pub use error::SettingsError;
@@ -48,6 +48,12 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// What keeps the resources.
     pub store: StoreKind,
+    /// The table that does, where the store is one of DynamoDB's.
+    pub dynamodb_table: String,
+    /// The region of the table and of the KMS key, where it is not what the machine says.
+    pub aws_region: Option<String>,
+    /// What is called for both in place of AWS's own endpoints.
+    pub aws_endpoint_url: Option<String>,
     /// The files that hold the routing resources; none if the store does.
     pub resources: Vec<PathBuf>,
     /// Where the root key comes from.
@@ -155,6 +161,8 @@ pub enum RootKeySource {
     Text(SecretValue),
     /// It stands in a file, which is made if there is none.
     File(PathBuf),
+    /// It stands in the store, sealed by this key of AWS KMS, and is made if there is none.
+    Kms(String),
 }
 
 impl Settings {
@@ -170,18 +178,29 @@ impl Settings {
         let from_environment = sources::environment(&source)?;
         let from_file = written.into_given(&source)?;
         let given = arguments.given.clone().or(from_environment).or(from_file);
-        if given.root_key.is_some() && given.root_key_file.is_some() {
-            return Err(SettingsError::TwoRootKeys);
+        let root_keys = [
+            ("root_key", given.root_key.is_some()),
+            ("root_key_file", given.root_key_file.is_some()),
+            ("root_key_kms", given.root_key_kms.is_some()),
+        ];
+        let mut set = root_keys.iter().filter(|(_, is_set)| *is_set).map(|(key, _)| *key);
+        if let (Some(one), Some(another)) = (set.next(), set.next()) {
+            return Err(SettingsError::TwoRootKeys(one, another));
+        }
+        let store = given.store.unwrap_or_default();
+        if given.dynamodb_table.is_some() && store != StoreKind::Dynamodb {
+            return Err(SettingsError::TableWithoutStore);
         }
         let data_dir = given.data_dir.clone().unwrap_or_else(|| match mode {
             Mode::Dev => surroundings.directory.join(DEV_DATA_DIR),
             Mode::Serve => PathBuf::from("/var/lib/gateward"),
             Mode::Lambda => PathBuf::from("/tmp/gateward"),
         });
-        let root_key = match (&given.root_key, mode) {
-            (Some(text), _) => RootKeySource::Text(text.clone()),
-            (None, Mode::Lambda) => return Err(SettingsError::NoRootKeyInLambda),
-            (None, _) => {
+        let root_key = match (&given.root_key, &given.root_key_kms, mode) {
+            (Some(text), ..) => RootKeySource::Text(text.clone()),
+            (None, Some(key), _) => RootKeySource::Kms(key.clone()),
+            (None, None, Mode::Lambda) => return Err(SettingsError::NoRootKeyInLambda),
+            (None, None, _) => {
                 let file = given.root_key_file.clone();
                 RootKeySource::File(file.unwrap_or_else(|| data_dir.join("root.key")))
             }
@@ -194,7 +213,10 @@ impl Settings {
             traffic,
             control,
             compatibility,
-            store: given.store.unwrap_or_default(),
+            store,
+            dynamodb_table: given.dynamodb_table.unwrap_or_else(|| "gateward".to_owned()),
+            aws_region: given.aws_region,
+            aws_endpoint_url: given.aws_endpoint_url,
             resources: given.resources.map(|paths| paths.0).unwrap_or_default(),
             root_key,
             admin: administration.admin,
@@ -219,16 +241,6 @@ impl Settings {
             data_dir,
             vault_defaults: VaultDefaults(vault_defaults),
         })
-    }
-}
-
-impl RootKeySource {
-    /// Reads the root key; makes one, and its file, if there is none and one may be made.
-    pub fn open(&self) -> Result<RootKey, RootKeyError> {
-        match self {
-            Self::Text(text) => RootKey::from_text(text.expose()),
-            Self::File(path) => RootKey::from_file_or_create(path),
-        }
     }
 }
 

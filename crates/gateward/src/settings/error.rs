@@ -62,10 +62,15 @@ pub enum SettingsError {
         problem: String,
     },
     /// Two keys, one of which would not be used.
-    #[error("root_key and root_key_file are both set; keep the one under which the secrets were sealed")]
-    TwoRootKeys,
+    #[error("{0} and {1} are both set; keep the one under which the secrets were sealed")]
+    TwoRootKeys(&'static str, &'static str),
+    /// A table that nothing would be kept in.
+    #[error("dynamodb_table is set, and the store is another; set store to dynamodb, or drop dynamodb_table")]
+    TableWithoutStore,
     /// A function forgets its files, and with them a key that was made there.
-    #[error("a Lambda function keeps no files, so it needs the root key as text: set GATEWARD_ROOT_KEY")]
+    #[error(
+        "a Lambda function keeps no files, so it is given the root key: set GATEWARD_ROOT_KEY_KMS or GATEWARD_ROOT_KEY"
+    )]
     NoRootKeyInLambda,
     /// Half an administrator.
     #[error("{0} is not set; admin_access_id and admin_access_key go together")]

@@ -28,9 +28,18 @@ pub struct Given {
     /// Where the store and the root key are kept
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) data_dir: Option<PathBuf>,
-    /// What keeps the resources: local (files) or memory (until it stops) [default: local]
+    /// What keeps the resources: local (files), memory (until it stops) or dynamodb (a table) [default: local]
     #[arg(long, value_name = "KIND")]
     pub(super) store: Option<StoreKind>,
+    /// The table of the store dynamodb [default: gateward]
+    #[arg(long, value_name = "NAME")]
+    pub(super) dynamodb_table: Option<String>,
+    /// The region of that table and of the KMS key [default: AWS_REGION, else the profile's]
+    #[arg(long, value_name = "REGION")]
+    pub(super) aws_region: Option<String>,
+    /// A URL to use for both in place of AWS's own [default: AWS_ENDPOINT_URL_DYNAMODB and the like, if set]
+    #[arg(long, value_name = "URL")]
+    pub(super) aws_endpoint_url: Option<String>,
     /// Files that hold the routing resources, with commas between them; then the store's are not served
     #[arg(long, value_name = "FILES")]
     pub(super) resources: Option<Paths>,
@@ -40,6 +49,9 @@ pub struct Given {
     /// The file with that key, made if there is none [default: root.key in the data directory]
     #[arg(long, value_name = "FILE")]
     pub(super) root_key_file: Option<PathBuf>,
+    /// The key of AWS KMS (id, ARN or alias) that seals that key, which is then made, and kept sealed in the store
+    #[arg(long, value_name = "KEY")]
+    pub(super) root_key_kms: Option<String>,
     /// The administrator's access id: p- and then letters and digits
     #[arg(long, value_name = "ID")]
     pub(super) admin_access_id: Option<AccessId>,
@@ -88,15 +100,19 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 23] = [
+pub(super) const KEYS: [&str; 27] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
     "data_dir",
     "store",
+    "dynamodb_table",
+    "aws_region",
+    "aws_endpoint_url",
     "resources",
     "root_key",
     "root_key_file",
+    "root_key_kms",
     "admin_access_id",
     "admin_access_key",
     "admin_access_id_type",
@@ -123,9 +139,13 @@ impl Given {
             control_listen: self.control_listen.or(there.control_listen),
             data_dir: self.data_dir.or(there.data_dir),
             store: self.store.or(there.store),
+            dynamodb_table: self.dynamodb_table.or(there.dynamodb_table),
+            aws_region: self.aws_region.or(there.aws_region),
+            aws_endpoint_url: self.aws_endpoint_url.or(there.aws_endpoint_url),
             resources: self.resources.or(there.resources),
             root_key: self.root_key.or(there.root_key),
             root_key_file: self.root_key_file.or(there.root_key_file),
+            root_key_kms: self.root_key_kms.or(there.root_key_kms),
             admin_access_id: self.admin_access_id.or(there.admin_access_id),
             admin_access_key: self.admin_access_key.or(there.admin_access_key),
             admin_access_id_type: self.admin_access_id_type.or(there.admin_access_id_type),

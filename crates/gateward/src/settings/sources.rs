@@ -100,13 +100,13 @@ fn place(path: &Path, key: &str) -> String {
     format!("the settings file {}: {key}", path.display())
 }
 
-/// What the table `tls` holds, as the settings that it stands for: `tls: {ca: …}` is `tls_ca`.
+/// What the tables `tls` and `dynamodb` hold, as the settings that it stands for: `tls: {ca: …}` is `tls_ca`.
 fn flat(fields: Map<String, Value>) -> Map<String, Value> {
     let mut all = Map::new();
     for (key, value) in fields {
         match value {
-            Value::Object(table) if key == "tls" => {
-                all.extend(table.into_iter().map(|(name, value)| (format!("tls_{name}"), value)));
+            Value::Object(table) if matches!(key.as_str(), "tls" | "dynamodb") => {
+                all.extend(table.into_iter().map(|(name, value)| (format!("{key}_{name}"), value)));
             }
             value => {
                 all.insert(key, value);

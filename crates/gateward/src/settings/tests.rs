@@ -118,9 +118,13 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "127.0.0.1:2",
         "/d",
         "memory",
+        "table",
+        "eu-west-1",
+        "https://aws.example.com",
         "/r.yaml,/s.yaml",
         "canary-root-key",
         "/k",
+        "alias/gateward",
         "p-other",
         "canary-access-key",
         "access_key",
@@ -133,6 +137,7 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "7",
         "warn",
         "/a.log",
+        "streamed",
         "9",
     ];
     let (mut flags, mut variables, mut file) = (Vec::new(), Vec::new(), String::new());
@@ -189,6 +194,24 @@ fn the_file_may_have_tables_for_tls_and_for_limits() {
     assert_eq!(settings.access_log, AccessLog::Off);
     let error = place().with_admin().with_file("tls: {cert: canary}\n").refused(Mode::Serve, &[]);
     assert!(error.contains("there is no setting \"tls_cert\""), "{error}");
+}
+
+#[test]
+fn a_table_and_a_key_of_kms_are_settings_like_others() {
+    let file = "store: dynamodb\ndynamodb: {table: ours}\naws_region: eu-west-1\nroot_key_kms: alias/ours\n";
+    let settings = place().with_admin().with_file(file).decide(Mode::Lambda, &[]).unwrap();
+    assert_eq!((settings.store, settings.dynamodb_table.as_str()), (StoreKind::Dynamodb, "ours"));
+    assert_eq!(settings.root_key, RootKeySource::Kms("alias/ours".to_owned()));
+    assert_eq!((settings.aws_region.as_deref(), settings.aws_endpoint_url), (Some("eu-west-1"), None));
+    let settings = place().with_admin().decide(Mode::Serve, &["--store", "dynamodb"]).unwrap();
+    assert_eq!(settings.dynamodb_table, "gateward");
+    let error = place().with_admin().refused(Mode::Serve, &["--dynamodb-table", "ours"]);
+    assert!(error.contains("set store to dynamodb"), "{error}");
+    let two = ["--root-key-kms", "alias/ours", "--root-key-file", "/k"];
+    let error = place().with_admin().refused(Mode::Serve, &two);
+    assert!(error.contains("root_key_file and root_key_kms are both set"), "{error}");
+    let error = place().with_admin().refused(Mode::Lambda, &[]);
+    assert!(error.contains("GATEWARD_ROOT_KEY_KMS"), "{error}");
 }
 
 #[test]
@@ -256,7 +279,7 @@ fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
     for (key, value, says) in [
         ("proxy_listen", "canary:80", "an IP address and a port"),
         ("control_listen", "", "an IP address and a port"),
-        ("store", "canary", "local or memory"),
+        ("store", "canary", "local, memory or dynamodb"),
         ("admin_access_id", "canary", "an access id is p-"),
         ("admin_access_id_type", "aws_iam", "and in no other way"),
         ("data_threads", "0", "from 1 to 1024"),

@@ -61,6 +61,8 @@ pub enum StoreKind {
     Local,
     /// The process's memory.
     Memory,
+    /// A table of DynamoDB.
+    Dynamodb,
 }
 
 /// How the administrator logs in: with an access key.
@@ -185,7 +187,8 @@ impl FromStr for StoreKind {
         match text {
             "local" => Ok(Self::Local),
             "memory" => Ok(Self::Memory),
-            _ => Err(Wrong("a store is local or memory")),
+            "dynamodb" => Ok(Self::Dynamodb),
+            _ => Err(Wrong("a store is local, memory or dynamodb")),
         }
     }
 }

@@ -79,18 +79,23 @@ fn a_function_without_a_root_key_says_which_variable_is_missing() {
 
 /// Starts the function's process as Lambda does, `without` some variables.
 fn start(plot: &Plot, lambda: &RuntimeApi, admin_key: &str, without: &[&str]) -> Process {
+    let without: Vec<_> = without.iter().map(|name| (*name, "")).collect();
+    start_with(plot, lambda, &[&[("GATEWARD_APISIX_ADMIN_KEY", admin_key)], &*without].concat())
+}
+
+/// The same with these variables; an empty one is none.
+pub fn start_with(plot: &Plot, lambda: &RuntimeApi, variables: &[(&str, &str)]) -> Process {
     let mut command = gateway::command(plot, GATEWARD);
-    command.envs(lambda.environment());
-    command.env("GATEWARD_APISIX_ADMIN_KEY", admin_key).env("GATEWARD_STORE", "memory");
+    command.envs(lambda.environment()).env("GATEWARD_STORE", "memory");
     command.env("GATEWARD_DATA_DIR", data_directory(plot.folder())).env("GATEWARD_LOG", "trace");
-    for name in without {
-        command.env_remove(name);
-    }
-    Process::start("the function", command)
+    Process::start("the function", {
+        command.envs(variables.iter().copied());
+        command
+    })
 }
 
 /// An event of an HTTP API, payload format 2.0.
-fn event(method: &str, path: &str, stage: &str, body: &str) -> Value {
+pub fn event(method: &str, path: &str, stage: &str, body: &str) -> Value {
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
         "headers": {"host": "id.execute-api.us-east-1.amazonaws.com", "content-type": "application/json"},

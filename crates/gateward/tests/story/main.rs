@@ -17,5 +17,6 @@ mod kill_nine;
 mod lambda;
 mod observed;
 mod plot;
+mod table;
 mod users_file;
 mod vendor_client;

@@ -1,0 +1,70 @@
+//! The services of AWS that the gateway itself needs: where its table and the key of its root key are.
+
+use std::sync::Arc;
+
+use gateward_aws::dynamodb::DynamoDb;
+use gateward_aws::kms::Kms;
+use gateward_aws::{Access, Chain};
+use gateward_clock::Clock;
+use gateward_model::Invalid;
+use gateward_net::Client;
+
+use crate::settings::Settings;
+use crate::surroundings::Surroundings;
+
+/// The services, each at its place.
+pub struct AwsServices<'a> {
+    settings: &'a Settings,
+    surroundings: &'a Surroundings,
+    client: &'a Client,
+    chain: &'a Chain,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl<'a> AwsServices<'a> {
+    /// The services that `settings` name, called by `client`.
+    pub fn new(
+        settings: &'a Settings,
+        surroundings: &'a Surroundings,
+        client: &'a Client,
+        chain: &'a Chain,
+        clock: &'a Arc<dyn Clock>,
+    ) -> Self {
+        Self { settings, surroundings, client, chain, clock }
+    }
+
+    /// DynamoDB.
+    pub fn dynamodb(&self) -> Result<DynamoDb, Invalid> {
+        DynamoDb::new(&self.access("AWS_ENDPOINT_URL_DYNAMODB")?).map_err(in_our_words)
+    }
+
+    /// The key management service.
+    pub fn kms(&self) -> Result<Kms, Invalid> {
+        Kms::new(&self.access("AWS_ENDPOINT_URL_KMS")?).map_err(in_our_words)
+    }
+
+    /// How a service is called whose endpoint AWS's own tools read from `variable`.
+    fn access(&self, variable: &str) -> Result<Access, Invalid> {
+        let region = self.settings.aws_region.clone().or_else(|| self.chain.region());
+        let missing = "no region is set; set it here, or AWS_REGION in the environment";
+        Ok(Access {
+            client: self.client.clone(),
+            region: region.ok_or_else(|| Invalid::new("aws_region", missing))?,
+            endpoint_url: self.endpoint_url(variable).map(str::to_owned),
+            provider: self.chain.provider(),
+            clock: Arc::clone(self.clock),
+        })
+    }
+
+    /// Ours, else the one that AWS's own tools take for the service, or for all.
+    fn endpoint_url(&self, variable: &str) -> Option<&str> {
+        let ours = self.settings.aws_endpoint_url.as_deref();
+        ours.or_else(|| self.surroundings.variable(variable))
+            .or_else(|| self.surroundings.variable("AWS_ENDPOINT_URL"))
+    }
+}
+
+/// The fields as the settings call them.
+fn in_our_words(invalid: Invalid) -> Invalid {
+    Invalid::new(format!("aws_{}", invalid.field), invalid.problem)
+}
