@@ -1,0 +1,34 @@
+# A serverless gateway, whole: set the values in terraform.tfvars, then `terraform init` and `terraform apply`.
+
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.88, < 7"
+    }
+  }
+}
+
+provider "aws" {
+  profile = var.aws_profile
+  region  = var.region
+}
+
+module "gateway" {
+  source = "../.."
+
+  admin_access_id_type       = var.admin_access_id_type
+  admin_access_id            = var.admin_access_id
+  admin_access_key           = var.admin_access_key
+  allowed_access_permissions = var.allowed_access_permissions
+  customer_fragments         = var.customer_fragments
+  api_gw_name                = var.api_gw_name
+  lambda_func_name           = var.lambda_func_name
+  package_type               = var.package_type
+  package_file               = var.package_file
+  image_tag                  = var.image_tag
+  lambda_architecture        = var.lambda_architecture
+  deletion_protection        = var.deletion_protection
+}

@@ -1,0 +1,24 @@
+output "akeyless_serverless_gateway_url" {
+  description = "The gateway's console."
+  value       = module.gateway.akeyless_serverless_gateway_url
+}
+
+output "gateward_url" {
+  description = "The gateway: routes, and all its APIs."
+  value       = module.gateway.gateward_url
+}
+
+output "aws_api_gateway_rest_api" {
+  description = "The ARN of the REST API."
+  value       = module.gateway.aws_api_gateway_rest_api
+}
+
+output "aws_lambda_function" {
+  description = "The ARN of the function."
+  value       = module.gateway.aws_lambda_function
+}
+
+output "repository_url" {
+  description = "Where images are pushed to; null if the package is a zip."
+  value       = module.gateway.repository_url
+}

@@ -1,0 +1,84 @@
+variable "aws_profile" {
+  description = "The profile that Terraform authenticates with."
+  type        = string
+  default     = "default"
+}
+
+variable "region" {
+  description = "The region of the gateway."
+  type        = string
+  default     = "us-east-2"
+}
+
+variable "admin_access_id_type" {
+  description = "How the administrator logs in: access_key or aws_iam."
+  type        = string
+  default     = "access_key"
+}
+
+variable "admin_access_id" {
+  description = "The administrator's access id: p- and then letters and digits."
+  type        = string
+}
+
+variable "admin_access_key" {
+  description = "The administrator's access key, with admin_access_id_type = access_key."
+  type        = string
+  default     = ""
+  sensitive   = true
+}
+
+variable "allowed_access_permissions" {
+  description = "Who else may do what, as a list or as a JSON string. Required with admin_access_id_type = aws_iam."
+  type        = any
+  default     = ""
+}
+
+variable "customer_fragments" {
+  description = "Customer fragments, as gen-customer-fragment writes them."
+  type        = any
+  default     = {}
+  sensitive   = true
+}
+
+variable "api_gw_name" {
+  description = "The name of the REST API."
+  type        = string
+  default     = "akeyless-serverless-gateway-api-gateway"
+}
+
+variable "lambda_func_name" {
+  description = "The function's name."
+  type        = string
+  default     = "akeyless-serverless-gateway"
+}
+
+variable "package_type" {
+  description = "Zip or Image."
+  type        = string
+  default     = "Zip"
+}
+
+variable "package_file" {
+  description = "The zip that `make lambda` writes."
+  type        = string
+  default     = "../../../../../target/lambda/gateward-x86_64.zip"
+}
+
+variable "image_tag" {
+  description = "Which image, with package_type = Image."
+  type        = string
+  default     = ""
+}
+
+variable "lambda_architecture" {
+  description = "x86_64 or arm64, as the package was built."
+  type        = string
+  default     = "x86_64"
+}
+
+variable "deletion_protection" {
+  description = "Whether the table refuses to be deleted."
+  type        = bool
+  default     = true
+}

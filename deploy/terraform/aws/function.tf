@@ -1,0 +1,81 @@
+# The function, and what its environment says. Secrets stand there as references, never as values.
+
+locals {
+  is_zip           = var.package_type == "Zip"
+  partition        = data.aws_partition.current.partition
+  region           = data.aws_region.current.name
+  account          = data.aws_caller_identity.current.account_id
+  admin_key_secret = local.keeps_admin_key ? aws_secretsmanager_secret.admin_access_key[0].arn : var.admin_access_key_secret_arn
+  fragments_secret = local.keeps_fragments ? aws_secretsmanager_secret.customer_fragments[0].arn : var.customer_fragments_secret_arn
+  permissions      = try(tostring(var.allowed_access_permissions), jsonencode(var.allowed_access_permissions))
+  has_permissions  = !contains(["", "[]"], local.permissions)
+  given_environment = merge(
+    {
+      GATEWARD_STORE                = "dynamodb"
+      GATEWARD_DYNAMODB_TABLE       = aws_dynamodb_table.store.name
+      GATEWARD_ROOT_KEY_KMS         = aws_kms_key.root.arn
+      GATEWARD_REVOCATION_QUEUE     = aws_sqs_queue.revocations.url
+      GATEWARD_ADMIN_ACCESS_ID_TYPE = var.admin_access_id_type
+      GATEWARD_ADMIN_ACCESS_ID      = var.admin_access_id
+    },
+    local.admin_key_secret == "" ? {} : { GATEWARD_ADMIN_ACCESS_KEY = "{vault://aws/${local.admin_key_secret}/}" },
+    local.fragments_secret == "" ? {} : { GATEWARD_CUSTOMER_FRAGMENTS = "{vault://aws/${local.fragments_secret}/}" },
+    local.has_permissions ? { GATEWARD_ALLOWED_ACCESS_PERMISSIONS = local.permissions } : {},
+    var.environment,
+  )
+}
+
+data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
+
+resource "aws_lambda_function" "gateway" {
+  function_name    = var.lambda_func_name
+  description      = "Gateward"
+  role             = aws_iam_role.function.arn
+  package_type     = var.package_type
+  filename         = local.is_zip ? var.package_file : null
+  source_code_hash = local.is_zip ? filebase64sha256(var.package_file) : null
+  runtime          = local.is_zip ? "provided.al2023" : null
+  handler          = local.is_zip ? "bootstrap" : null
+  image_uri        = local.is_zip ? null : "${aws_ecr_repository.images[0].repository_url}:${var.image_tag}"
+  architectures    = [var.lambda_architecture]
+  memory_size      = var.lambda_memory_size
+  timeout          = var.lambda_timeout
+  tags             = var.lambda_tags
+
+  environment {
+    variables = local.given_environment
+  }
+
+  logging_config {
+    log_format = "Text"
+    log_group  = var.cloudwatch_log_group_lambda_name
+  }
+
+  dynamic "vpc_config" {
+    for_each = length(var.vpc_subnet_ids) > 0 ? [1] : []
+    content {
+      subnet_ids         = var.vpc_subnet_ids
+      security_group_ids = var.vpc_security_group_ids
+    }
+  }
+
+  # It must be able to log from its first start.
+  depends_on = [aws_cloudwatch_log_group.function, aws_iam_role_policy.logs, aws_iam_role_policy.gateway]
+}
+
+resource "aws_cloudwatch_log_group" "function" {
+  count             = var.create_log_group_for_lambda ? 1 : 0
+  name              = var.cloudwatch_log_group_lambda_name
+  retention_in_days = var.log_retention_days
+  tags              = var.lambda_tags
+}
+
+resource "aws_ecr_repository" "images" {
+  count                = local.is_zip ? 0 : 1
+  name                 = var.ecr_repo_name
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = var.ecr_force_delete
+  tags                 = var.ecr_tags
+}

@@ -1,0 +1,236 @@
+"""Checks the Terraform module: its layout, and, where the AWS provider is on this machine, a whole life of it against moto.
+
+init, validate, apply, a second plan that finds nothing to do, destroy, and a look at the state for secrets; then what
+its variables must refuse. The provider comes from a folder of this machine (no registry is asked): one that
+TF_PLUGIN_DIR names, or the first that holds registry.terraform.io/hashicorp/aws. Without one, only layout and
+variables are checked, and that is said.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+MODULE = HERE / "aws"
+PROVIDER = "registry.terraform.io/hashicorp/aws"
+CANARY = "Y2FuYXJ5LW9mLXRoZS10ZXJyYWZvcm0tY2hlY2s="
+SERVICES = "apigateway dynamodb ec2 ecr events iam kms lambda logs secretsmanager sqs sts"
+
+
+AS_IT_IS = ["-no-color", "-input=false", "-refresh=false", "-detailed-exitcode"]
+
+
+def main():
+    terraform = shutil.which("terraform")
+    if terraform is None:
+        sys.exit(not_run("there is no terraform on this machine"))
+    run([terraform, "fmt", "-check", "-diff", "-recursive", str(HERE)])
+    with tempfile.TemporaryDirectory() as place:
+        refuse(terraform, pathlib.Path(place))
+        folder = provider_folder()
+        if folder is None:
+            sys.exit(not_run(f"the provider {PROVIDER} is not on this machine, and no registry is asked for it"))
+        live(terraform, folder, pathlib.Path(place))
+    print("terraform: wrong variables refused; applied, planned again with nothing to do, destroyed; no secret in the state")
+
+
+def not_run(why):
+    print(f"!! NOT RUN: of the Terraform module only layout and variables were checked: {why}", file=sys.stderr)
+    return 0
+
+
+def provider_folder():
+    """The folder that a filesystem mirror is made of, if there is one."""
+    named = os.environ.get("TF_PLUGIN_DIR")
+    if named:
+        return pathlib.Path(named)
+    roots = [pathlib.Path("/opt"), pathlib.Path("/usr/share/terraform"), pathlib.Path.home() / ".terraform.d"]
+    for root in roots:
+        for found in root.glob(f"*/{PROVIDER}"):
+            return found.parents[2]
+    return None
+
+
+def live(terraform, folder, place):
+    """The life of the root example, in a copy of it."""
+    shutil.copytree(MODULE, place / "aws", ignore=shutil.ignore_patterns(".terraform*", "terraform.tfstate*"))
+    example = place / "aws" / "examples" / "root"
+    package = place / "function.zip"
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("bootstrap", "#!/bin/sh\n")
+    moto, url = start_moto(place)
+    try:
+        write_settings(place, folder, example, url)
+        environment = {
+            **os.environ,
+            "TF_CLI_CONFIG_FILE": str(place / "terraform.rc"),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+            "AWS_ACCESS_KEY_ID": "check",
+            "AWS_SECRET_ACCESS_KEY": "check",
+        }
+        for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            environment.pop(proxy, None)
+
+        def command(*words, changes=None, expected=0):
+            given = {**RIGHT, "package_file": str(package), "aws_profile": None, **(changes or {})}
+            (example / "check.auto.tfvars.json").write_text(json.dumps(given))
+            return run([terraform, *words], cwd=example, env=environment, expected=expected)
+
+        command("init", "-no-color", "-input=false")
+        command("validate", "-no-color")
+        command("apply", "-no-color", "-input=false", "-auto-approve")
+        look_at_state(example / "terraform.tfstate")
+        look_at_function(url)
+        command("plan", "-no-color", "-input=false", "-out", "second.plan")
+        look_at_plan(json.loads(command("show", "-json", "second.plan")))
+        # A new key is noticed, though the state does not hold the old one.
+        command("plan", *AS_IT_IS, changes={"admin_access_key": CANARY + "x"}, expected=2)
+        image = {"package_type": "Image", "image_tag": "0.1.0"}
+        assert "aws_ecr_repository" in command("plan", *AS_IT_IS, changes=image, expected=2)
+        command("destroy", "-no-color", "-input=false", "-auto-approve")
+        left = json.loads((example / "terraform.tfstate").read_text())["resources"]
+        assert left == [], left
+    finally:
+        moto.terminate()
+        moto.wait()
+
+
+def refuse(terraform, place):
+    """What the variables refuse. They stand in a folder of their own here: no provider is needed to look at them."""
+    alone = place / "variables"
+    alone.mkdir()
+    shutil.copy(MODULE / "variables.tf", alone)
+    package = place / "any.zip"
+    package.touch()
+    run([terraform, "init", "-no-color"], cwd=alone)
+    for changes, sentence in [({}, None), *WRONG]:
+        given = {**RIGHT, "package_file": str(package), **changes}
+        (alone / "check.auto.tfvars.json").write_text(json.dumps(given))
+        told = run([terraform, "plan", "-no-color", "-input=false"], cwd=alone, expected=1 if sentence else 0)
+        assert (sentence or "") in " ".join(told.replace("│", " ").split()), f"{changes}: {told}"
+
+
+# What is given where nothing is wrong.
+RIGHT = {
+    "admin_access_id": "p-check",
+    "admin_access_key": CANARY,
+    "customer_fragments": {"customer_fragments": [{"id": "cf-1", "value": CANARY, "name": "n", "description": "d"}]},
+    "allowed_access_permissions": json.dumps([{"name": "n", "access_id": "p-2", "permissions": ["admin"]}]),
+    "deletion_protection": False,
+}
+
+# What somebody may get wrong, and what they are told.
+WRONG = [
+    ({"admin_access_id": "1234"}, "admin_access_id is p- and then"),
+    ({"admin_access_id_type": "saml"}, "admin_access_id_type is access_key or aws_iam"),
+    ({"admin_access_key": ""}, "admin_access_id_type = access_key wants admin_access_key"),
+    ({"admin_access_id_type": "aws_iam"}, "admin_access_key has no meaning with admin_access_id_type = aws_iam"),
+    (
+        {"admin_access_id_type": "aws_iam", "admin_access_key": "", "allowed_access_permissions": ""},
+        "admin_access_id_type = aws_iam wants allowed_access_permissions",
+    ),
+    ({"allowed_access_permissions": "{"}, "allowed_access_permissions is a list of"),
+    ({"allowed_access_permissions": [{"name": "n"}]}, "allowed_access_permissions is a list of"),
+    ({"customer_fragments": {"customer_fragments": [{"id": "x", "value": CANARY}]}}, "A customer fragment has an id that begins with cf-"),
+    ({"customer_fragments": {"customer_fragments": [{"id": "cf-1", "value": "*"}]}}, "A customer fragment has an id that begins with cf-"),
+    ({"package_file": "nowhere.zip"}, "package_file is not there"),
+    ({"package_type": "Image"}, "image_tag names an image"),
+    ({"lambda_architecture": "mips"}, "lambda_architecture is x86_64 or arm64"),
+]
+
+
+def start_moto(place):
+    """A moto on a free port, and its URL."""
+    server = pathlib.Path(sys.executable).parent / "moto_server"
+    log = open(place / "moto.log", "w+")
+    moto = subprocess.Popen([server, "-H", "127.0.0.1", "-p", "0"], stdout=log, stderr=subprocess.STDOUT)
+    while moto.poll() is None:
+        found = re.search(r"Running on (http://\S+)", (place / "moto.log").read_text())
+        if found:
+            return moto, found[1]
+    sys.exit(f"moto did not start: {(place / 'moto.log').read_text()}")
+
+
+def write_settings(place, folder, example, url):
+    """Where the provider comes from, and where it finds AWS."""
+    mirror = f'filesystem_mirror {{\n    path    = "{folder}"\n    include = ["{PROVIDER}"]\n  }}'
+    (place / "terraform.rc").write_text(f"provider_installation {{\n  {mirror}\n}}\n")
+    endpoints = "\n".join(f'    {service} = "{url}"' for service in SERVICES.split())
+    (example / "provider_override.tf").write_text(
+        f"""provider "aws" {{
+  region                      = "us-east-2"
+  skip_credentials_validation = true
+  skip_metadata_api_check     = true
+  skip_requesting_account_id  = false
+
+  endpoints {{
+{endpoints}
+  }}
+}}
+"""
+    )
+
+
+# What moto does not keep of what it was told, so that a plan wants to say it again. AWS keeps it.
+NOT_KEPT = {
+    "module.gateway.aws_api_gateway_rest_api.gateway": {"binary_media_types"},
+    "module.gateway.aws_lambda_function.gateway": {"logging_config"},
+    # It answers with other white space, which AWS does not.
+    "module.gateway.aws_sqs_queue.revocations": {"redrive_policy"},
+}
+
+
+def look_at_plan(plan):
+    """Nothing is to be done after an apply, but for what moto has not kept."""
+    for resource in plan["resource_changes"]:
+        change, address = resource["change"], resource["address"]
+        if change["actions"] in (["no-op"], ["read"]):
+            continue
+        assert change["actions"] == ["update"], f"{address}: {change['actions']}"
+        unknown = {name for name, is_unknown in change["after_unknown"].items() if is_unknown}
+        before, after = change["before"], change["after"]
+        changed = unknown | {name for name in before | after if before.get(name) != after.get(name)}
+        assert changed <= NOT_KEPT.get(address, set()), f"{address} would change: {changed}"
+
+
+def look_at_state(state):
+    text = state.read_text()
+    assert CANARY not in text, "a secret stands in the state"
+    outputs = {name: output["value"] for name, output in json.loads(text)["outputs"].items()}
+    assert outputs["akeyless_serverless_gateway_url"].endswith("/default/console"), outputs
+    assert outputs["aws_lambda_function"].endswith(":function:akeyless-serverless-gateway"), outputs
+    assert ":/restapis/" in outputs["aws_api_gateway_rest_api"], outputs
+    assert outputs.get("repository_url") is None, outputs
+
+
+def look_at_function(url):
+    """What whoever reads the function's configuration reads."""
+    authorization = "AWS4-HMAC-SHA256 Credential=check/20260101/us-east-2/lambda/aws4_request, SignedHeaders=host, Signature=0"
+    request = urllib.request.Request(
+        f"{url}/2015-03-31/functions/akeyless-serverless-gateway/configuration", headers={"Authorization": authorization}
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        text = answer.read().decode()
+    variables = json.loads(text)["Environment"]["Variables"]
+    assert CANARY not in text, "a secret stands in the function's environment"
+    assert variables["GATEWARD_ADMIN_ACCESS_KEY"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables
+    assert json.loads(variables["GATEWARD_ALLOWED_ACCESS_PERMISSIONS"])[0]["access_id"] == "p-2", variables
+
+
+def run(command, cwd=None, env=None, expected=0):
+    done = subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    if done.returncode != expected:
+        sys.exit(f"{' '.join(map(str, command[1:3]))} ended with {done.returncode} and not {expected}:\n{done.stdout}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
