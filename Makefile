@@ -30,7 +30,7 @@ help: ## Lists what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: test
-test: peers format lint dependencies bench-gate unit ## Everything that CI checks: format, lints, dependencies, instructions, tests
+test: peers format lint dependencies bench-gate terraform unit ## Everything that CI checks: format, lints, dependencies, instructions, Terraform, tests
 
 .PHONY: peers
 peers: $(TEST_VENV_STAMP) ## Fetches the systems that tests talk to (moto, OpenBao)
@@ -62,6 +62,11 @@ cargo-deny:
 	@$(CARGO) deny --version >/dev/null 2>&1 || { \
 		echo "== cargo-deny (once, a few minutes)"; \
 		$(CARGO) install cargo-deny --locked --version $(CARGO_DENY_VERSION) --root $(TOOLS); }
+
+# Its life is lived against moto, where the machine has Terraform and its AWS provider; what was not checked is said.
+.PHONY: terraform
+terraform: peers ## Checks the Terraform module in deploy/terraform
+	$(TEST_VENV)/bin/python deploy/terraform/check.py
 
 # Documentation tests go first: the last lines that a run prints then tell how the tests went.
 .PHONY: unit
@@ -114,6 +119,12 @@ bench-gate: ## Holds the instructions of a request to bench/baseline.txt
 bench-save: release ## Makes what bench-gate counts the baseline
 	bench/tools.sh valgrind h2load
 	$(PYTHON) bench/gate.py $(GATEWARD) --save
+
+ARCH := x86_64
+
+.PHONY: lambda
+lambda: ## Builds the package for AWS Lambda; ARCH=arm64 for the other processor
+	$(PYTHON) deploy/package.py $(ARCH)
 
 .PHONY: release
 release:

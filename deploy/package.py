@@ -1,0 +1,70 @@
+"""Builds the package that AWS Lambda runs: target/lambda/gateward-ARCHITECTURE.zip, with `bootstrap` in it.
+
+    python3 deploy/package.py [x86_64 | arm64]
+
+The operating system of `provided.al2023` has glibc 2.34: a binary that needs a newer one would not start there, so it
+is looked at before it is packed. The same binary gives the same package, byte for byte.
+"""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import zipfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TRIPLES = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
+NEWEST_GLIBC = (2, 34)
+
+
+def main():
+    architecture = sys.argv[1] if len(sys.argv) > 1 else "x86_64"
+    if architecture not in TRIPLES or len(sys.argv) > 2:
+        sys.exit("usage: deploy/package.py [x86_64 | arm64]")
+    triple = TRIPLES[architecture]
+    libraries = pathlib.Path(output("rustc", "--print", "target-libdir", "--target", triple).strip())
+    if not libraries.is_dir():
+        sys.exit(f"this machine's Rust has no standard library for {triple}; `rustup target add {triple}` brings it")
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    subprocess.run(
+        ["cargo", "build", "--locked", "--profile", "dist", "--package", "gateward", "--target", triple], cwd=ROOT, check=True
+    )
+    binary = target / triple / "dist" / "gateward"
+    needed = newest_glibc(binary)
+    if needed > NEWEST_GLIBC:
+        sys.exit(f"the binary needs glibc {dotted(needed)}, and Lambda has {dotted(NEWEST_GLIBC)}; build it on an older system")
+    package = target / "lambda" / f"gateward-{architecture}.zip"
+    package.parent.mkdir(parents=True, exist_ok=True)
+    pack(binary, package)
+    size = package.stat().st_size / 1024 / 1024
+    shown = package.relative_to(ROOT) if package.is_relative_to(ROOT) else package
+    print(f"{shown}: {size:.1f} MiB, binary {binary.stat().st_size / 1024 / 1024:.1f} MiB, needs glibc {dotted(needed)}")
+
+
+def newest_glibc(binary):
+    versions = re.findall(r"GLIBC_(\d+)\.(\d+)", output("objdump", "-T", binary))
+    return max((int(major), int(minor)) for major, minor in versions)
+
+
+def pack(binary, package):
+    entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o755 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(entry, binary.read_bytes(), compresslevel=9)
+
+
+def dotted(version):
+    return ".".join(map(str, version))
+
+
+def output(*command):
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    except FileNotFoundError:
+        sys.exit(f"{command[0]} is needed, and not on this machine")
+
+
+if __name__ == "__main__":
+    main()
