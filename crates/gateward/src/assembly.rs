@@ -103,7 +103,10 @@ impl Assembly {
         let is_new = store.revision().await? == Revision::default();
         let root_key = root_key::open(&settings.root_key, &*store, &services).await?;
         let sealer = Arc::new(Sealer::new(root_key));
-        let resolver = Resolver::with_clouds(resolver, clouds);
+        let tree = Tree::new(Arc::clone(&store));
+        let static_secrets =
+            Arc::new(StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&clock)));
+        let resolver = Resolver::with_own(resolver, clouds, Some(Arc::clone(&static_secrets)));
         let access_id = settings.admin.access_id().clone();
         let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
         let producer_tokens = Arc::new(tokens);
@@ -132,9 +135,6 @@ impl Assembly {
         };
         let configuration = Configuration::start_following(parts, following);
 
-        let tree = Tree::new(Arc::clone(&store));
-        let static_secrets =
-            Arc::new(StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&clock)));
         let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&clock)));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock)));
         let producers: Arc<dyn Producers> = Arc::new(CustomProducers::new(

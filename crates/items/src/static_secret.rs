@@ -8,8 +8,7 @@ use std::sync::Arc;
 use gateward_clock::Clock;
 use gateward_model::{Invalid, ItemName};
 use gateward_seal::{Sealer, SecretValue};
-use gateward_store::{CommitError, Store};
-use tokio::sync::watch;
+use gateward_store::{CommitError, Revision, Store, StoreError};
 
 use crate::item::Record;
 use crate::tree::{Standing, TRIES, Tree};
@@ -20,7 +19,6 @@ pub struct StaticSecrets {
     tree: Tree,
     values: Values,
     clock: Arc<dyn Clock>,
-    changed: watch::Sender<u64>,
 }
 
 /// A static secret that is to be made.
@@ -46,7 +44,7 @@ impl StaticSecrets {
     /// The static secrets in `tree`, their values sealed by `sealer`.
     pub fn new(tree: Tree, sealer: Arc<Sealer>, clock: Arc<dyn Clock>) -> Self {
         let values = Values::new(Arc::clone(tree.store()), sealer, ItemKind::StaticSecret);
-        Self { tree, values, clock, changed: watch::Sender::new(0) }
+        Self { tree, values, clock }
     }
 
     /// Makes a secret, if no item has its name.
@@ -70,7 +68,6 @@ impl StaticSecrets {
         let writes = vec![Tree::put(&item, None), self.values.put(item.record.id, 1, &new.value)];
         let exists = || ItemError::Exists(item.name.clone());
         self.store().commit(writes).await.map_err(|error| ItemError::of_commit(error, exists))?;
-        self.tell();
         Ok(item)
     }
 
@@ -132,7 +129,6 @@ impl StaticSecrets {
             writes.extend(gone.into_iter().map(|number| self.values.delete(item.record.id, number)));
             match self.store().commit(writes).await {
                 Ok(_) => {
-                    self.tell();
                     return Ok(number);
                 }
                 Err(CommitError::Conflict { .. }) => {}
@@ -173,17 +169,18 @@ impl StaticSecrets {
         }
         let changed = || ItemError::Changed(name.clone());
         self.store().commit(writes).await.map_err(|error| ItemError::of_commit(error, changed))?;
-        self.tell();
         Ok(before.item)
     }
 
-    /// Tells whenever this process has changed a secret.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
+    /// The names of the items that have changed after `since`, whoever changed them, and where to go on from; waits until
+    /// something in the store has changed. What the store has forgotten is not told.
+    pub async fn changes(&self, since: Revision) -> Result<(Revision, Vec<ItemName>), StoreError> {
+        self.tree.changes(since).await
     }
 
-    fn tell(&self) {
-        self.changed.send_modify(|changes| *changes += 1);
+    /// The newest revision of the store.
+    pub async fn revision(&self) -> Result<Revision, StoreError> {
+        self.store().revision().await
     }
 
     fn store(&self) -> &Arc<dyn Store> {

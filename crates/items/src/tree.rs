@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gateward_model::ItemName;
-use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, Write};
+use gateward_store::{
+    Change, Changes, CommitError, Entry, Key, Precondition, Revision, Store, StoreError, Write,
+};
 
 use crate::item::Record;
 use crate::{Item, ItemError, ItemKind};
@@ -175,6 +177,17 @@ impl Tree {
             key: key(&before.item.name),
             precondition: Precondition::Version(before.version),
             change: Change::Delete,
+        }
+    }
+
+    /// The names of the items that have changed after `since`, and where to go on from.
+    pub(crate) async fn changes(&self, since: Revision) -> Result<(Revision, Vec<ItemName>), StoreError> {
+        match self.store.changes(since).await? {
+            Changes::Keys { revision, keys } => {
+                let items = keys.iter().filter(|key| key.partition == PARTITION);
+                Ok((revision, items.filter_map(|key| ItemName::parse(&key.sort).ok()).collect()))
+            }
+            Changes::Forgotten { revision } => Ok((revision, Vec::new())),
         }
     }
 

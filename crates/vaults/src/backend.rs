@@ -7,6 +7,7 @@ mod conjur;
 mod env;
 mod file;
 mod fs;
+mod gateward;
 mod gcp;
 mod hcv;
 mod text;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gateward_aws::Chain;
 use gateward_clock::{Clock, Timestamp};
+use gateward_items::StaticSecrets;
 use gateward_model::Invalid;
 use gateward_net::Client;
 use gateward_seal::SecretValue;
@@ -116,11 +118,13 @@ pub(crate) struct Surroundings {
     pub(crate) metadata_client: Client,
     /// What wrapping tokens stood for, which can be unwrapped once.
     pub(crate) unwrapped: Arc<Unwrapped>,
+    /// The gateway's own secrets, where this process is one.
+    pub(crate) secrets: Option<Arc<StaticSecrets>>,
 }
 
 /// All kinds of vaults.
 pub(crate) const KINDS: &[Kind] =
-    &[env::KIND, aws::KIND, azure::KIND, conjur::KIND, fs::KIND, gcp::KIND, hcv::KIND];
+    &[env::KIND, aws::KIND, azure::KIND, conjur::KIND, fs::KIND, gateward::KIND, gcp::KIND, hcv::KIND];
 
 /// The kind called `name`.
 pub(crate) fn kind(name: &str) -> Option<&'static Kind> {

@@ -20,6 +20,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use gateward_aws::Chain;
 use gateward_clock::{Clock, Timestamp};
+use gateward_items::StaticSecrets;
 use gateward_model::{Invalid, Vault};
 use gateward_net::Client;
 use gateward_seal::SecretValue;
@@ -84,6 +85,11 @@ impl Resolver {
 
     /// [`Resolver::new`] with what proves to `clouds` who this process is.
     pub fn with_clouds(parts: ResolverParts, clouds: Clouds) -> Arc<Self> {
+        Self::with_own(parts, clouds, None)
+    }
+
+    /// [`Resolver::with_clouds`] in a gateway that has `secrets` of its own.
+    pub fn with_own(parts: ResolverParts, clouds: Clouds, secrets: Option<Arc<StaticSecrets>>) -> Arc<Self> {
         let environment = Arc::new(parts.environment);
         let surroundings = Surroundings {
             clock: Arc::clone(&parts.clock),
@@ -93,6 +99,7 @@ impl Resolver {
             aws: clouds.aws,
             metadata_client: clouds.metadata_client,
             unwrapped: Arc::default(),
+            secrets,
         };
         let state = State::new(parts.clock.now());
         let (doubts, doubted) = mpsc::channel(DOUBTS);

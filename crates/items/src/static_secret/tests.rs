@@ -182,3 +182,14 @@ async fn lists_have_folders_pages_and_filters() {
     let dynamic = ListQuery { kinds: vec![ItemKind::DynamicSecret], ..ListQuery::default() };
     assert!(list(dynamic, 10).await.0.is_empty());
 }
+
+#[tokio::test]
+async fn a_change_is_told_by_the_items_name() {
+    let world = world();
+    let before = world.secrets.revision().await.unwrap();
+    world.secrets.create(new("/a/b", "one")).await.unwrap();
+    let (after, names) = world.secrets.changes(before).await.unwrap();
+    assert_eq!(names, [name("/a/b")]);
+    world.update("/a/b", "two", true).await;
+    assert_eq!(world.secrets.changes(after).await.unwrap().1, [name("/a/b")]);
+}

@@ -7,6 +7,7 @@ mod aws;
 mod azure;
 mod conjur;
 mod faults;
+mod gateward;
 mod gcp;
 mod hcv;
 mod hcv_faults;

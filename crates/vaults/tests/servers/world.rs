@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use gateward_aws::{Chain, ChainParts};
 use gateward_clock::{Clock, ManualClock, Timestamp};
+use gateward_items::StaticSecrets;
 use gateward_model::Vault;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_testkit::Canary;
@@ -42,6 +43,11 @@ impl Write for Said {
 impl World {
     /// One whose process has `environment`. It must live on a runtime of one thread, so that the whole log is seen.
     pub(crate) fn new(environment: &[(&str, &str)]) -> Self {
+        Self::with_own(environment, None)
+    }
+
+    /// [`Self::new`] in a gateway that has secrets of its own.
+    pub(crate) fn with_own(environment: &[(&str, &str)], secrets: Option<Arc<StaticSecrets>>) -> Self {
         let said = Said::default();
         let writer = said.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -63,7 +69,7 @@ impl World {
         });
         let clouds = Clouds { aws, metadata_client: client.clone() };
         let parts = ResolverParts { clock: shared, client, environment, runtime: Handle::current() };
-        let resolver = Resolver::with_clouds(parts, clouds);
+        let resolver = Resolver::with_own(parts, clouds, secrets);
         Self { clock, resolver, said, _logging: logging }
     }
 
