@@ -21,6 +21,7 @@ mod router;
 mod signature;
 mod stage;
 mod template;
+mod texts_with_references;
 mod uri;
 
 use serde_json::Value;
@@ -47,6 +48,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("router", router::run),
     ("signature", signature::run),
     ("template", template::run),
+    ("texts_with_references", texts_with_references::run),
     ("uri", uri::run),
 ];
 

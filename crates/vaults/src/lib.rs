@@ -4,8 +4,6 @@
 //! when that is due, and tells whoever is bound to it. It never forgets a good value because a vault is out of
 //! order, and never makes one up.
 
-#![allow(dead_code, clippy::allow_attributes, clippy::allow_attributes_without_reason)] // until all kinds are there
-
 mod backend;
 mod dependencies;
 mod entry;
