@@ -48,8 +48,8 @@ pub(crate) const STATES: [ValueState; 5] =
 struct Page {
     vault: Option<String>,
     state: Option<String>,
-    size: Option<usize>,
-    offset: Option<usize>,
+    size: Option<String>,
+    offset: Option<String>,
 }
 
 async fn list(
@@ -60,10 +60,16 @@ async fn list(
     if let Err(refusal) = authenticate::identity(&parts, &headers, None) {
         return refused(StatusCode::UNAUTHORIZED, &refusal.to_string());
     }
-    let size = page.size.unwrap_or(USUAL_SIZE);
-    if !(1..=LARGEST_SIZE).contains(&size) {
+    let size = page.size.as_ref().map_or(Some(USUAL_SIZE), |size| size.parse().ok());
+    let Some(size) = size.filter(|size| (1..=LARGEST_SIZE).contains(size)) else {
         return refused(StatusCode::BAD_REQUEST, "size: is a whole number from 1 to 1000");
-    }
+    };
+    let Some(from) = page.offset.as_ref().map_or(Some(0), |offset| offset.parse::<usize>().ok()) else {
+        return refused(
+            StatusCode::BAD_REQUEST,
+            "offset: is a whole number, the next_offset of the page before",
+        );
+    };
     if let Some(state) = &page.state
         && !STATES.iter().any(|known| known.word() == state)
     {
@@ -76,7 +82,6 @@ async fn list(
             && page.state.as_ref().is_none_or(|word| word == state.state.word())
     });
     states.sort_by(|one, other| one.reference.cmp(&other.reference));
-    let from = page.offset.unwrap_or_default();
     let data: Vec<Value> = states.iter().skip(from).take(size).map(shown).collect();
     let after = from.saturating_add(data.len());
     let next = (after < states.len()).then_some(after);

@@ -144,6 +144,9 @@ impl Gateway {
         forward::announce_way(request.headers_mut(), host, conn, &self.ink);
         forward::announce_client(request.headers_mut(), conn.client.ip(), id.clone().into(), &self.ink);
         let response = self.pass(&mut passage, request).await?;
+        if refusal::is_of_credentials(response.status()) {
+            route.upstream_refused();
+        }
         Ok(forward::returned(response))
     }
 

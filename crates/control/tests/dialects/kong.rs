@@ -425,3 +425,55 @@ async fn kongs_own_header_carries_a_token_too() {
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{method} {path}");
     }
 }
+
+#[tokio::test]
+async fn secrets_in_settings_are_written_and_not_read() {
+    let plane = Plane::new().await;
+    let hcv = |token: &str| json!({"name": "hcv", "config": {"host": "vault.example", "token": token}});
+    let hidden = ask(&plane, "PUT", "/vaults/team", hcv("***")).await;
+    assert_eq!(hidden.json["fields"], json!({"config": {"token": "*** hides a secret; send the secret"}}));
+    let put = ask(&plane, "PUT", "/vaults/team", hcv("canary-token")).await;
+    assert_eq!((put.status, &put.json["config"]["token"]), (StatusCode::OK, &json!("***")));
+    let read = ask(&plane, "GET", "/vaults/team", json!(null)).await;
+    assert_eq!(read.json["config"]["token"], "***");
+    let list = ask(&plane, "GET", "/vaults", json!(null)).await;
+    assert_eq!(list.json["data"][0]["config"]["token"], "***");
+    // Kept by what was read, by a change of something else, and gone with null.
+    assert_eq!(ask(&plane, "PUT", "/vaults/team", hcv("***")).await.status, StatusCode::OK);
+    let patched = ask(&plane, "PATCH", "/vaults/team", json!({"config": {"port": 8300}})).await;
+    assert_eq!(
+        (&patched.json["config"]["token"], &patched.json["config"]["port"]),
+        (&json!("***"), &json!(8300))
+    );
+    let other = json!({"name": "conjur", "config": {"endpoint_url": "http://c.example", "account": "a", "login": "l", "api_key": "***"}});
+    let other = ask(&plane, "PUT", "/vaults/team", other).await;
+    assert_eq!(other.status, StatusCode::BAD_REQUEST, "a secret of another kind is another secret");
+    let referring =
+        ask(&plane, "PATCH", "/vaults/team", json!({"config": {"token": "{vault://env/secret}"}})).await;
+    assert_eq!(referring.json["config"]["token"], "{vault://env/secret}", "a reference is no secret");
+    let beside =
+        ask(&plane, "PATCH", "/vaults/team", json!({"config": {"token": "canary{vault://env/secret}"}}))
+            .await;
+    assert_eq!(beside.json["config"]["token"], "***", "what stands beside one may be");
+    let gone = ask(&plane, "PATCH", "/vaults/team", json!({"config": {"token": null}})).await;
+    assert_eq!(gone.json["config"]["token"], json!(null));
+}
+
+#[tokio::test]
+async fn a_vault_may_refer_to_others_that_exist_and_never_to_itself() {
+    let plane = Plane::new().await;
+    let hcv = |token: &str| json!({"name": "hcv", "config": {"host": "vault.example", "token": token}});
+    let missing = ask(&plane, "PUT", "/vaults/one", hcv("{vault://two/t}")).await;
+    assert_eq!(missing.status, StatusCode::BAD_REQUEST);
+    assert!(missing.json["message"].as_str().unwrap().contains("no vault \"two\""), "{:?}", missing.json);
+    assert_eq!(ask(&plane, "PUT", "/vaults/two", hcv("{vault://env/secret}")).await.status, StatusCode::OK);
+    assert_eq!(ask(&plane, "PUT", "/vaults/one", hcv("{vault://two/t}")).await.status, StatusCode::OK);
+    let circle = ask(&plane, "PATCH", "/vaults/two", json!({"config": {"token": "{vault://one/t}"}})).await;
+    assert!(
+        circle.json["message"].as_str().unwrap().contains("two refers to one refers to two"),
+        "{:?}",
+        circle.json
+    );
+    let used = ask(&plane, "DELETE", "/vaults/two", json!(null)).await;
+    assert_eq!(used.json["fields"], json!({"@referenced_by": "vaults"}));
+}

@@ -13,8 +13,8 @@ mod apisix_store;
 mod kong;
 mod listening;
 mod metrics;
+mod references;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +93,9 @@ impl Plane {
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::clone(&shared),
             client: client.clone(),
-            environment: BTreeMap::from([("SECRET".to_owned(), "canary-value".to_owned())]),
+            environment: [("SECRET", "canary-value"), ("PLAIN", "the plain value")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             runtime: runtime.clone(),
         });
         let admin = AdminIdentity::new("p-admin".parse().unwrap(), SecretValue::from("canary-key")).unwrap();

@@ -41,6 +41,7 @@ impl Document {
         let mut root = Node::parse(text).map_err(|error| vec![error])?;
         let mut errors = Vec::new();
         variables::replace(&mut root, environment, &mut errors);
+        check_quotes(&root, &mut errors);
         let mut document = Self::default();
         let is_deck = root.get("_format_version").is_some();
         match root.content {
@@ -163,6 +164,12 @@ impl Document {
                 }
             }
         }
+        // Together only when each is right by itself: what one refers to may be one that was refused.
+        if errors.is_empty()
+            && let Err((prefix, invalid)) = Resolver::check_vaults(&vaults)
+        {
+            errors.push((place, format!("the vault {prefix:?}: {invalid}")));
+        }
         self.vaults = Some((place, vaults));
     }
 }
@@ -174,6 +181,21 @@ pub(super) fn place_of(node: &Node, invalid: &Invalid) -> Place {
         // The path may lead to the map that it stands in, or to the field itself.
         Some(name) if !invalid.field.ends_with(name) => node.place_of(&format!("{}.{name}", invalid.field)),
         _ => node.place_of(&invalid.field),
+    }
+}
+
+/// Without quotes YAML takes the braces of a reference for a map.
+fn check_quotes(node: &Node, errors: &mut Vec<Error>) {
+    match &node.content {
+        Content::Map(fields) if fields.iter().any(|field| field.name.starts_with("vault://")) => {
+            errors.push((
+                node.place,
+                "a reference stands in quotes: \"{vault://the-vault/the-secret}\"".to_owned(),
+            ));
+        }
+        Content::Map(fields) => fields.iter().for_each(|field| check_quotes(&field.value, errors)),
+        Content::List(elements) => elements.iter().for_each(|element| check_quotes(element, errors)),
+        Content::Scalar(_) => {}
     }
 }
 

@@ -232,3 +232,27 @@ fn aliases_and_merges_are_read_and_do_not_swell() {
     let errors = read(&[&(bomb + "#END")]).err().unwrap();
     assert!(errors[0].contains("too large") || errors[0].contains("YAML"), "{errors:?}");
 }
+
+#[test]
+fn a_reference_without_quotes_is_told_as_such_and_one_to_no_vault_too() {
+    let text =
+        "routes:\n- id: 1\n  uri: /a\n  plugins:\n    key-auth:\n      realm: {vault://env/canary}\n#END";
+    let errors = read(&[text]).err().unwrap();
+    assert!(errors[0].starts_with("0.yaml:6:") && errors[0].contains("stands in quotes"), "{errors:?}");
+    let file = |vault: &str| {
+        format!(
+            "_format_version: '3.0'\nvaults:\n- {{name: env, prefix: {vault}}}\nroutes:\n- id: 1\n  uri: /a\n  \
+             plugins:\n    key-auth:\n      realm: 'x {{vault://team/a}}'\n"
+        )
+    };
+    assert!(read(&[&file("team")]).is_ok());
+    let errors = read(&[&file("crew")]).err().unwrap();
+    assert!(
+        errors[0].starts_with("0.yaml:5:") && errors[0].contains("the vault \"team\" that a reference names"),
+        "{errors:?}"
+    );
+    let circle =
+        "_format_version: '3.0'\nvaults:\n- {name: hcv, prefix: one, config: {token: '{vault://one/t}'}}\n";
+    let errors = read(&[circle]).err().unwrap();
+    assert!(errors[0].contains("one refers to one"), "{errors:?}");
+}

@@ -24,6 +24,11 @@ pub(super) fn answer(failure: &Failure, id: &str) -> Response<Body> {
     response
 }
 
+/// Whether an answer with this `status` says that whoever asked may not, which a secret that has changed explains.
+pub(super) fn is_of_credentials(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
 /// A failure, in JSON.
 struct Told<'f> {
     failure: &'f Failure,

@@ -108,10 +108,9 @@ impl Gateway {
         }
         filters.ask(after(snapshot, route, caller), &exchange);
         let links = || after(snapshot, route, caller).filter(|link| filters.lets(link));
-        if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-            && matches!(by, Answerer::Upstream | Answerer::Function)
-        {
+        if is_refused(&response, by, code) {
             links().for_each(Link::refused);
+            route.into_iter().for_each(CompiledRoute::upstream_refused);
         }
         for link in links().filter(|link| link.phases.respond) {
             link.respond(&mut exchange, &mut response);
@@ -280,6 +279,17 @@ impl<'w> Way<'w> {
             }
         };
         Ok(Some(Answered { response: link.worded(response), by, code }))
+    }
+}
+
+/// Whether whoever was asked, and not the gateway, says that it may not.
+fn is_refused(response: &Response<Body>, by: Answerer, code: Option<&'static str>) -> bool {
+    match code {
+        None => {
+            matches!(by, Answerer::Upstream | Answerer::Function)
+                && refusal::is_of_credentials(response.status())
+        }
+        Some(code) => code == "function_access_denied",
     }
 }
 

@@ -77,6 +77,11 @@ impl Resolved {
         Ok(Self { source: Arc::clone(source), current, binding })
     }
 
+    /// Somebody refused a request that these values were used for.
+    pub(super) fn refused(&self) {
+        self.binding.refused();
+    }
+
     /// Whether it was bound for `source`.
     pub(super) fn is_of(&self, source: &Arc<Value>) -> bool {
         Arc::ptr_eq(&self.source, source)

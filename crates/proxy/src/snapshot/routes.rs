@@ -75,6 +75,13 @@ impl CompiledRoute {
         }
     }
 
+    /// A node refused a request of this route.
+    pub(crate) fn upstream_refused(&self) {
+        if let Some(upstream) = &self.made_of.upstream {
+            upstream.refused();
+        }
+    }
+
     /// What of the route, whose id is `id`, is not in force.
     pub(super) fn broken(&self, id: &str) -> impl Iterator<Item = Broken> {
         let kind = Kind::Routes.plural();

@@ -142,6 +142,13 @@ impl Foundry<'_> {
 }
 
 impl KnownUpstream {
+    /// A node refused a request: what it was sent may come of values that have changed.
+    pub(super) fn refused(&self) {
+        if let Some(resolved) = &self.resolved {
+            resolved.refused();
+        }
+    }
+
     /// Whether nothing that it was compiled from has changed.
     fn is_current(&self, certificate: Option<&Arc<Ssl>>) -> bool {
         let json = self.resolved.as_ref().and_then(|resolved| resolved.json());

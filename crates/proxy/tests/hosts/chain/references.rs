@@ -1,7 +1,12 @@
 //! References in resources: inside longer texts, where numbers are wanted, and what becomes of those without a value.
 
-use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::super::support::LONG;
 use super::Place;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,4 +72,85 @@ async fn an_upstream_whose_reference_has_no_value_is_not_called_by_the_reference
             assert_eq!(reply.sent("host").as_deref(), Some("api-inner.example"));
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_is_changed_under_load_never_leaves_a_route_without_its_value() {
+    let place = Place::in_environment(&[("A_TOKEN", "canary-a"), ("B_TOKEN", "canary-b")]).await;
+    let vault = |prefix: &str| -> Value {
+        json!({"id": "1", "prefix": "team", "name": "env", "config": {"prefix": prefix}, "created_at": 1, "updated_at": 1})
+    };
+    place.put("vaults", "team", vault("A_")).await;
+    let headers = json!({"proxy-rewrite": {"headers": {"set": {"X-Token": "Bearer {vault://team/token}"}}}});
+    place.route("/a", headers).await;
+    let done = AtomicBool::new(false);
+    let changes = async {
+        for turn in 0..40 {
+            place.put("vaults", "team", vault(if turn % 2 == 0 { "B_" } else { "A_" })).await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let load = async {
+        let mut asked = 0;
+        while !done.load(Ordering::Relaxed) {
+            let reply = place.get("/a", &[]).await;
+            assert_eq!(reply.status(), 200, "after {asked} answers");
+            let token = reply.sent("x-token").unwrap();
+            assert!(["Bearer canary-a", "Bearer canary-b"].contains(&token.as_str()), "{token}");
+            asked += 1;
+        }
+        asked
+    };
+    let ((), asked) = tokio::join!(changes, load);
+    assert!(asked > 10, "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstreams_refusal_has_the_values_of_its_request_asked_for_again_and_no_others() {
+    let place =
+        Place::in_environment(&[("TOKEN", "canary-token"), ("HOST", "inner.example"), ("FREE", "x")]).await;
+    let refusing = refusing().await.to_string();
+    let header = |name: &str| json!({"proxy-rewrite": {"headers": {"set": {"X-T": format!("{{vault://env/{name}}}")}}}});
+    let upstream =
+        json!({"nodes": {refusing: 1}, "pass_host": "rewrite", "upstream_host": "{vault://env/host}"});
+    place.put("routes", "r", json!({"uri": "/r", "upstream": upstream, "plugins": header("token")})).await;
+    place.put("routes", "p", json!({"uri": "/p", "upstream": upstream})).await;
+    place.route("/free", header("free")).await;
+    let refreshes =
+        || place.gate.plane.resolver.counts().iter().find(|counts| counts.vault == "env").unwrap().refreshes;
+    assert_eq!(refreshes(), 3);
+    let reach = async |count: u64| {
+        let reached = async {
+            while refreshes() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, reached).await.unwrap();
+    };
+    assert_eq!(place.get("/p", &[]).await.status(), 401);
+    reach(4).await;
+    assert_eq!(place.get("/r", &[]).await.status(), 401);
+    assert_eq!(place.get("/free", &[]).await.status(), 200);
+    assert_eq!(place.get("/r", &[]).await.status(), 401);
+    reach(5).await;
+    // Each value at most once in 30 s, and a value whose request was not refused never.
+    assert_eq!(refreshes(), 5);
+}
+
+/// Answers every request with 401.
+async fn refusing() -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::runtime::Handle::current().spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(socket.read_u8().await.unwrap_or_default());
+                assert!(head.len() < 10_000);
+            }
+            let answer = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = socket.write_all(answer).await;
+        }
+    });
+    address
 }
