@@ -1,18 +1,22 @@
 //! Dynamic secrets with a custom producer: their definitions, and getting a credential from one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_items::ItemState;
 use gateward_leases::lease::Holder;
 use gateward_leases::rotation::{Every, MINUTES_A_DAY};
-use gateward_leases::{DynamicSecretChange, Engine, KnownSecret, NewDynamicSecret};
+use gateward_leases::{DynamicSecretChange, Engine, IssueError, Issued, KnownSecret, NewDynamicSecret};
 use gateward_model::{DynamicSecret, GoDuration, Invalid, ItemName, ProducerUrl};
 use gateward_seal::SecretValue;
 use http::{HeaderName, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
+use super::rotated_secret::look_again;
 use super::{Answer, ApiError, Call, Told, fields};
 use crate::ControlParts;
 
@@ -68,6 +72,7 @@ pub(super) async fn create(call: Call, wrapper: &str) -> Answer {
     };
     dry_run(&call, &sent, &new.secret, &new.payload, "created").await?;
     call.parts.catalog.create(&new).await?;
+    look_again(&call.parts);
     wrapped(&call, &name, wrapper).await
 }
 
@@ -88,6 +93,7 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     let payload = sent.payload.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
     dry_run(&call, &sent, &change.secret, &payload, "changed").await?;
     call.parts.catalog.update(&sent.name, &change).await?;
+    look_again(&call.parts);
     wrapped(&call, &change.secret.name, wrapper).await
 }
 
@@ -288,11 +294,14 @@ struct GetValue {
     host: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
     target: Option<String>,
+    /// For how many seconds the caller waits.
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    timeout: Option<u64>,
 }
 
 /// `/get-dynamic-secret-value`: the producer's response, as it came; what is ours to say stands in headers.
 pub(super) async fn get_value(call: Call) -> Answer {
-    let GetValue { name, args, host, target } = call.fields()?;
+    let GetValue { name, args, host, target, timeout } = call.fields()?;
     for (field, value) in [("host", host), ("target", target)] {
         if value.is_some() {
             let problem = "a custom dynamic secret has no linked target; leave it out";
@@ -303,10 +312,42 @@ pub(super) async fn get_value(call: Call) -> Answer {
     let identity = &call.identity;
     let holder =
         Holder { access_id: identity.access_id.to_string(), sub_claims: identity.sub_claims.clone() };
-    let issued = engine(&call.parts)?.issue(&name, holder, input).await?;
+    let engine = Arc::clone(engine(&call.parts)?);
+    let secret = call.parts.catalog.get(&name).await?;
+    let issuing = {
+        let (engine, name) = (Arc::clone(&engine), name.clone());
+        Handle::current().spawn(async move { engine.issue(&name, holder, input).await })
+    };
+    let issued = issued_within(engine, secret.id, issuing, timeout).await?;
     Ok(Told::from(Value::Object(issued.response))
         .with_header(LEASE_ID, &issued.lease_id.to_string())
         .with_header(LEASE_EXPIRES, &issued.expires_at.rfc3339()))
+}
+
+/// Waits as long as the caller does. A credential that comes later is nobody's, and is revoked.
+async fn issued_within(
+    engine: Arc<Engine>,
+    secret_id: u64,
+    mut issuing: JoinHandle<Result<Issued, IssueError>>,
+    timeout: Option<u64>,
+) -> Result<Issued, ApiError> {
+    let seconds = timeout.filter(|seconds| *seconds > 0).unwrap_or(LONGEST_TIMEOUT).min(LONGEST_TIMEOUT);
+    match tokio::time::timeout(Duration::from_secs(seconds), &mut issuing).await {
+        Ok(issued) => Ok(issued.unwrap_or(Err(IssueError::Stopping))?),
+        Err(_elapsed) => {
+            Handle::current().spawn(async move {
+                if let Ok(Ok(issued)) = issuing.await
+                    && let Err(error) = engine.revoke(secret_id, &issued.lease_id).await
+                {
+                    tracing::warn!(lease = %issued.lease_id, %error, "a credential that came too late is not revoked yet");
+                }
+            });
+            let text = format!(
+                "the producer has not answered within the {seconds} seconds of `timeout`; what it makes is revoked"
+            );
+            Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, text))
+        }
+    }
 }
 
 /// Each argument is `name=value` or a JSON object; together they are the producer's input.

@@ -5,7 +5,11 @@
 
 mod dynamic_secret;
 mod fields;
+mod item;
 mod login;
+mod rotated_secret;
+mod static_secret;
+mod target;
 mod tmp_creds;
 mod validate;
 
@@ -19,7 +23,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
 use gateward_access::Identity;
-use gateward_items::ItemState;
+use gateward_items::{ItemKind, ItemState};
 use gateward_leases::ledger::LedgerError;
 use gateward_leases::{CatalogError, IssueError, RevokeError};
 use gateward_model::Invalid;
@@ -54,6 +58,37 @@ const CALLS: &[(&str, Handle)] = &[
     ("gateway-get-producer-tmp-creds", |call| Box::pin(tmp_creds::list(call))),
     ("dynamic-secret-tmp-creds-delete", |call| Box::pin(tmp_creds::delete(call))),
     ("gateway-revoke-producer-tmp-creds", |call| Box::pin(tmp_creds::delete(call))),
+    ("create-secret", |call| Box::pin(static_secret::create(call))),
+    ("get-secret-value", |call| Box::pin(static_secret::get(call))),
+    ("update-secret-val", |call| Box::pin(static_secret::update(call))),
+    ("rollback-secret", |call| Box::pin(static_secret::roll_back(call))),
+    ("list-items", |call| Box::pin(item::list(call))),
+    ("describe-item", |call| Box::pin(item::describe(call))),
+    ("delete-item", |call| Box::pin(item::delete(call, None))),
+    ("update-item", |call| Box::pin(item::update(call))),
+    ("set-item-state", |call| Box::pin(item::set_state(call))),
+    ("get-tags", |call| Box::pin(item::tags(call))),
+    ("move-objects", |call| Box::pin(item::move_objects(call))),
+    ("target-create-web", |call| Box::pin(target::create(call))),
+    ("create-web-target", |call| Box::pin(target::create(call))),
+    ("target-update-web", |call| Box::pin(target::update(call))),
+    ("update-web-target", |call| Box::pin(target::update(call))),
+    ("target-get", |call| Box::pin(target::get(call))),
+    ("get-target", |call| Box::pin(target::get(call))),
+    ("target-get-details", |call| Box::pin(target::get_details(call))),
+    ("get-target-details", |call| Box::pin(target::get_details(call))),
+    ("target-list", |call| Box::pin(target::list(call))),
+    ("list-targets", |call| Box::pin(target::list(call))),
+    ("target-delete", |call| Box::pin(target::delete(call))),
+    ("delete-target", |call| Box::pin(target::delete(call))),
+    ("rotated-secret-create-custom", |call| Box::pin(rotated_secret::create(call))),
+    ("rotated-secret-update-custom", |call| Box::pin(rotated_secret::update(call))),
+    ("rotated-secret-get-value", |call| Box::pin(rotated_secret::get_value(call))),
+    ("get-rotated-secret-value", |call| Box::pin(rotated_secret::get_value(call))),
+    ("rotated-secret-list", |call| Box::pin(rotated_secret::list(call))),
+    ("rotated-secret-delete", |call| Box::pin(item::delete(call, Some(ItemKind::RotatedSecret)))),
+    ("gateway-rotate-secret", |call| Box::pin(rotated_secret::rotate(call))),
+    ("rotate-secret", |call| Box::pin(rotated_secret::rotate(call))),
 ];
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {

@@ -22,7 +22,10 @@ struct Validate {
 
 /// `/validate-producer-credentials`. Takes producer tokens and no others.
 pub(super) async fn validate(parts: Arc<ControlParts>, body: Value) -> Answer {
-    let sent: Validate = gateward_model::parse(&body)?;
+    let wrong = |error: gateward_model::Invalid| {
+        ApiError::coded(StatusCode::BAD_REQUEST, "BadRequest", &error.to_string())
+    };
+    let sent: Validate = gateward_model::parse(&body).map_err(wrong)?;
     let valid = parts
         .producer_tokens
         .validate(&sent.creds, &sent.expected_access_id, sent.expected_item_name.as_deref())

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is a test that fails")]
 
 mod akeyless;
+mod akeyless_items;
 mod apisix;
 mod apisix_consumers;
 mod apisix_lists;
