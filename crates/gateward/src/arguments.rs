@@ -5,6 +5,7 @@
 
 mod create;
 mod gateway;
+mod items;
 mod process;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ pub use create::Create;
 pub use gateway::{
     At, Auth, Connection, DeleteItem, GetTmpCreds, GetValue, RevokeTmpCreds, VaultGet, VaultList, VaultTest,
 };
+pub use items::OneCall;
 pub use process::{Check, ProcessArguments};
 
 use crate::surroundings::Surroundings;
@@ -58,6 +60,8 @@ pub enum Ask {
     GetTmpCreds(GetTmpCreds),
     /// The end of credentials.
     RevokeTmpCreds(RevokeTmpCreds),
+    /// Something about items that is one call.
+    One(Box<dyn OneCall>),
 }
 
 /// A command line that was understood.
@@ -121,6 +125,11 @@ pub fn parse(
         Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::Delete(revoke))) => {
             Command::Ask(Ask::RevokeTmpCreds(revoke))
         }
+        Spoken::Item(item) => Command::Ask(Ask::One(item.call())),
+        Spoken::DynamicSecret(SpokenSecret::One(call)) => Command::Ask(Ask::One(call.call())),
+        Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::One(call))) => {
+            Command::Ask(Ask::One(call.call()))
+        }
     };
     if command.at().is_some_and(|at| at.profile.is_some()) {
         warnings.push("--profile has no meaning here and is ignored; there are no profiles".to_owned());
@@ -150,6 +159,7 @@ impl Ask {
             Self::GetValue(get) => &get.connection,
             Self::GetTmpCreds(get) => &get.connection,
             Self::RevokeTmpCreds(revoke) => &revoke.connection,
+            Self::One(call) => &call.common().connection,
         }
     }
 }
@@ -191,6 +201,8 @@ enum Spoken {
     /// Issue a credential of a dynamic secret, and print it
     #[command(after_help = gateway::AFTER_HELP_TOKEN)]
     GetDynamicSecretValue(GetValue),
+    #[command(flatten)]
+    Item(items::SpokenItem),
 }
 
 #[derive(Debug, Subcommand)]
@@ -220,6 +232,8 @@ enum SpokenSecret {
     /// The credentials that were issued and are not yet revoked
     #[command(subcommand, disable_help_subcommand = true)]
     TmpCreds(SpokenTmpCreds),
+    #[command(flatten)]
+    One(items::SpokenDynamic),
 }
 
 #[derive(Debug, Subcommand)]
@@ -230,6 +244,8 @@ enum SpokenTmpCreds {
     /// Revoke one credential of a dynamic secret, or all
     #[command(after_help = gateway::AFTER_HELP_TOKEN)]
     Delete(RevokeTmpCreds),
+    #[command(flatten)]
+    One(items::SpokenLease),
 }
 
 const AFTER_HELP: &str = "\

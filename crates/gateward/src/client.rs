@@ -22,6 +22,12 @@ pub async fn ask(ask: &Ask, surroundings: &Surroundings) -> Result<String, AskEr
     let session = Session::open(ask.connection(), surroundings).await?;
     let answer = session.call(Call::of(ask)).await?;
     Ok(match ask {
+        Ask::One(call) if !call.common().json => {
+            let mut read = serde_json::from_str(&answer).unwrap_or_default();
+            let told = call.told(&read);
+            gateward_seal::wipe(&mut read);
+            told.unwrap_or_else(|| indent(&answer))
+        }
         Ask::Create(create) if !create.json => format!("The dynamic secret {} was created.", create.name),
         Ask::Delete(delete) if !delete.json => format!("The dynamic secret {} was deleted.", delete.name),
         Ask::RevokeTmpCreds(revoke) if !revoke.json => match &revoke.tmp_creds_id {

@@ -35,6 +35,22 @@ fn help_is_as_it_was() {
         &["dynamic-secret", "tmp-creds", "get"],
         &["dynamic-secret", "tmp-creds", "delete"],
         &["get-dynamic-secret-value"],
+        &["dynamic-secret", "update"],
+        &["dynamic-secret", "tmp-creds", "update"],
+        &["create-secret"],
+        &["get-secret-value"],
+        &["update-secret-val"],
+        &["rollback-secret"],
+        &["list-items"],
+        &["describe-item"],
+        &["delete-item"],
+        &["update-item"],
+        &["set-item-state"],
+        &["target"],
+        &["target", "create"],
+        &["rotated-secret"],
+        &["rotated-secret", "create"],
+        &["gateway-rotate-secret"],
     ] {
         let stop = said(&[&["gateward"], words, &["--help"]].concat()).unwrap_err();
         assert!(stop.is_result, "{words:?}");
@@ -110,6 +126,16 @@ fn wrong_usage_is_said_and_is_no_result() {
         &["gateward", "dynamic-secret", "tmp-creds", "delete", "-n", "/x", "-i", "1", "--revoke-all"],
         &["gateward", "get-dynamic-secret-value", "-n", "/x", "-u", "localhost:8000"],
         &["gateward", "serve", "--data-threads", "0"],
+        &["gateward", "create-secret", "-n", "/x"],
+        &["gateward", "create-secret", "-n", "/x", "--value", "v", "--format", "xml"],
+        &["gateward", "get-secret-value"],
+        &["gateward", "describe-item"],
+        &["gateward", "describe-item", "-n", "/x", "--item-id", "1"],
+        &["gateward", "set-item-state", "-n", "/x", "-s", "off"],
+        &["gateward", "rollback-secret", "-n", "/x"],
+        &["gateward", "target", "create", "aws", "-n", "/t", "--url", "http://h"],
+        &["gateward", "rotated-secret", "create", "custom", "-n", "/r"],
+        &["gateward", "dynamic-secret", "tmp-creds", "update", "-n", "/x", "-i", "l-1"],
         &["gateward", "serve", "--store", "redis"],
         &no_name,
     ] {
@@ -148,4 +174,13 @@ fn what_was_understood_prints_no_secret() {
     .concat();
     let printed = format!("{:?}", said(&words).unwrap());
     assert!(!printed.contains("canary"), "{printed}");
+    for words in [
+        &["gateward", "create-secret", "-n", "/x", "--value", "canary"][..],
+        &["gateward", "update-secret-val", "-n", "/x", "--value", "canary"],
+        &["gateward", "dynamic-secret", "update", "-n", "/x", "--payload", "canary"],
+        &["gateward", "rotated-secret", "update", "-n", "/x", "--custom-payload", "canary"],
+    ] {
+        let printed = format!("{:?}", said(words).unwrap());
+        assert!(!printed.contains("canary"), "{printed}");
+    }
 }

@@ -34,6 +34,11 @@ impl Call {
                 patience: PATIENCE,
             },
             Ask::RevokeTmpCreds(revoke) => Self::revoke(revoke),
+            Ask::One(call) => Self {
+                operation: call.operation(),
+                body: body(Value::Object(call.body().0)),
+                patience: call.patience(),
+            },
         }
     }
 

@@ -133,7 +133,7 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "/ca.pem",
         "example.com",
         "10.0.0.2,[::1]:5353",
-        "producers.example.com:443",
+        "producers.example.com",
         "body_bytes=1,connections_per_address=1,connection_age=1",
         "7",
         "warn",
