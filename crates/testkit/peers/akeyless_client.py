@@ -1,4 +1,4 @@
-"""Akeyless's own client library against a gateway: log in, create, get, list, delete.
+"""Akeyless's own client library against a gateway: log in, create, get, list, change, rotate, delete.
 
 Prints what it was answered as one JSON object. The administrator comes from the environment, as for our own command.
 """
@@ -10,9 +10,99 @@ import os
 import akeyless
 
 
+def a_dynamic_secret_is_an_item(api, token, settings):
+    """Described, listed, changed and rotated. Gives what it is like then."""
+    name = settings.name
+    described = api.describe_item(akeyless.DescribeItem(name=name, token=token))
+    assert (described.item_type, described.item_state) == ("DYNAMIC_SECRET", "Enabled"), described
+    change = akeyless.DynamicSecretUpdateCustom(
+        name=name,
+        token=token,
+        create_sync_url=settings.create_sync_url,
+        revoke_sync_url=settings.revoke_sync_url,
+        rotate_sync_url=settings.rotate_url,
+        user_ttl="20m",
+        tags=["vendor"],
+    )
+    changed = api.dynamic_secret_update_custom(dynamic_secret_update_custom=change).dynamic_secret_details
+    api.rotate_secret(akeyless.RotateSecret(name=name, token=token))
+    known = api.dynamic_secret_get(akeyless.DynamicSecretGet(name=name, token=token))
+    assert known.last_admin_rotation > 0 and known.payload is None, known
+    listed = api.dynamic_secret_list(akeyless.DynamicSecretList(token=token))
+    assert name in [producer.name for producer in listed.producers], listed
+    assert api.get_tags(akeyless.GetTags(name=name, token=token)) == ["vendor"]
+    return {"user_ttl": changed.user_ttl, "active": known.active}
+
+
+def static_secrets(api, token, value):
+    """One from its creation to its end; and what the library makes of a refusal."""
+    name, other = "/vendor/static", "/vendor/other"
+
+    def read(**which):
+        return api.get_secret_value(akeyless.GetSecretValue(names=[name], token=token, **which))[name]
+
+    created = api.create_secret(akeyless.CreateSecret(name=name, value=value, token=token, tags=["a"]))
+    assert created.name == name, created
+    assert read() == value
+    api.update_secret_val(akeyless.UpdateSecretVal(name=name, value=value + "-2", keep_prev_version="true", token=token))
+    assert (read(), read(version=1)) == (value + "-2", value)
+    back = api.rollback_secret(akeyless.RollbackSecret(name=name, old_version=1, token=token))
+    assert (back.version, read()) == (3, value)
+    described = api.describe_item(akeyless.DescribeItem(name=name, token=token, show_versions=True))
+    assert (described.item_type, described.last_version) == ("STATIC_SECRET", 3), described
+    assert [version.version for version in described.item_versions] == [3, 2, 1]
+    api.create_secret(akeyless.CreateSecret(name=other, value=value, token=token))
+    page = api.list_items(akeyless.ListItems(token=token, path="/vendor", type=["static-secret"]))
+    assert [item.item_name for item in page.items] == [other, name], page
+    assert value not in str(page.to_dict())
+    change = akeyless.UpdateItem(name=name, new_name="/vendor/renamed", add_tag=["b"], token=token)
+    api.update_item(change)
+    api.set_item_state(akeyless.SetItemState(name="/vendor/renamed", desired_state="Disabled", token=token))
+    for gone in ("/vendor/renamed", other):
+        deleted = api.delete_item(akeyless.DeleteItem(name=gone, token=token))
+        assert deleted.item_name == gone, deleted
+    try:
+        read()
+        raise AssertionError("a deleted secret was read")
+    except akeyless.ApiException as error:
+        assert error.status == 404, error
+        assert "/vendor/static" in json.loads(error.body)["error"]
+
+
+def rotated_secrets(api, token, settings):
+    """A target and a rotated secret of it."""
+    target, name = "/vendor/target", "/vendor/rotated"
+    api.target_create_web(akeyless.TargetCreateWeb(name=target, url=settings.rotate_url, token=token))
+    details = api.target_get_details(akeyless.TargetGetDetails(name=target, token=token))
+    assert details.value.web_target_details.url == settings.rotate_url, details
+    new = akeyless.RotatedSecretCreateCustom(
+        name=name,
+        target_name=target,
+        custom_payload=settings.payload,
+        auto_rotate="true",
+        rotation_interval="60",
+        token=token,
+    )
+    assert api.rotated_secret_create_custom(new).name == name
+
+    def read(**which):
+        value = akeyless.GetRotatedSecretValue(names=name, token=token, **which)
+        return api.get_rotated_secret_value(value)["value"]["payload"]
+
+    assert read() == settings.payload
+    api.rotate_secret(akeyless.RotateSecret(name=name, token=token))
+    assert (read(), read(version=1)) == (settings.rotated, settings.payload)
+    described = api.describe_item(akeyless.DescribeItem(name=name, token=token))
+    assert described.auto_rotate and described.item_targets_assoc[0].target_name == target, described
+    listed = api.rotated_secret_list(akeyless.RotatedSecretList(token=token))
+    assert [producer.name for producer in listed.producers] == [name], listed
+    api.rotated_secret_delete(akeyless.RotatedSecretDelete(name=name, token=token))
+    api.target_delete(akeyless.TargetDelete(name=target, token=token))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("gateway", "name", "create_sync_url", "revoke_sync_url", "payload"):
+    for name in ("gateway", "name", "create_sync_url", "revoke_sync_url", "rotate_url", "payload", "rotated"):
         parser.add_argument(name)
     settings = parser.parse_args()
     name = settings.name
@@ -48,12 +138,16 @@ def main():
     api.dynamic_secret_tmp_creds_delete(
         akeyless.DynamicSecretTmpCredsDelete(name=name, token=token, tmp_creds_id=lease["id"])
     )
+    changed = a_dynamic_secret_is_an_item(api, token, settings)
     deleted = api.dynamic_secret_delete(akeyless.DynamicSecretDelete(name=name, token=token))
+    static_secrets(api, token, settings.payload)
+    rotated_secrets(api, token, settings)
     told = {
         "refused": refused,
         "created": created.dynamic_secret_details.dynamic_secret_name,
         "value": value if isinstance(value, dict) else value.to_dict(),
         "lease": lease,
+        "changed": changed,
         "deleted": deleted.dynamic_secret_name if hasattr(deleted, "dynamic_secret_name") else deleted,
     }
     print(json.dumps(told, default=str))

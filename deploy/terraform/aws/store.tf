@@ -15,18 +15,18 @@ resource "aws_kms_alias" "root" {
 resource "aws_dynamodb_table" "store" {
   name                        = "${var.lambda_func_name}-store"
   billing_mode                = "PAY_PER_REQUEST"
-  hash_key                    = "p"
-  range_key                   = "s"
+  hash_key                    = "pk"
+  range_key                   = "sk"
   deletion_protection_enabled = var.deletion_protection
   tags                        = var.lambda_tags
 
   attribute {
-    name = "p"
+    name = "pk"
     type = "S"
   }
 
   attribute {
-    name = "s"
+    name = "sk"
     type = "S"
   }
 

@@ -16,6 +16,11 @@ pub struct Double {
 impl Double {
     /// One that answers with the body that `answer` makes of the path and the body.
     pub fn start(answer: impl Fn(&str, &str) -> String + Send + 'static) -> Self {
+        Self::with_status(move |path, body| (200, answer(path, body)))
+    }
+
+    /// The same, with a status too.
+    pub fn with_status(answer: impl Fn(&str, &str) -> (u16, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -24,9 +29,9 @@ impl Double {
             for stream in listener.incoming().map_while(Result::ok) {
                 // A client that goes away in the middle is the client's affair.
                 if let Some((path, body)) = read(&stream) {
-                    let body_of_answer = answer(&path, &body);
+                    let (status, body_of_answer) = answer(&path, &body);
                     remembered.lock().unwrap_or_else(PoisonError::into_inner).push((path, body));
-                    let _ = write(&stream, &body_of_answer);
+                    let _ = write(&stream, status, &body_of_answer);
                 }
             }
         });
@@ -65,10 +70,10 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     Some((first.split(' ').nth(1)?.to_owned(), String::from_utf8(body).ok()?))
 }
 
-fn write(mut stream: &TcpStream, body: &str) -> std::io::Result<()> {
+fn write(mut stream: &TcpStream, status: u16, body: &str) -> std::io::Result<()> {
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
     stream.write_all(format!("{head}{body}").as_bytes())
 }

@@ -92,6 +92,14 @@ impl<'p> Gateway<'p> {
         answer.json()
     }
 
+    /// Calls the Akeyless API with something in which it is to die.
+    pub fn dies_of(&self, operation: &str, mut body: Value) {
+        body["token"] = self.token().into();
+        let url = format!("{}/{operation}", self.control);
+        let answer = http::try_request(PATIENCE, "POST", &url, JSON, body.to_string().as_bytes());
+        assert!(answer.is_err(), "{operation} was answered");
+    }
+
     /// Logs in.
     #[track_caller]
     pub fn token(&self) -> String {

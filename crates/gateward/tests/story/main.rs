@@ -17,6 +17,7 @@ mod kill_nine;
 mod lambda;
 mod observed;
 mod plot;
+mod rotation;
 mod table;
 mod users_file;
 mod vendor_client;

@@ -185,34 +185,6 @@ async fn two_processes_lose_nothing_and_do_nothing_twice() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn commits_of_two_processes_have_a_revision_of_their_own_each() {
-    let moto = moto::start();
-    let table = moto.table();
-    let mut committing = JoinSet::new();
-    for process in 0..2 {
-        let faulty = Faulty::new(Arc::clone(&table) as Arc<dyn Api>, process, 10);
-        let store = open(faulty, &table.name).await;
-        committing.spawn(async move {
-            let mut revisions = Vec::new();
-            for at in 0..15 {
-                let write = put("p", &format!("{process}/{at}"));
-                revisions.push(store.commit(vec![write]).await.expect("a commit"));
-            }
-            assert!(revisions.is_sorted(), "{revisions:?}");
-            revisions
-        });
-    }
-    let mut revisions = Vec::new();
-    while let Some(process) = committing.join_next().await {
-        revisions.extend(process.expect("a process that committed"));
-    }
-    revisions.sort_unstable();
-    assert_eq!(revisions, (1..=30).map(Revision).collect::<Vec<_>>());
-    let elsewhere = open(Arc::clone(&table) as Arc<dyn Api>, &table.name).await;
-    assert_eq!(elsewhere.revision().await.expect("a revision"), Revision(30));
-}
-
 /// Appends ten texts of its own to a list that others append to as well, and returns them.
 async fn append(store: &dyn Store, partition: &str, id: &str) -> Vec<String> {
     let key = Key { partition: partition.to_owned(), sort: "list".to_owned() };
