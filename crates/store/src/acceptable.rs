@@ -38,6 +38,11 @@ pub(crate) fn writes(writes: &[Write]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses to count where something else stands.
+pub(crate) fn no_counter() -> StoreError {
+    StoreError::Unacceptable("only a counter can be added to")
+}
+
 /// Refuses a key that cannot be held.
 pub(crate) fn key(key: &Key) -> Result<(), StoreError> {
     partition(&key.partition)?;

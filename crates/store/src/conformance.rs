@@ -42,7 +42,10 @@ macro_rules! sentences {
                 a_commit_takes_fifty_writes_and_not_one_more,
                 a_commit_writes_each_key_once,
                 commits_asked_for_together_are_judged_one_after_the_other,
-                what_was_asked_for_is_done_though_nobody_waits;
+                what_was_asked_for_is_done_though_nobody_waits,
+                a_counter_counts_and_is_gone_at_zero,
+                a_counter_never_passes_the_bound_that_its_writers_set,
+                what_is_no_counter_is_not_counted_with;
             changes:
                 changes_are_told_once_each_in_the_order_of_the_last_write,
                 changes_wait_until_something_is_written,

@@ -182,7 +182,7 @@ impl Store for DynamoStore {
 impl Table {
     async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         let answer = self.read_item(&wire::key(key)).await?;
-        answer.map(|item| wire::entry(key.clone(), &item)).transpose()
+        answer.map_or(Ok(None), |item| wire::entry(key.clone(), &item))
     }
 
     /// The item at `key`, as it stands.
@@ -204,7 +204,7 @@ impl Table {
             let page = wire::page(&result.map_err(|failure| self.failed(failure))?)?;
             for item in page.items {
                 let entry = wire::entry(wire::key_of(partition, &item)?, &item)?;
-                if range.contains(&entry.key.sort) {
+                if let Some(entry) = entry.filter(|entry| range.contains(&entry.key.sort)) {
                     listed.push(entry);
                 }
             }

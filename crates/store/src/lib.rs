@@ -62,15 +62,18 @@ pub enum Precondition {
     Absent,
     /// What stands there has this version.
     Version(u64),
+    /// What stands there is a counter that is less than this; nothing counts as zero.
+    Below(u64),
 }
 
 impl Precondition {
-    /// Whether it holds of a key that stands at `version`, or is absent.
-    fn holds(self, version: Option<u64>) -> bool {
+    /// Whether it holds of a key that stands at `version`, or is absent, and reads as `counter`.
+    fn holds(self, version: Option<u64>, counter: impl FnOnce() -> Option<u64>) -> bool {
         match self {
             Self::Any => true,
             Self::Absent => version.is_none(),
             Self::Version(expected) => version == Some(expected),
+            Self::Below(bound) => counter().is_some_and(|count| count < bound),
         }
     }
 }
@@ -82,8 +85,25 @@ pub enum Change {
     Put(Bytes),
     /// Nothing stands there afterwards.
     Delete,
+    /// A counter stands there afterwards that is larger (or smaller) by this; at zero it reads as if nothing stood there.
+    /// So many can count at one key without any of them having read it. Nothing else is ever to stand at such a key, and
+    /// no more is taken away than was added.
+    Add(i64),
     /// Only the precondition counts.
     Check,
+}
+
+/// What the value of a counter says; `None` if it is none.
+pub fn counter(value: &[u8]) -> Option<u64> {
+    value.try_into().map(u64::from_be_bytes).ok()
+}
+
+/// The value of a counter after `add`; `None` where nothing is to stand.
+fn counted(count: u64, add: i64) -> Option<Bytes> {
+    match count.saturating_add_signed(add) {
+        0 => None,
+        sum => Some(Bytes::copy_from_slice(&sum.to_be_bytes())),
+    }
 }
 
 /// One write of a commit.

@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use crate::history::History;
 use crate::{
-    Change, Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable, is_quiet,
+    Change, Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable, counted,
+    counter, is_quiet,
 };
 
 /// A store that lasts as long as the process.
@@ -30,6 +31,14 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self { values: Mutex::default(), history: History::starting_at(Revision(0)) }
+    }
+
+    /// Another store with what stands in this one now, as a backup has it.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let values = self.values();
+        let history = History::starting_at(self.history.newest());
+        Self { values: Mutex::new(values.clone()), history }
     }
 
     /// Nothing that holds this lock can panic half way, so a poisoned lock guards a whole value.
@@ -71,9 +80,14 @@ impl Store for MemoryStore {
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
         acceptable::writes(&writes)?;
         let mut values = self.values();
-        for Write { key, precondition, .. } in &writes {
-            if !precondition.holds(values.get(key).map(|value| value.version)) {
+        for Write { key, precondition, change } in &writes {
+            let standing = values.get(key);
+            let count = || standing.map_or(Some(0), |value| counter(&value.bytes));
+            if !precondition.holds(standing.map(|value| value.version), count) {
                 return Err(CommitError::Conflict { key: key.clone() });
+            }
+            if matches!(change, Change::Add(_)) && count().is_none() {
+                return Err(acceptable::no_counter().into());
             }
         }
         let revision = Revision(self.history.newest().0 + 1);
@@ -83,6 +97,14 @@ impl Store for MemoryStore {
                 Change::Put(bytes) => {
                     let version = values.get(&key).map_or(0, |value| value.version) + 1;
                     values.insert(key.clone(), Value { version, bytes });
+                }
+                Change::Add(add) => {
+                    let standing = values.get(&key).map(|value| (value.version, counter(&value.bytes)));
+                    let (version, count) = standing.unwrap_or_default();
+                    match counted(count.unwrap_or_default(), add) {
+                        Some(bytes) => values.insert(key.clone(), Value { version: version + 1, bytes }),
+                        None => values.remove(&key),
+                    };
                 }
                 Change::Delete => {
                     values.remove(&key);

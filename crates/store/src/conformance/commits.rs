@@ -171,3 +171,47 @@ pub(super) async fn what_was_asked_for_is_done_though_nobody_waits(store: Arc<dy
     commit(&store, vec![put(&key("p", "b"), "")]).await;
     assert_eq!(get(&store, &at).await.map(|entry| entry.value), Some(Bytes::from("asked")));
 }
+
+pub(super) async fn a_counter_counts_and_is_gone_at_zero(store: Arc<dyn Store>) {
+    let at = key("p", "a");
+    for (add, expected) in [(3, Some(3)), (-1, Some(2)), (5, Some(7)), (-7, None), (1, Some(1)), (-1, None)] {
+        commit(&store, vec![write(&at, Precondition::Any, Change::Add(add))]).await;
+        let count = get(&store, &at).await.map(|entry| crate::counter(&entry.value).expect("a counter"));
+        assert_eq!(count, expected, "after {add}");
+        let everything = store.list("p", EVERYTHING, 10).await.expect("a list");
+        assert_eq!(everything.len(), usize::from(expected.is_some()));
+    }
+    let none_may = write(&at, Precondition::Below(0), Change::Add(1));
+    assert_eq!(conflict(&store, vec![none_may]).await, at);
+}
+
+pub(super) async fn a_counter_never_passes_the_bound_that_its_writers_set(store: Arc<dyn Store>) {
+    const BOUND: u64 = 10;
+    let at = key("p", "a");
+    let mut tasks = JoinSet::new();
+    for _ in 0..64 {
+        let (store, at) = (Arc::clone(&store), at.clone());
+        tasks.spawn(async move {
+            store.commit(vec![write(&at, Precondition::Below(BOUND), Change::Add(1))]).await
+        });
+    }
+    let mut counted = 0;
+    while let Some(task) = tasks.join_next().await {
+        match task.expect("a task that counted") {
+            Ok(_) => counted += 1,
+            Err(CommitError::Conflict { key }) => assert_eq!(key, at),
+            Err(CommitError::Store(error)) => panic!("{error}"),
+        }
+    }
+    let count = get(&store, &at).await.and_then(|entry| crate::counter(&entry.value));
+    assert_eq!((counted, count), (BOUND, Some(BOUND)));
+}
+
+pub(super) async fn what_is_no_counter_is_not_counted_with(store: Arc<dyn Store>) {
+    let at = key("p", "a");
+    commit(&store, vec![put(&at, "three")]).await;
+    let refused = store.commit(vec![write(&at, Precondition::Any, Change::Add(1))]).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(conflict(&store, vec![write(&at, Precondition::Below(9), Change::Check)]).await, at);
+    assert_eq!(get(&store, &at).await.map(|entry| entry.value), Some(Bytes::from("three")));
+}

@@ -5,6 +5,7 @@
 //! | `p`, `s` | the partition and the sort key, each after a `/`: an empty one is none of DynamoDB's |
 //! | `v` | the version |
 //! | `d` | the value; absent where it is empty |
+//! | `n` | of a counter, in place of a value; at zero the item counts as nothing |
 //! | `c` | the tag of the commit that wrote it |
 //!
 //! The engine's own items have a partition that begins with `#`; see `log.rs`.
@@ -94,13 +95,14 @@ pub(super) fn own_key(partition: &str, sort: &str) -> Value {
 
 /// The part of a transaction that does `write`; `None` if there is nothing to it.
 pub(super) fn part(table: &str, write: &Write, tag: &Tag) -> Option<Value> {
-    let (condition, values) = condition(write.precondition);
+    let (condition, values) = condition(write);
     let action = match &write.change {
         Change::Check => {
             condition?;
             "ConditionCheck"
         }
         Change::Delete => "Delete",
+        Change::Add(_) => "Update",
         Change::Put(_) if condition.is_some() => "Put",
         Change::Put(_) => "Update",
     };
@@ -122,6 +124,14 @@ pub(super) fn part(table: &str, write: &Write, tag: &Tag) -> Option<Value> {
             values.insert(":one".to_owned(), number(1));
             values.insert(":c".to_owned(), json!({ "S": tag.as_str() }));
         }
+        Change::Add(add) => {
+            part["Key"] = key(&write.key);
+            part["UpdateExpression"] = "SET v = if_not_exists(v, :zero) + :one, c = :c ADD n :add".into();
+            values.insert(":zero".to_owned(), number(0));
+            values.insert(":one".to_owned(), number(1));
+            values.insert(":c".to_owned(), json!({ "S": tag.as_str() }));
+            values.insert(":add".to_owned(), json!({ "N": add.to_string() }));
+        }
         Change::Check | Change::Delete => part["Key"] = key(&write.key),
     }
     if let Some(condition) = condition {
@@ -138,7 +148,7 @@ pub(super) fn part(table: &str, write: &Write, tag: &Tag) -> Option<Value> {
 fn put_item(write: &Write, value: &Bytes, tag: &Tag) -> Value {
     let version = match write.precondition {
         Precondition::Version(version) => version.saturating_add(1),
-        Precondition::Absent | Precondition::Any => 1,
+        Precondition::Absent | Precondition::Any | Precondition::Below(_) => 1,
     };
     let mut item = key(&write.key);
     item["v"] = number(version);
@@ -149,11 +159,20 @@ fn put_item(write: &Write, value: &Bytes, tag: &Tag) -> Value {
     item
 }
 
-/// A precondition, as DynamoDB has it, with the values that it is about.
-fn condition(precondition: Precondition) -> (Option<&'static str>, Item) {
+/// A write's precondition, as DynamoDB has it, with the values that it is about.
+fn condition(write: &Write) -> (Option<&'static str>, Item) {
     let mut values = Item::new();
-    let condition = match precondition {
+    let condition = match write.precondition {
+        // A value that stands there is not to become a counter.
+        Precondition::Any if matches!(write.change, Change::Add(_)) => {
+            Some("attribute_not_exists(p) OR attribute_exists(n)")
+        }
         Precondition::Any => None,
+        Precondition::Below(bound) => {
+            values.insert(":bound".to_owned(), number(bound));
+            // Nothing counts as zero, which is below every bound but zero.
+            Some(if bound == 0 { "n < :bound" } else { "attribute_not_exists(p) OR n < :bound" })
+        }
         Precondition::Absent => Some("attribute_not_exists(p)"),
         Precondition::Version(version) => {
             values.insert(":expected".to_owned(), number(version));
@@ -208,7 +227,7 @@ pub(super) fn query(
         "ConsistentRead": true,
         "KeyConditionExpression": condition,
         "ExpressionAttributeValues": values,
-        "ProjectionExpression": "s, v, d",
+        "ProjectionExpression": "s, v, d, n",
         "Limit": limit,
     });
     if let Some(start) = start {
@@ -262,9 +281,18 @@ pub(super) fn key_of(partition: &str, item: &Item) -> Result<Key, StoreError> {
     Ok(Key { partition: partition.to_owned(), sort: sort.to_owned() })
 }
 
-/// The entry that `item` is.
-pub(super) fn entry(key: Key, item: &Item) -> Result<Entry, StoreError> {
+/// The entry that `item` is; `None` for a counter at zero.
+pub(super) fn entry(key: Key, item: &Item) -> Result<Option<Entry>, StoreError> {
     let version = count(item, "v").ok_or_else(|| garbage("an item without a version"))?;
+    if let Some(number) = item.get("n") {
+        let count = number["N"].as_str().and_then(|count| count.parse::<i64>().ok());
+        let count = count.ok_or_else(|| garbage("a counter that is no whole number"))?;
+        let value = u64::try_from(count).ok().filter(|count| *count > 0);
+        return Ok(value.map(|count| {
+            let value = Bytes::copy_from_slice(&count.to_be_bytes());
+            Entry { key, value, version }
+        }));
+    }
     let value = match item.get("d") {
         None => Bytes::new(),
         Some(value) => {
@@ -272,7 +300,7 @@ pub(super) fn entry(key: Key, item: &Item) -> Result<Entry, StoreError> {
             Bytes::from(STANDARD.decode(encoded).map_err(|_| garbage("a value that is not base64"))?)
         }
     };
-    Ok(Entry { key, value, version })
+    Ok(Some(Entry { key, value, version }))
 }
 
 /// A string attribute.

@@ -66,6 +66,11 @@ pub(super) fn version(stored: &[u8]) -> Result<u64, StoreError> {
     stored.first_chunk().map(|version| u64::from_be_bytes(*version)).ok_or_else(damaged)
 }
 
+/// What stands behind the version.
+pub(super) fn bytes(stored: &[u8]) -> Option<&[u8]> {
+    stored.get(VERSION_BYTES..)
+}
+
 fn join(partition: &str, sort: &str) -> Vec<u8> {
     let mut joined = Vec::with_capacity(partition.len() + 1 + sort.len());
     joined.extend_from_slice(partition.as_bytes());

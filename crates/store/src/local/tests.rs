@@ -180,6 +180,7 @@ fn any_write() -> impl Strategy<Value = Write> {
         4 => prop::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| Change::Put(Bytes::from(bytes))),
         2 => Just(Change::Delete),
         1 => Just(Change::Check),
+        2 => (-3_i64..4).prop_map(Change::Add),
     ];
     (partition(), sort(), precondition, change).prop_map(|(partition, sort, precondition, change)| Write {
         key: Key { partition, sort },

@@ -12,7 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Tables, encoding, engine};
 use crate::history::History;
-use crate::{Change, CommitError, Key, Revision, StoreError, Write, is_quiet};
+use crate::{
+    Change, CommitError, Key, Precondition, Revision, StoreError, Write, acceptable, counted, counter,
+    is_quiet,
+};
 
 /// What the writer is asked to do.
 pub(super) enum Order {
@@ -40,6 +43,20 @@ struct Group<'tables> {
 
 /// What will stand at a key: its version and its stored form, or nothing.
 type Staged = Option<(u64, Vec<u8>)>;
+
+/// What a write is judged by.
+#[derive(Default)]
+struct Standing {
+    version: Option<u64>,
+    /// What a counter reads; `None` if something else stands there.
+    counter: Option<u64>,
+}
+
+impl Standing {
+    fn nothing() -> Self {
+        Self { version: None, counter: Some(0) }
+    }
+}
 
 impl Writer {
     pub(super) fn new(tables: Tables, history: Arc<History>) -> Self {
@@ -95,22 +112,30 @@ impl<'tables> Group<'tables> {
 
     /// Takes one commit into the group, whole or not at all.
     fn stage(&mut self, writes: Vec<Write>) -> Result<Revision, CommitError> {
-        let mut versions = Vec::with_capacity(writes.len());
-        for Write { key, precondition, .. } in &writes {
+        let mut judged = Vec::with_capacity(writes.len());
+        for Write { key, precondition, change } in &writes {
             let encoded = encoding::key(key);
-            let version = self.version(&encoded)?;
-            if !precondition.holds(version) {
+            // What stands there does not matter to such a write, and looking for it is most of what a write costs.
+            if matches!((precondition, change), (Precondition::Any, Change::Delete)) {
+                judged.push((encoded, Standing::default()));
+                continue;
+            }
+            let standing = self.standing(&encoded)?;
+            if !precondition.holds(standing.version, || standing.counter) {
                 return Err(CommitError::Conflict { key: key.clone() });
             }
-            versions.push((encoded, version));
+            if matches!(change, Change::Add(_)) && standing.counter.is_none() {
+                return Err(acceptable::no_counter().into());
+            }
+            judged.push((encoded, standing));
         }
         let next = Revision(self.revision.0 + 1);
-        for (write, (encoded, version)) in writes.into_iter().zip(versions) {
+        for (write, (encoded, standing)) in writes.into_iter().zip(judged) {
+            let version = standing.version.unwrap_or(0) + 1;
             let staged = match write.change {
-                Change::Put(bytes) => {
-                    let version = version.unwrap_or(0) + 1;
-                    Some((version, encoding::value(version, &bytes)))
-                }
+                Change::Put(bytes) => Some((version, encoding::value(version, &bytes))),
+                Change::Add(add) => counted(standing.counter.unwrap_or_default(), add)
+                    .map(|bytes| (version, encoding::value(version, &bytes))),
                 Change::Delete => None,
                 Change::Check => continue,
             };
@@ -123,13 +148,19 @@ impl<'tables> Group<'tables> {
         Ok(self.revision)
     }
 
-    /// The version at `key`, as the commits before this one leave it.
-    fn version(&self, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    /// What stands at `key`, as the commits before this one leave it.
+    fn standing(&self, key: &[u8]) -> Result<Standing, StoreError> {
         if let Some(staged) = self.staged.get(key) {
-            return Ok(staged.as_ref().map(|(version, _)| *version));
+            return Ok(staged.as_ref().map_or_else(Standing::nothing, |(version, stored)| Standing {
+                version: Some(*version),
+                counter: encoding::bytes(stored).and_then(counter),
+            }));
         }
         let stored = self.tables.entries.get(key).map_err(engine)?;
-        stored.map(|stored| encoding::version(&stored)).transpose()
+        stored.map_or(Ok(Standing::nothing()), |stored| {
+            let version = Some(encoding::version(&stored)?);
+            Ok(Standing { version, counter: encoding::bytes(&stored).and_then(counter) })
+        })
     }
 
     /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
