@@ -21,8 +21,15 @@ pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
 
+    /// How long this machine has run, its sleep included. Nobody can set it, which is how a wall clock that was set is told
+    /// from time that has passed.
+    fn uptime(&self) -> Duration;
+
     /// Completes when [`Clock::now`] has reached `deadline`, at once if it already has.
     fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Completes when `span` has passed, whatever the wall clock is set to meanwhile.
+    fn pass(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// Completes after `span`.
     fn sleep(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -41,6 +48,15 @@ impl Clock for SystemClock {
         Timestamp::from_millis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn uptime(&self) -> Duration {
+        let uptime = rustix::time::clock_gettime(UPTIME);
+        Duration::try_from(uptime).unwrap_or_default()
+    }
+
+    fn pass(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(tokio::time::sleep(span))
+    }
+
     fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let clock = *self;
         Box::pin(async move {
@@ -55,3 +71,9 @@ impl Clock for SystemClock {
         })
     }
 }
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+/// Elsewhere it is the monotonic clock that goes on while the machine sleeps, or the nearest to it.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const UPTIME: rustix::time::ClockId = rustix::time::ClockId::Monotonic;

@@ -12,35 +12,62 @@ use crate::{Clock, Timestamp};
 /// A clock that stands still until [`ManualClock::advance`] moves it, and then wakes whoever waits for that time.
 #[derive(Clone, Debug)]
 pub struct ManualClock {
-    now: Arc<watch::Sender<Timestamp>>,
+    shows: Arc<watch::Sender<Shows>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Shows {
+    now: Timestamp,
+    uptime: Duration,
 }
 
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self { now: Arc::new(watch::Sender::new(now)) }
+        Self { shows: Arc::new(watch::Sender::new(Shows { now, uptime: Duration::ZERO })) }
     }
 
     /// Moves the clock forward by `span`.
     pub fn advance(&self, span: Duration) {
-        self.now.send_modify(|now| *now = *now + span);
+        self.shows.send_modify(|shows| {
+            shows.now = shows.now + span;
+            shows.uptime += span;
+        });
     }
 
-    /// Sets the clock, backwards if need be.
+    /// Sets the clock, backwards if need be; no time passes by that.
     pub fn set(&self, now: Timestamp) {
-        self.now.send_replace(now);
+        self.shows.send_modify(|shows| shows.now = now);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self.now.borrow()
+        self.shows.borrow().now
+    }
+
+    fn uptime(&self) -> Duration {
+        self.shows.borrow().uptime
     }
 
     fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        let mut now = self.now.subscribe();
+        self.wait_for(move |shows| shows.now >= deadline)
+    }
+
+    fn pass(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let until = self.uptime() + span;
+        self.wait_for(move |shows| shows.uptime >= until)
+    }
+}
+
+impl ManualClock {
+    fn wait_for(
+        &self,
+        enough: impl Fn(&Shows) -> bool + Send + Sync + 'static,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let mut shows = self.shows.subscribe();
         Box::pin(async move {
-            if now.wait_for(|now| *now >= deadline).await.is_err() {
+            if shows.wait_for(|shows| enough(shows)).await.is_err() {
                 // The clock is gone, and with it any time that could come.
                 std::future::pending::<()>().await;
             }
