@@ -16,7 +16,8 @@ use gateward_items::{StaticSecrets, Tree};
 use gateward_leases::producer::Producers;
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
-use gateward_leases::{Catalog, Engine, EngineParts, RotatedSecrets, Rotator, RotatorParts};
+use gateward_leases::witness::{FileWitness, Witness};
+use gateward_leases::{Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::{Shared, SharedParts};
 use gateward_proxy::declarative::Following;
@@ -153,6 +154,7 @@ impl Assembly {
                 clock: Arc::clone(&clock),
                 runtime: runtime.clone(),
                 owner: owner(settings.store),
+                settings: lease_settings(settings),
             })
         });
         let rotator = engine.is_some().then(|| {
@@ -233,6 +235,15 @@ fn owner(store: StoreKind) -> String {
         StoreKind::Local | StoreKind::Memory => "the only process of this store".to_owned(),
         StoreKind::Dynamodb => format!("{:032x}", fastrand::u128(..)),
     }
+}
+
+/// A store that does not last is nothing that could be put back.
+fn lease_settings(settings: &Settings) -> EngineSettings {
+    let witness = (settings.store != StoreKind::Memory).then(|| {
+        // Beside the store, and not in it: a backup of the store alone does not take it along.
+        Arc::new(FileWitness::at(settings.data_dir.join("lease-witness.json"))) as Arc<dyn Witness>
+    });
+    EngineSettings { witness, ..EngineSettings::default() }
 }
 
 fn read_ca(path: &Path) -> Result<Vec<u8>, String> {

@@ -80,6 +80,9 @@ pub struct Catalog {
     clock: Arc<dyn Clock>,
     /// The secrets whose newest payload has yet to be tried, as far as this process has read them.
     on_trial: Mutex<HashMap<u64, Trial>>,
+    /// What was opened lately, so that not each credential reads and unseals it. It may be out of date: what it is used
+    /// for is a commit that holds only while it is not.
+    opened: Mutex<HashMap<ItemName, Arc<OpenSecret>>>,
 }
 
 /// Two payloads of which nobody knows whether the producer takes the new one already.
@@ -101,7 +104,14 @@ impl NewDynamicSecret {
 impl Catalog {
     /// The catalog that stands in `store`, with payloads sealed by `sealer`.
     pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, clock: Arc<dyn Clock>) -> Self {
-        Self { tree: Tree::new(Arc::clone(&store)), store, sealer, clock, on_trial: Mutex::default() }
+        Self {
+            tree: Tree::new(Arc::clone(&store)),
+            store,
+            sealer,
+            clock,
+            on_trial: Mutex::default(),
+            opened: Mutex::default(),
+        }
     }
 
     /// The tree that the secrets are items of.
@@ -186,6 +196,36 @@ impl Catalog {
         // It is written once and deleted once, so there is no need to read it.
         let stands = check(standing_key(secret.id), 1);
         Ok(OpenSecret { secret, payload, unchanged, stands })
+    }
+
+    /// The same as it was opened lately. If the commit that it is used for fails, [`Catalog::open_anew`].
+    pub(crate) async fn open_lately(&self, name: &ItemName) -> Result<Arc<OpenSecret>, CatalogError> {
+        if let Some(open) = self.lately().get(name) {
+            return Ok(Arc::clone(open));
+        }
+        self.open_anew(name).await
+    }
+
+    /// The same as it stands now.
+    pub(crate) async fn open_anew(&self, name: &ItemName) -> Result<Arc<OpenSecret>, CatalogError> {
+        let open = Arc::new(self.open(name).await.inspect_err(|_| {
+            self.lately().remove(name);
+        })?);
+        let mut opened = self.lately();
+        if opened.len() >= OPENED {
+            opened.clear();
+        }
+        opened.insert(name.clone(), Arc::clone(&open));
+        Ok(open)
+    }
+
+    fn lately(&self) -> std::sync::MutexGuard<'_, HashMap<ItemName, Arc<OpenSecret>>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What seals the payloads.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
     }
 
     /// Whether an item named `name` stands.
@@ -482,3 +522,6 @@ fn standing_key(id: u64) -> Key {
 }
 
 const PURPOSE: &str = "producer payload";
+
+/// How many dynamic secrets are kept open.
+const OPENED: usize = 256;

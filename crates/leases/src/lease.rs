@@ -2,45 +2,30 @@
 //!
 //! Pure: a step takes the record and the time, and gives the next record or refuses. Whoever stores the result does
 //! so only if the record has not changed in the meantime, which is what makes a step safe against every other.
+//!
+//! ```text
+//!  INTENT ──create──► ACTIVE ──due──► REVOKING ──► REVOKED
+//!     │                  │ renew        │  ▲
+//!     │                  └──────────────┤  └─ PARKED ──► ABANDONED
+//!     └─ answer lost ─► UNKNOWN ────────┘
+//!                          └──► SETTLED
+//! ```
+
+mod id;
+mod state;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_model::ItemName;
 use serde::{Deserialize, Serialize};
 
+pub use id::LeaseId;
+pub use state::{Asking, Claim, LeaseState, Revocation, Verdict};
+
 use crate::backoff;
-
-/// The name of a lease: `l-` and 32 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LeaseId(String);
-
-impl LeaseId {
-    /// A name that no other lease has.
-    pub fn random() -> Self {
-        // Not a secret: whoever acts on a lease is asked who they are.
-        Self(format!("l-{:032x}", fastrand::u128(..)))
-    }
-
-    /// The lease that `text` names.
-    pub fn from_text(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for LeaseId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
+use crate::producer::RevokeFailure;
 
 /// Who asked for a credential; producers are told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +33,7 @@ pub struct Holder {
     /// The caller's access id.
     pub access_id: String,
     /// What is known of the caller.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sub_claims: BTreeMap<String, Vec<String>>,
 }
 
@@ -67,67 +52,17 @@ pub struct Lease {
     pub created_at: Timestamp,
     /// How long the credential lives, in milliseconds from the producer's answer.
     pub ttl_millis: u64,
+    /// Which part of the gateway's counter counts it.
+    #[serde(default)]
+    pub(crate) counted_in: u8,
+    /// Whether what the producer was asked with is kept, to ask again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) order_kept: bool,
+    /// Where its idempotency key stands, if the caller gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<String>,
     /// Where it stands.
     pub state: LeaseState,
-}
-
-/// Where a lease stands; each state has what it needs and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum LeaseState {
-    /// The producer is about to be called, or is being called.
-    Intent {
-        /// When its answer counts as lost.
-        deadline: Timestamp,
-    },
-    /// The credential is out.
-    Active {
-        /// The producer's name for it.
-        producer_id: String,
-        /// When it is to be revoked.
-        expires_at: Timestamp,
-    },
-    /// The credential must go.
-    Revoking {
-        /// The producer's name for it.
-        producer_id: String,
-        /// Since when.
-        since: Timestamp,
-        /// How often it was tried.
-        attempts: u32,
-        /// When it is tried (again), if nobody has claimed it.
-        next_at: Timestamp,
-        /// Who is at it.
-        claim: Option<Claim>,
-        /// Why the last attempt failed, for people.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        last_error: Option<String>,
-    },
-    /// The producer has said that it is gone.
-    Revoked {
-        /// The producer's name for it.
-        producer_id: String,
-        /// Since when.
-        at: Timestamp,
-    },
-    /// A credential may exist, and nobody knows its name; for an operator to settle.
-    Unknown {
-        /// Since when.
-        since: Timestamp,
-        /// What is known, for people.
-        reason: String,
-    },
-}
-
-/// Somebody is at a revocation, until a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claim {
-    /// Who.
-    pub owner: String,
-    /// Grows with each claim, so that a late answer of an earlier one is told apart.
-    pub fence: u64,
-    /// Until when; then anybody may claim.
-    pub until: Timestamp,
 }
 
 /// A step that the lease's state does not allow.
@@ -150,19 +85,29 @@ impl Lease {
             item_name: item.1.clone(),
             holder,
             created_at: now,
-            ttl_millis: u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX),
+            ttl_millis: millis(ttl),
+            counted_in: 0,
+            order_kept: false,
+            again: None,
             state: LeaseState::Intent { deadline },
         }
     }
 
-    /// When somebody must look at it next; `None` when nothing is left to do.
+    /// When somebody must look at it next; `None` when nothing is left to do, or nothing can be done.
     pub fn due(&self) -> Option<Timestamp> {
         match &self.state {
             LeaseState::Intent { deadline } => Some(*deadline),
             LeaseState::Active { expires_at, .. } => Some(*expires_at),
-            LeaseState::Revoking { claim: Some(claim), .. } => Some(claim.until),
-            LeaseState::Revoking { next_at, .. } => Some(*next_at),
-            LeaseState::Revoked { .. } | LeaseState::Unknown { .. } => None,
+            LeaseState::Revoking(work) | LeaseState::Parked(work) => {
+                Some(work.claim.as_ref().map_or(work.next_at, |claim| claim.until))
+            }
+            LeaseState::Unknown { asking: Some(asking), .. } => {
+                Some(asking.claim.as_ref().map_or(asking.next_at, |claim| claim.until))
+            }
+            LeaseState::Unknown { asking: None, .. }
+            | LeaseState::Revoked { .. }
+            | LeaseState::Abandoned { .. }
+            | LeaseState::Settled { .. } => None,
         }
     }
 
@@ -170,10 +115,28 @@ impl Lease {
     pub fn producer_id(&self) -> Option<&str> {
         match &self.state {
             LeaseState::Active { producer_id, .. }
-            | LeaseState::Revoking { producer_id, .. }
-            | LeaseState::Revoked { producer_id, .. } => Some(producer_id),
-            LeaseState::Intent { .. } | LeaseState::Unknown { .. } => None,
+            | LeaseState::Revoked { producer_id, .. }
+            | LeaseState::Abandoned { producer_id, .. } => Some(producer_id),
+            LeaseState::Revoking(work) | LeaseState::Parked(work) => Some(&work.producer_id),
+            LeaseState::Intent { .. } | LeaseState::Unknown { .. } | LeaseState::Settled { .. } => None,
         }
+    }
+
+    /// Who is at it.
+    pub fn claim_held(&self) -> Option<&Claim> {
+        match &self.state {
+            LeaseState::Revoking(work) | LeaseState::Parked(work) => work.claim.as_ref(),
+            LeaseState::Unknown { asking: Some(asking), .. } => asking.claim.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether its life is over, and it counts no more.
+    pub fn is_over(&self) -> bool {
+        matches!(
+            self.state,
+            LeaseState::Revoked { .. } | LeaseState::Abandoned { .. } | LeaseState::Settled { .. }
+        )
     }
 
     /// The producer has answered: the credential `producer_id` is out, and its time runs from `now`.
@@ -187,98 +150,161 @@ impl Lease {
         }
     }
 
-    /// The producer's answer is lost, or names no credential.
-    pub fn lose(&self, reason: impl Into<String>, now: Timestamp) -> Result<Self, Refused> {
+    /// The producer's answer is lost, or names no credential. If it can be asked again, that is due after a moment.
+    pub fn lose(&self, reason: impl Into<String>, now: Timestamp, askable: bool) -> Result<Self, Refused> {
         match self.state {
             LeaseState::Intent { .. } => {
-                Ok(self.with(LeaseState::Unknown { since: now, reason: reason.into() }))
+                let asking = askable.then(|| Asking {
+                    attempts: 0,
+                    next_at: now + ASK_AFTER,
+                    claim: None,
+                    last_error: None,
+                });
+                Ok(self.with(LeaseState::Unknown { since: now, reason: reason.into(), asking }))
             }
             _ => Err(Refused),
         }
     }
 
-    /// The credential `producer_id` exists and nobody is to have it: its answer was unusable, or came too late.
+    /// The credential `producer_id` exists and nobody is to have it: its answer was unusable, came too late, or somebody
+    /// has found it out since.
     pub fn discard(&self, producer_id: String, now: Timestamp) -> Result<Self, Refused> {
         match self.state {
             LeaseState::Intent { .. } | LeaseState::Unknown { .. } => {
-                Ok(self.with(revoking(producer_id, now)))
+                Ok(self.with(LeaseState::Revoking(Revocation::new(producer_id, now))))
             }
             _ => Err(Refused),
         }
     }
 
-    /// The credential must go now, before its time.
-    pub fn revoke(&self, now: Timestamp) -> Result<Self, Refused> {
+    /// Another lease, for the credential `producer_id` that came of this one when its record was gone already.
+    #[must_use]
+    pub fn found(&self, producer_id: String, now: Timestamp) -> Self {
+        let state = LeaseState::Revoking(Revocation::new(producer_id, now));
+        Self { id: LeaseId::random(), again: None, order_kept: false, state, ..self.clone() }
+    }
+
+    /// The credential lives until `expires_at` instead. Refused once its time is over: then somebody may be at it.
+    pub fn renew(&self, expires_at: Timestamp, now: Timestamp) -> Result<Self, Refused> {
         match &self.state {
-            LeaseState::Active { producer_id, .. } => Ok(self.with(revoking(producer_id.clone(), now))),
-            // Already on its way, perhaps waiting for its next attempt: that is now.
-            LeaseState::Revoking { producer_id, since, attempts, claim: None, last_error, .. } => Ok(self
-                .with(LeaseState::Revoking {
-                    producer_id: producer_id.clone(),
-                    since: *since,
-                    attempts: *attempts,
-                    next_at: now,
-                    claim: None,
-                    last_error: last_error.clone(),
-                })),
+            LeaseState::Active { producer_id, expires_at: until } if *until > now => {
+                Ok(self.with(LeaseState::Active { producer_id: producer_id.clone(), expires_at }))
+            }
             _ => Err(Refused),
         }
     }
 
-    /// `owner` takes the revocation over until `until`, if it is due and nobody else is at it.
+    /// The credential must go now, before its time, or before the next attempt's.
+    pub fn revoke(&self, now: Timestamp) -> Result<Self, Refused> {
+        match &self.state {
+            LeaseState::Active { producer_id, .. } => {
+                Ok(self.with(LeaseState::Revoking(Revocation::new(producer_id.clone(), now))))
+            }
+            // Already on its way, perhaps waiting for its next attempt: that is now.
+            LeaseState::Revoking(work) | LeaseState::Parked(work) if work.claim.is_none() => {
+                Ok(self.working(Revocation { next_at: now, ..work.clone() }))
+            }
+            _ => Err(Refused),
+        }
+    }
+
+    /// `owner` takes over what is due, until `until`, if nobody else is at it.
     ///
     /// A claim of `owner` itself does not count when `owner` knows that it is not at it: it is from before a restart.
     pub fn claim(&self, owner: &str, now: Timestamp, until: Timestamp) -> Result<Self, Refused> {
-        let (producer_id, since, attempts, fence, last_error) = match &self.state {
-            LeaseState::Active { producer_id, expires_at } if *expires_at <= now => {
-                (producer_id, now, 0, 1, &None)
-            }
-            LeaseState::Revoking { producer_id, since, attempts, next_at, claim: None, last_error }
-                if *next_at <= now =>
-            {
-                (producer_id, *since, *attempts, u64::from(*attempts) + 1, last_error)
-            }
-            LeaseState::Revoking { producer_id, since, attempts, claim: Some(claim), last_error, .. }
-                if claim.until <= now || claim.owner == owner =>
-            {
-                (producer_id, *since, *attempts, claim.fence + 1, last_error)
-            }
-            _ => return Err(Refused),
+        let free = |claim: &Option<Claim>, next_at: Timestamp| match claim {
+            None => next_at <= now,
+            Some(claim) => claim.until <= now || claim.owner == owner,
         };
-        Ok(self.with(LeaseState::Revoking {
-            producer_id: producer_id.clone(),
-            since,
-            attempts: attempts.saturating_add(1),
-            next_at: now,
-            claim: Some(Claim { owner: owner.to_owned(), fence, until }),
-            last_error: last_error.clone(),
-        }))
+        let claim = |fence: u32| Some(Claim { owner: owner.to_owned(), fence: u64::from(fence), until });
+        match &self.state {
+            LeaseState::Active { producer_id, expires_at } if *expires_at <= now => {
+                let work = Revocation::new(producer_id.clone(), now);
+                Ok(self.with(LeaseState::Revoking(Revocation { attempts: 1, claim: claim(1), ..work })))
+            }
+            LeaseState::Revoking(work) | LeaseState::Parked(work) if free(&work.claim, work.next_at) => {
+                let attempts = work.attempts.saturating_add(1);
+                Ok(self.working(Revocation { attempts, claim: claim(attempts), ..work.clone() }))
+            }
+            LeaseState::Unknown { since, reason, asking: Some(asking) }
+                if free(&asking.claim, asking.next_at) =>
+            {
+                let attempts = asking.attempts.saturating_add(1);
+                let asking = Some(Asking { attempts, claim: claim(attempts), ..asking.clone() });
+                Ok(self.with(LeaseState::Unknown { since: *since, reason: reason.clone(), asking }))
+            }
+            _ => Err(Refused),
+        }
+    }
+
+    /// The lease ends without a call, its credential being another lease's, too. Only of what is due and free.
+    pub fn let_go(&self, owner: &str, now: Timestamp) -> Result<Self, Refused> {
+        let claimed = self.claim(owner, now, now)?;
+        claimed.revoked(now)
     }
 
     /// The producer has named the credential as gone.
     pub fn revoked(&self, now: Timestamp) -> Result<Self, Refused> {
         match &self.state {
-            LeaseState::Revoking { producer_id, claim: Some(_), .. } => {
-                Ok(self.with(LeaseState::Revoked { producer_id: producer_id.clone(), at: now }))
+            LeaseState::Revoking(work) | LeaseState::Parked(work) if work.claim.is_some() => {
+                Ok(self.with(LeaseState::Revoked { producer_id: work.producer_id.clone(), at: now }))
             }
             _ => Err(Refused),
         }
     }
 
     /// The attempt has failed; the claim is given back, and the next attempt has a time.
-    pub fn retry(&self, why: String, now: Timestamp, rng: &mut fastrand::Rng) -> Result<Self, Refused> {
+    pub fn retry(
+        &self,
+        failure: RevokeFailure,
+        why: &str,
+        now: Timestamp,
+        rng: &mut fastrand::Rng,
+    ) -> Result<Self, Refused> {
         match &self.state {
-            LeaseState::Revoking { producer_id, since, attempts, claim: Some(_), .. } => {
-                let wait = backoff::delay(*attempts, now.saturating_since(*since), rng);
-                Ok(self.with(LeaseState::Revoking {
-                    producer_id: producer_id.clone(),
-                    since: *since,
-                    attempts: *attempts,
-                    next_at: now + wait,
-                    claim: None,
-                    last_error: Some(why),
-                }))
+            LeaseState::Revoking(work) | LeaseState::Parked(work) if work.claim.is_some() => {
+                let so_far = now.saturating_since(work.since);
+                let next_at = now + backoff::delay(failure, work.attempts, so_far, rng);
+                let work =
+                    Revocation { next_at, claim: None, last_error: Some(why.to_owned()), ..work.clone() };
+                let parked = failure == RevokeFailure::Refused
+                    || so_far >= PARKED_AFTER
+                    || matches!(self.state, LeaseState::Parked(_));
+                Ok(self.with(if parked { LeaseState::Parked(work) } else { LeaseState::Revoking(work) }))
             }
+            _ => Err(Refused),
+        }
+    }
+
+    /// The producer was asked once more for the credential's name, and has not told it.
+    pub fn ask_later(&self, why: &str, now: Timestamp, rng: &mut fastrand::Rng) -> Result<Self, Refused> {
+        match &self.state {
+            LeaseState::Unknown { since, reason, asking: Some(asking) } if asking.claim.is_some() => {
+                let so_far = now.saturating_since(*since);
+                let next_at = now + backoff::delay(RevokeFailure::Transient, asking.attempts, so_far, rng);
+                let last_error = Some(why.to_owned());
+                let asking = Some(Asking { attempts: asking.attempts, next_at, claim: None, last_error });
+                Ok(self.with(LeaseState::Unknown { since: *since, reason: reason.clone(), asking }))
+            }
+            _ => Err(Refused),
+        }
+    }
+
+    /// An operator takes it upon themselves that the credential is let be. Only of a parked one that nobody is at.
+    pub fn abandon(&self, verdict: Verdict, now: Timestamp) -> Result<Self, Refused> {
+        match &self.state {
+            LeaseState::Parked(work) if work.claim.as_ref().is_none_or(|claim| claim.until <= now) => {
+                let producer_id = work.producer_id.clone();
+                Ok(self.with(LeaseState::Abandoned { producer_id, at: now, verdict }))
+            }
+            _ => Err(Refused),
+        }
+    }
+
+    /// An operator knows that no credential exists.
+    pub fn settle(&self, verdict: Verdict, now: Timestamp) -> Result<Self, Refused> {
+        match &self.state {
+            LeaseState::Unknown { .. } => Ok(self.with(LeaseState::Settled { at: now, verdict })),
             _ => Err(Refused),
         }
     }
@@ -286,11 +312,25 @@ impl Lease {
     fn with(&self, state: LeaseState) -> Self {
         Self { state, ..self.clone() }
     }
+
+    /// The same kind of work, further on.
+    fn working(&self, work: Revocation) -> Self {
+        self.with(match self.state {
+            LeaseState::Parked(_) => LeaseState::Parked(work),
+            _ => LeaseState::Revoking(work),
+        })
+    }
 }
 
-fn revoking(producer_id: String, now: Timestamp) -> LeaseState {
-    LeaseState::Revoking { producer_id, since: now, attempts: 0, next_at: now, claim: None, last_error: None }
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A revocation that has failed for so long is told to people, who may look at the producer, or abandon it.
+const PARKED_AFTER: Duration = Duration::from_secs(3600);
+
+/// A producer is asked again for what it may have made when it had time to make it.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -1,18 +1,42 @@
 //! The durable record of every lease, and of when each is due.
 //!
-//! A lease stands in the partition of its dynamic secret; once revoked it moves to a partition of tombstones. Each
-//! write replaces exactly the record that was read, and moves the entry in the due index in the same commit.
+//! A lease stands in the partition of its dynamic secret; once it is over it moves to a partition of tombstones. Each
+//! write replaces exactly the record that was read, and moves everything that follows from it in the same commit: the
+//! entry in the due index, the claim, what people must look at, who holds the credential, and the counters.
+//!
+//! | partition | sort key | what stands there |
+//! |---|---|---|
+//! | `~lease/ITEM` | lease | the record |
+//! | `~due/MINUTE/SHARD` | due time, item, lease | nothing more: the due index; `~due` lists the slots that have entries |
+//! | `~claims/OWNER` | item, lease | nothing more: what that owner is at |
+//! | `~attention` | kind, item, lease | nothing more: failing, parked, UNKNOWN; and what is in quarantine |
+//! | `~held/ITEM` | digest of the producer's id | how many leases hold that credential, and whether it is going |
+//! | `~count` | `gateway/PART`, `item/ITEM`, `identity/DIGEST` | how many leases live |
+//! | `~order/ITEM` | lease | sealed: what a producer is asked again with, should its answer be lost |
+//! | `~again/PART` | digest of an idempotency key | the lease that it gives |
+//! | `~answer/ITEM` | lease | sealed: the producer's answer, for an idempotency key |
+//! | `~over/DAY/PART` | lease | the tombstone; `~over` lists them |
+
+pub(crate) mod attention;
+mod counts;
+mod due_index;
+mod holding;
+pub(crate) mod sealed;
+mod tombstones;
 
 use std::collections::HashSet;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use gateward_clock::Timestamp;
 use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, StoreError, Write};
 
+pub use counts::{Cap, Caps};
+pub(crate) use holding::Hold;
+
 use crate::due::{self, LeaseKey, Slot};
-use crate::lease::{Lease, LeaseState};
+use crate::lease::Lease;
 
 /// A lease as it stands in the store.
 #[derive(Clone, Debug)]
@@ -25,9 +49,21 @@ pub struct Recorded {
 /// Why a lease could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// Somebody else has changed it in the meantime.
+    /// Somebody else has changed it, or what it depends on, in the meantime.
     #[error("the lease has changed in the meantime")]
-    Changed,
+    Changed {
+        /// What was not as it had been read.
+        key: Key,
+    },
+    /// The credential is being revoked on behalf of another lease.
+    #[error("the producer has named a credential that is being revoked; try again")]
+    Going,
+    /// Other leases hold the credential, too.
+    #[error("other leases hold the same credential")]
+    Shared,
+    /// No more leases may live.
+    #[error("{0}")]
+    Full(Cap),
     /// The record is there and makes no sense.
     #[error("the record of lease {0} cannot be read")]
     Unreadable(String),
@@ -39,221 +75,277 @@ pub enum LedgerError {
 /// The records of all leases.
 pub struct Ledger {
     store: Arc<dyn Store>,
-    /// Slots that the directory is known to have, so that it is not written for each lease.
+    caps: Caps,
+    /// Slots of the due index that its directory is believed to have; each commit checks it.
     listed: Mutex<HashSet<Slot>>,
+    /// The partitions of tombstones that were listed by this process.
+    days: Mutex<HashSet<String>>,
+    commits: AtomicU64,
 }
 
 impl Ledger {
-    /// The ledger that stands in `store`.
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, listed: Mutex::new(HashSet::new()) }
+    /// The ledger that stands in `store`, with no more live leases than `caps` allow.
+    pub fn new(store: Arc<dyn Store>, caps: Caps) -> Self {
+        Self { store, caps, listed: Mutex::default(), days: Mutex::default(), commits: AtomicU64::new(0) }
     }
 
-    /// Writes a new lease down, if `condition` holds.
-    pub async fn open(&self, lease: Lease, condition: Write) -> Result<Recorded, LedgerError> {
-        let mut writes = vec![condition, put(live_key(&LeaseKey::of(&lease)), Precondition::Absent, &lease)?];
-        self.enter(&lease, &mut writes);
-        self.commit(writes, &lease).await?;
-        Ok(Recorded { lease, version: 1 })
+    /// Where everything stands.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
     }
 
-    /// Replaces `before` by `lease`, if nobody has changed it since it was read, and `condition` holds.
+    /// Writes a new lease down with `also`, of which at most `of_item` may live at once, and reserves its place.
+    pub async fn open(
+        &self,
+        mut lease: Lease,
+        also: &[Write],
+        of_item: Option<u64>,
+    ) -> Result<Recorded, LedgerError> {
+        let mut part = lease.id.part(counts::PARTS);
+        let mut full = HashSet::new();
+        loop {
+            lease.counted_in = part;
+            let mut writes = also.to_vec();
+            writes.push(put(record_key(LeaseKey::of(&lease)), Precondition::Absent, &lease)?);
+            writes.extend(self.caps.reserve(&lease, of_item));
+            let marks = self.marks(&lease);
+            writes.extend(marks.into_iter().flat_map(|mark| self.mark(mark)));
+            match self.commit(writes).await {
+                Ok(()) => {
+                    self.remember_slot(&lease);
+                    return Ok(Recorded { lease, version: 1 });
+                }
+                Err(LedgerError::Changed { key }) if self.doubt_slot(&key) => {}
+                Err(LedgerError::Changed { key }) => match counts::full(&key) {
+                    // Another part of the gateway's counter may have room.
+                    Some(Cap::Gateway) if self.caps.has_room_in_another(part, &mut full) => {
+                        part = (part + 1) % counts::PARTS;
+                    }
+                    Some(cap) => return Err(LedgerError::Full(cap)),
+                    None => return Err(LedgerError::Changed { key }),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Replaces `before` by `lease`, if nobody has changed it since it was read; `hold` says what becomes of the
+    /// credential's own record, and `also` goes into the commit.
     pub async fn replace(
         &self,
         before: &Recorded,
         lease: Lease,
-        condition: Option<Write>,
+        hold: Hold,
+        also: &[Write],
     ) -> Result<Recorded, LedgerError> {
         let key = LeaseKey::of(&lease);
         let standing = Precondition::Version(before.version);
-        let mut writes = Vec::with_capacity(6);
-        writes.extend(condition);
-        if let LeaseState::Revoked { .. } = lease.state {
-            writes.push(Write { key: live_key(&key), precondition: standing, change: Change::Delete });
-            writes.push(put(tombstone_key(&key), Precondition::Any, &lease)?);
-        } else {
-            writes.push(put(live_key(&key), standing, &lease)?);
-        }
-        writes.extend(holding(&before.lease, &lease));
-        let unmoved = before.lease.due() == lease.due();
-        if !unmoved {
-            if let Some(due) = before.lease.due() {
-                let entry = due::entry_key(due, &key);
-                writes.push(Write { key: entry, precondition: Precondition::Any, change: Change::Delete });
+        // Most credentials are new to us, which needs no look.
+        let mut look = hold != Hold::Join;
+        for _ in 0..TRIES {
+            let mut writes = also.to_vec();
+            if lease.is_over() {
+                writes.push(Write { key: record_key(key), precondition: standing, change: Change::Delete });
+                writes.extend(self.bury(&lease)?);
+                writes.extend(counts::release(&lease));
+            } else {
+                writes.push(put(record_key(key), standing, &lease)?);
             }
-            self.enter(&lease, &mut writes);
+            writes.extend(self.hold(&before.lease, &lease, hold, look).await?);
+            writes.extend(sealed::left_behind(&before.lease, &lease));
+            self.remark(&before.lease, &lease, &mut writes);
+            match self.commit(writes).await {
+                Ok(()) => {
+                    self.remember_slot(&lease);
+                    return Ok(Recorded { lease, version: before.version + 1 });
+                }
+                Err(LedgerError::Changed { key }) if self.doubt_slot(&key) => {}
+                Err(LedgerError::Changed { key }) if holding::is_one(&key) => look = true,
+                Err(error) => return Err(error),
+            }
         }
-        self.commit(writes, &lease).await?;
-        Ok(Recorded { lease, version: before.version + 1 })
+        Err(LedgerError::Changed { key: record_key(key) })
+    }
+
+    /// Writes down a credential of which it is certain that it exists, and of which no record is left. It must go, and no
+    /// cap keeps it from being known.
+    pub(crate) async fn find(&self, lease: &Lease) -> Result<Recorded, LedgerError> {
+        for _ in 0..TRIES {
+            let mut writes = vec![put(record_key(LeaseKey::of(lease)), Precondition::Absent, lease)?];
+            writes.extend(Caps::default().reserve(lease, None));
+            writes.extend(self.hold(lease, lease, Hold::JoinToRevoke, true).await?);
+            writes.extend(self.marks(lease).into_iter().flat_map(|mark| self.mark(mark)));
+            match self.commit(writes).await {
+                Ok(()) => {
+                    self.remember_slot(lease);
+                    return Ok(Recorded { lease: lease.clone(), version: 1 });
+                }
+                Err(LedgerError::Changed { key }) if self.doubt_slot(&key) || holding::is_one(&key) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(LedgerError::Changed { key: record_key(LeaseKey::of(lease)) })
     }
 
     /// Takes a lease back of which it is certain that no credential was made.
     pub async fn withdraw(&self, before: &Recorded) -> Result<(), LedgerError> {
-        let key = LeaseKey::of(&before.lease);
+        let lease = &before.lease;
         let standing = Precondition::Version(before.version);
-        let mut writes = vec![Write { key: live_key(&key), precondition: standing, change: Change::Delete }];
-        if let Some(due) = before.lease.due() {
-            let entry = due::entry_key(due, &key);
-            writes.push(Write { key: entry, precondition: Precondition::Any, change: Change::Delete });
-        }
-        self.commit(writes, &before.lease).await
+        let mut writes = vec![Write {
+            key: record_key(LeaseKey::of(lease)),
+            precondition: standing,
+            change: Change::Delete,
+        }];
+        writes.extend(self.marks(lease).into_iter().map(delete));
+        writes.extend(counts::release(lease));
+        writes.extend(sealed::of_lease(lease).into_iter().map(delete));
+        self.commit(writes).await
     }
 
-    /// The lease, if it stands and is not revoked.
-    pub(crate) async fn get(&self, key: &LeaseKey) -> Result<Option<Recorded>, LedgerError> {
-        self.store.get(&live_key(key)).await?.as_ref().map(read).transpose()
+    /// The lease, if it stands and is not over.
+    pub(crate) async fn get(&self, key: LeaseKey) -> Result<Option<Recorded>, LedgerError> {
+        self.store.get(&record_key(key)).await?.as_ref().map(read).transpose()
     }
 
-    /// What holds only while some other lease than `but` has the same credential as `lease`; `None` if none has.
-    pub(crate) async fn held_elsewhere(
+    /// A page of the leases of `item_id` that are not over, after `after`: what is readable, what is not, and the last.
+    pub(crate) async fn page(
         &self,
-        lease: &Lease,
-        but: &[LeaseKey],
-    ) -> Result<Option<Write>, LedgerError> {
-        let Some(producer_id) = lease.producer_id() else { return Ok(None) };
-        let range = held_range(producer_id);
-        let held = self.store.list(&held_partition(lease.item_id), range, usize::MAX).await?;
-        let is_other = |entry: &&Entry| {
-            let lease_id = entry.key.sort.rsplit('/').next().unwrap_or_default();
-            !but.iter().any(|key| key.lease_id.as_str() == lease_id)
-        };
-        Ok(held.iter().find(is_other).map(|entry| Write {
-            key: entry.key.clone(),
-            precondition: Precondition::Version(entry.version),
-            change: Change::Check,
-        }))
+        item_id: u64,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page, LedgerError> {
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
+        let listed = self.store.list(&record_partition(item_id), (from, Bound::Unbounded), limit).await?;
+        let mut page = Page::default();
+        if listed.len() >= limit {
+            page.next = listed.last().map(|entry| entry.key.sort.clone());
+        }
+        for entry in listed {
+            match read(&entry) {
+                Ok(recorded) => page.leases.push(recorded),
+                Err(_) => page.unreadable.push(entry.key.sort),
+            }
+        }
+        Ok(page)
     }
 
-    /// Every lease of the dynamic secret `item_id` that is not revoked. Unreadable ones are reported and left out.
+    /// Every lease of the dynamic secret `item_id` that is not over. Unreadable ones are left out.
     pub async fn of_item(&self, item_id: u64) -> Result<Vec<Recorded>, LedgerError> {
         let mut leases = Vec::new();
-        let mut from = Bound::Unbounded;
+        let mut after = None;
         loop {
-            let page = self.store.list(&live_partition(item_id), (from, Bound::Unbounded), PAGE).await?;
-            let last = page.last().map(|entry| entry.key.sort.clone());
-            let complete = page.len() < PAGE;
-            for entry in page {
-                match read(&entry) {
-                    Ok(recorded) => leases.push(recorded),
-                    Err(error) => tracing::error!(%error, "lease in quarantine"),
-                }
+            let page = self.page(item_id, after.as_deref(), PAGE).await?;
+            leases.extend(page.leases);
+            for unreadable in page.unreadable {
+                tracing::error!(
+                    lease = unreadable,
+                    item_id,
+                    "lease in quarantine: its record cannot be read"
+                );
             }
-            match last {
-                Some(last) if !complete => from = Bound::Excluded(last),
-                _ => return Ok(leases),
+            after = page.next;
+            if after.is_none() {
+                return Ok(leases);
             }
         }
     }
 
-    /// Everything in the due index up to `end`; drops directory entries of slots that are empty and over.
-    pub(crate) async fn due_before(
-        &self,
-        end: Timestamp,
-        now: Timestamp,
-    ) -> Result<Vec<(Timestamp, LeaseKey)>, LedgerError> {
-        let mut found = Vec::new();
-        let bound = Bound::Excluded(Slot::directory_bound(end));
-        let directory = self.store.list(due::DIRECTORY, (Bound::Unbounded, bound), usize::MAX).await?;
-        for listed in directory {
-            let Some(slot) = Slot::from_directory(&listed.key.sort) else {
-                tracing::error!(entry = listed.key.sort, "due directory entry in quarantine");
-                continue;
-            };
-            let entries =
-                self.store.list(&slot.partition(), (Bound::Unbounded, Bound::Unbounded), usize::MAX).await?;
-            if entries.is_empty() && slot.is_over(now) {
-                self.unlist(slot, listed.version).await?;
-            }
-            for entry in entries {
-                match due::read_entry(&entry.key.sort) {
-                    Some((due, lease)) if due < end => found.push((due, lease)),
-                    Some(_) => {}
-                    None => tracing::error!(entry = entry.key.sort, "due entry in quarantine"),
-                }
-            }
-        }
-        Ok(found)
+    /// What `owner` was at when it last wrote.
+    pub(crate) async fn claims_of(&self, owner: &str) -> Result<Vec<LeaseKey>, LedgerError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let listed = self.store.list(&claims_partition(owner), all, usize::MAX).await?;
+        Ok(listed.iter().filter_map(|entry| LeaseKey::from_sort(&entry.key.sort)).collect())
     }
 
-    async fn unlist(&self, slot: Slot, version: u64) -> Result<(), LedgerError> {
-        let write = Write {
-            key: slot.directory_key(),
-            precondition: Precondition::Version(version),
-            change: Change::Delete,
-        };
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
-        match self.store.commit(vec![write]).await {
-            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+    /// The entries elsewhere that follow from where `lease` stands.
+    fn marks(&self, lease: &Lease) -> Vec<Key> {
+        let key = LeaseKey::of(lease);
+        let mut marks = Vec::with_capacity(3);
+        marks.extend(lease.due().map(|due| due::entry_key(due, key)));
+        marks.extend(attention::of(lease).map(|kind| attention::key(kind, key)));
+        marks.extend(
+            lease
+                .claim_held()
+                .map(|claim| Key { partition: claims_partition(&claim.owner), sort: key.sort() }),
+        );
+        marks
+    }
+
+    fn mark(&self, key: Key) -> Vec<Write> {
+        let mut writes = Vec::with_capacity(2);
+        if let Some((due, lease)) = due::entry_of(&key) {
+            writes.push(self.listing(Slot::of(due, lease.lease_id)));
+        }
+        writes.push(Write { key, precondition: Precondition::Any, change: Change::Put(Bytes::new()) });
+        writes
+    }
+
+    /// Moves the entries that follow from a lease.
+    fn remark(&self, before: &Lease, after: &Lease, writes: &mut Vec<Write>) {
+        let (old, new) = (self.marks(before), self.marks(after));
+        writes.extend(old.iter().filter(|key| !new.contains(key)).cloned().map(delete));
+        for key in new {
+            if !old.contains(&key) {
+                writes.extend(self.mark(key));
+            }
+        }
+    }
+
+    /// How many times something was written.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<(), LedgerError> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        match self.store.commit(writes).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Conflict { key }) => Err(LedgerError::Changed { key }),
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }
-
-    /// Adds what puts `lease` into the due index.
-    fn enter(&self, lease: &Lease, writes: &mut Vec<Write>) {
-        let Some(due) = lease.due() else { return };
-        let key = due::entry_key(due, &LeaseKey::of(lease));
-        let change = Change::Put(Bytes::new());
-        writes.push(Write { key, precondition: Precondition::Any, change: change.clone() });
-        let slot = Slot::of(due, &lease.id);
-        if !self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(&slot) {
-            writes.push(Write { key: slot.directory_key(), precondition: Precondition::Any, change });
-        }
-    }
-
-    async fn commit(&self, writes: Vec<Write>, lease: &Lease) -> Result<(), LedgerError> {
-        match self.store.commit(writes).await {
-            Ok(_) => {}
-            Err(CommitError::Conflict { .. }) => return Err(LedgerError::Changed),
-            Err(CommitError::Store(error)) => return Err(error.into()),
-        }
-        if let Some(due) = lease.due() {
-            // Only now: had the commit failed, the directory would not have it.
-            let slot = Slot::of(due, &lease.id);
-            self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(slot);
-        }
-        Ok(())
-    }
 }
 
-fn live_partition(item_id: u64) -> String {
+/// Some of a dynamic secret's leases.
+#[derive(Debug, Default)]
+pub(crate) struct Page {
+    pub leases: Vec<Recorded>,
+    /// The names of those that cannot be read.
+    pub unreadable: Vec<String>,
+    /// What to ask with for the next page, if there is one.
+    pub next: Option<String>,
+}
+
+pub(crate) fn record_partition(item_id: u64) -> String {
     format!("~lease/{item_id}")
 }
 
-fn live_key(lease: &LeaseKey) -> Key {
-    Key { partition: live_partition(lease.item_id), sort: lease.lease_id.to_string() }
+pub(crate) fn record_key(lease: LeaseKey) -> Key {
+    Key { partition: record_partition(lease.item_id), sort: lease.lease_id.to_string() }
 }
 
-fn held_partition(item_id: u64) -> String {
-    format!("~held/{item_id}")
+fn claims_partition(owner: &str) -> String {
+    format!("~claims/{owner}")
 }
 
-/// A producer's ids may be of any length and hold anything: their digests stand in keys.
-fn digest(producer_id: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, producer_id.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+/// What others choose may be of any length and hold anything: its digest stands in keys.
+pub(crate) fn digest(parts: &[&str]) -> String {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    // Half of it: nobody finds two with the same in this universe's time.
+    let digest = context.finish();
+    digest.as_ref()[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
-fn held_range(producer_id: &str) -> (Bound<String>, Bound<String>) {
-    let digest = digest(producer_id);
-    // `0` is the character after `/`.
-    (Bound::Included(format!("{digest}/")), Bound::Excluded(format!("{digest}0")))
-}
-
-/// Writes down which leases hold a credential: several may hold one, and it goes with the last of them.
-fn holding(before: &Lease, after: &Lease) -> Option<Write> {
-    let producer_id = after.producer_id()?;
-    let change = match (&after.state, before.producer_id()) {
-        (LeaseState::Revoked { .. }, _) => Change::Delete,
-        (_, None) => Change::Put(Bytes::new()),
-        (_, Some(_)) => return None,
-    };
-    let sort = format!("{}/{}", digest(producer_id), after.id);
-    let key = Key { partition: held_partition(after.item_id), sort };
-    Some(Write { key, precondition: Precondition::Any, change })
-}
-
-fn tombstone_key(lease: &LeaseKey) -> Key {
-    Key { partition: format!("~revoked/{}", lease.item_id), sort: lease.lease_id.to_string() }
+fn delete(key: Key) -> Write {
+    Write { key, precondition: Precondition::Any, change: Change::Delete }
 }
 
 fn put(key: Key, precondition: Precondition, lease: &Lease) -> Result<Write, LedgerError> {
@@ -262,9 +354,13 @@ fn put(key: Key, precondition: Precondition, lease: &Lease) -> Result<Write, Led
 }
 
 fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
-    let lease =
+    let lease: Lease =
         serde_json::from_slice(&entry.value).map_err(|_| LedgerError::Unreadable(entry.key.sort.clone()))?;
     Ok(Recorded { lease, version: entry.version })
 }
 
-const PAGE: usize = 1000;
+/// How many records are read at once.
+pub(crate) const PAGE: usize = 1000;
+
+/// How often a commit is made anew that met somebody else's.
+const TRIES: usize = 20;

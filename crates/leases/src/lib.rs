@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!  INTENT ──create──► ACTIVE ──due──► REVOKING ──► REVOKED
-//!     │                                  │ retried for ever, ever slower
-//!     └─ answer lost ─► UNKNOWN
+//!     │                  │ renew        │ retried for ever, ever slower; PARKED after an hour
+//!     └─ answer lost ─► UNKNOWN         └─ an operator may ABANDON a parked one
 //! ```
 //!
 //! INTENT is durable before the producer is called, and the caller hears of a credential only after ACTIVE is
@@ -25,8 +25,13 @@ pub mod lease;
 pub mod ledger;
 pub mod producer;
 pub mod rotation;
+pub mod witness;
 
-pub use engine::{Engine, EngineParts, IssueError, Issued, RevokeError};
+pub use engine::{
+    Attention, Engine, EngineParts, EngineSettings, Held, IssueError, Issued, Listed, OperatorError, Query,
+    RenewError, Report, ReportError, RevokeError, Settlement, Wish,
+};
 pub use items::{Catalog, CatalogError, DynamicSecretChange, KnownSecret, NewDynamicSecret};
-pub use lease::{Lease, LeaseId, LeaseState};
+pub use lease::{Lease, LeaseId, LeaseState, Verdict};
+pub use ledger::{Cap, Caps};
 pub use rotation::{RotateFailure, RotatedSecrets, Rotator, RotatorParts};

@@ -91,6 +91,16 @@ impl ProducerUrl {
         &self.0
     }
 
+    /// The same with another last part of its path.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop().push(name);
+        }
+        Self(url)
+    }
+
     /// `https://host:port`, the audience of a token.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
@@ -144,6 +154,25 @@ pub struct DynamicSecret {
     pub timeout_sec: u64,
     /// How long a credential lives.
     pub user_ttl: GoDuration,
+    /// How many credentials of it may live at once, if that is bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_leases: Option<u64>,
+    /// What its producer can besides the two calls.
+    #[serde(default)]
+    pub capabilities: ProducerCapabilities,
+}
+
+/// What a producer has said, in the dry run, that it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProducerCapabilities {
+    /// Two create calls with the same `request_id` are answered with the same credential.
+    pub request_id: bool,
+    /// It lists the credentials that exist (`/sync/list`, beside the create URL).
+    pub list: bool,
+    /// The most ids that it takes in one revoke call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_batch: Option<u16>,
 }
 
 #[cfg(test)]
@@ -155,6 +184,17 @@ mod tests {
         let url = ProducerUrl::parse("https://example.com/sync/create:8443").unwrap();
         assert_eq!(url.to_string(), "https://example.com:8443/sync/create");
         assert_eq!(url.origin(), "https://example.com:8443");
+    }
+
+    #[test]
+    fn what_stands_beside_a_url_has_another_last_part() {
+        for (url, beside) in [
+            ("https://h/sync/create", "https://h/sync/list"),
+            ("https://h:8443/create?key=a", "https://h:8443/list?key=a"),
+            ("https://h", "https://h/list"),
+        ] {
+            assert_eq!(ProducerUrl::parse(url).unwrap().beside("list").to_string(), beside);
+        }
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod vault;
 pub use failure::{ErrorStatus, Failure, Origin};
 pub use go_duration::GoDuration;
 pub use invalid::Invalid;
-pub use item::{DynamicSecret, ItemName, ProducerUrl};
+pub use item::{DynamicSecret, ItemName, ProducerCapabilities, ProducerUrl};
 pub use json::{from_admin, parse};
 pub use vault::Vault;

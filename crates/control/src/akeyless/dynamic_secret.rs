@@ -8,7 +8,7 @@ use gateward_items::ItemState;
 use gateward_leases::lease::Holder;
 use gateward_leases::rotation::{Every, MINUTES_A_DAY};
 use gateward_leases::{DynamicSecretChange, Engine, IssueError, Issued, KnownSecret, NewDynamicSecret};
-use gateward_model::{DynamicSecret, GoDuration, Invalid, ItemName, ProducerUrl};
+use gateward_model::{DynamicSecret, GoDuration, Invalid, ItemName, ProducerCapabilities, ProducerUrl};
 use gateward_seal::SecretValue;
 use http::{HeaderName, StatusCode};
 use serde::Deserialize;
@@ -63,14 +63,16 @@ pub(super) async fn create(call: Call, wrapper: &str) -> Answer {
     if call.parts.catalog.exists(&name).await? {
         return Err(gateward_leases::CatalogError::Exists(name).into());
     }
-    let new = NewDynamicSecret {
+    let mut new = NewDynamicSecret {
         description: sent.description.clone(),
         tags: sent.tags.clone().unwrap_or_default(),
         delete_protection: sent.delete_protection.unwrap_or_default(),
         every: sent.every(&secret)?.flatten(),
         ..NewDynamicSecret::new(secret, sent.payload.clone().unwrap_or_default())
     };
-    dry_run(&call, &sent, &new.secret, &new.payload, "created").await?;
+    if let Some(can) = dry_run(&call, &sent, &new.secret, &new.payload, "created").await? {
+        new.secret.capabilities = can;
+    }
     call.parts.catalog.create(&new).await?;
     look_again(&call.parts);
     wrapped(&call, &name, wrapper).await
@@ -81,7 +83,7 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     let sent: Definition = call.fields()?;
     let before = call.parts.catalog.get(&sent.name).await?;
     let secret = sent.applied_to(Some(before), &call.parts)?;
-    let change = DynamicSecretChange {
+    let mut change = DynamicSecretChange {
         payload: sent.payload.clone(),
         description: sent.description.clone(),
         tags: sent.tags.clone(),
@@ -91,7 +93,9 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     };
     let standing = call.parts.catalog.producer(change.secret.id).await?;
     let payload = sent.payload.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
-    dry_run(&call, &sent, &change.secret, &payload, "changed").await?;
+    if let Some(can) = dry_run(&call, &sent, &change.secret, &payload, "changed").await? {
+        change.secret.capabilities = can;
+    }
     call.parts.catalog.update(&sent.name, &change).await?;
     look_again(&call.parts);
     wrapped(&call, &change.secret.name, wrapper).await
@@ -108,12 +112,14 @@ async fn dry_run(
     secret: &DynamicSecret,
     payload: &SecretValue,
     done: &str,
-) -> Result<(), ApiError> {
+) -> Result<Option<ProducerCapabilities>, ApiError> {
     if sent.skip_dry_run {
-        return Ok(());
+        return Ok(None);
     }
     let outcome = call.parts.producers.of(secret, payload.clone()).dry_run().await;
-    outcome.map_err(|why| ApiError::bad(format!("the dry run failed, and nothing was {done}: {why}")))
+    outcome
+        .map(Some)
+        .map_err(|why| ApiError::bad(format!("the dry run failed, and nothing was {done}: {why}")))
 }
 
 impl Definition {
@@ -144,6 +150,8 @@ impl Definition {
                 rotate_sync_url: rotate,
                 timeout_sec: self.timeout_sec.unwrap_or(60),
                 user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
+                max_leases: None,
+                capabilities: ProducerCapabilities::default(),
             },
             Some(before) => DynamicSecret {
                 name: self.new_name.clone().unwrap_or(before.name),
@@ -337,7 +345,7 @@ async fn issued_within(
         Err(_elapsed) => {
             Handle::current().spawn(async move {
                 if let Ok(Ok(issued)) = issuing.await
-                    && let Err(error) = engine.revoke(secret_id, &issued.lease_id).await
+                    && let Err(error) = engine.revoke(secret_id, issued.lease_id).await
                 {
                     tracing::warn!(lease = %issued.lease_id, %error, "a credential that came too late is not revoked yet");
                 }

@@ -266,6 +266,8 @@ impl From<IssueError> for ApiError {
     fn from(error: IssueError) -> Self {
         let status = match error {
             IssueError::Catalog(error) => return error.into(),
+            IssueError::Full(_) => StatusCode::TOO_MANY_REQUESTS,
+            IssueError::Again(_) => StatusCode::CONFLICT,
             IssueError::Producer(_) => StatusCode::BAD_GATEWAY,
             IssueError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             IssueError::Ledger(_) | IssueError::Stopping => StatusCode::SERVICE_UNAVAILABLE,

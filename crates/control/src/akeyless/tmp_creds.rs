@@ -2,6 +2,7 @@
 
 use gateward_leases::{Lease, LeaseId, LeaseState};
 use gateward_model::ItemName;
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,7 +44,11 @@ pub(super) async fn delete(call: Call) -> Answer {
     let secret = call.parts.catalog.get(&name).await?;
     let engine = engine(&call.parts)?;
     match (tmp_creds_id, revoke_all) {
-        (Some(id), false) => engine.revoke(secret.id, &LeaseId::from_text(id)).await?,
+        (Some(id), false) => {
+            let missing =
+                || ApiError::new(StatusCode::NOT_FOUND, format!("there is no lease {id} of this item"));
+            engine.revoke(secret.id, LeaseId::parse(&id).ok_or_else(missing)?).await?;
+        }
         (None, true) => engine.revoke_all(secret.id).await?,
         _ => return Err(ApiError::bad("tmp-creds-id: give either tmp-creds-id or revoke-all")),
     }
@@ -68,12 +73,15 @@ fn described(lease: &Lease) -> Value {
             json["state"] = "ACTIVE".into();
             json["expires_at"] = expires_at.rfc3339().into();
         }
-        LeaseState::Revoking { attempts, last_error, .. } => {
-            json["state"] = "REVOKING".into();
-            json["attempts"] = (*attempts).into();
-            json["last_error"] = last_error.clone().into();
+        LeaseState::Revoking(work) | LeaseState::Parked(work) => {
+            let parked = matches!(lease.state, LeaseState::Parked(_));
+            json["state"] = if parked { "PARKED" } else { "REVOKING" }.into();
+            json["attempts"] = work.attempts.into();
+            json["last_error"] = work.last_error.clone().into();
         }
         LeaseState::Revoked { .. } => json["state"] = "REVOKED".into(),
+        LeaseState::Abandoned { .. } => json["state"] = "ABANDONED".into(),
+        LeaseState::Settled { .. } => json["state"] = "SETTLED".into(),
         LeaseState::Unknown { reason, .. } => {
             json["state"] = "UNKNOWN".into();
             json["last_error"] = reason.clone().into();

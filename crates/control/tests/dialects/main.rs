@@ -135,6 +135,7 @@ impl Plane {
             clock: Arc::clone(&shared),
             runtime,
             owner: "only".to_owned(),
+            settings: gateward_leases::EngineSettings::default(),
         });
         let control = Control::new(ControlParts {
             store: Arc::clone(&store),

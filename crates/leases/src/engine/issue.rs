@@ -5,17 +5,34 @@ use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_model::ItemName;
-use gateward_store::Write;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedRwLockReadGuard;
 
-use super::Engine;
+use super::again::Again;
+use super::{Engine, ask};
 use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::{CatalogError, OpenSecret};
-use crate::lease::{Holder, Lease, LeaseId};
-use crate::ledger::{LedgerError, Recorded};
+use crate::lease::{Holder, Lease, LeaseId, LeaseState};
+use crate::ledger::{Cap, Hold, LedgerError, Recorded};
 use crate::producer::{CreateError, Created, Order};
+
+/// What is asked for, besides the item.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Handed to the producer.
+    pub input: Map<String, Value>,
+    /// How long the credential is to live; the item's own time to live is the most.
+    pub ttl: Option<Duration>,
+    /// Two wishes of one caller with the same key are given the same lease, as long as it lives.
+    pub idempotency_key: Option<String>,
+}
+
+impl From<Map<String, Value>> for Wish {
+    fn from(input: Map<String, Value>) -> Self {
+        Self { input, ..Self::default() }
+    }
+}
 
 /// A credential that was issued, and its lease.
 #[derive(Debug)]
@@ -34,6 +51,12 @@ pub enum IssueError {
     /// The dynamic secret is not there, or not to be opened.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// No more leases may live.
+    #[error("{0}")]
+    Full(Cap),
+    /// The idempotency key was used before, and cannot be answered in the same way now.
+    #[error("{0}")]
+    Again(&'static str),
     /// The lease could not be written down; nothing was made, or what was made is being revoked.
     #[error("the lease could not be recorded: {0}")]
     Ledger(#[from] LedgerError),
@@ -49,55 +72,69 @@ pub enum IssueError {
 }
 
 impl Engine {
-    /// Issues a credential of the dynamic secret `name` to `holder`, who asked with `input`.
+    /// Issues a credential of the dynamic secret `name` to `holder`.
     pub async fn issue(
         self: &Arc<Self>,
         name: &ItemName,
         holder: Holder,
-        input: Map<String, Value>,
+        wish: impl Into<Wish>,
     ) -> Result<Issued, IssueError> {
-        let open = self.catalog.open(name).await?;
-        let engine = Arc::clone(self);
-        let task = self.runtime.spawn(async move { engine.create(open, holder, input).await });
+        let (engine, name, wish) = (Arc::clone(self), name.clone(), wish.into());
+        let task = self.runtime.spawn(async move { engine.create(&name, holder, wish).await });
         task.await.unwrap_or(Err(IssueError::Stopping))
     }
 
     async fn create(
         self: Arc<Self>,
-        open: OpenSecret,
+        name: &ItemName,
         holder: Holder,
-        input: Map<String, Value>,
+        wish: Wish,
     ) -> Result<Issued, IssueError> {
-        let OpenSecret { secret, payload, unchanged, stands } = open;
         let creating = Arc::clone(&self.creating).read_owned().await;
-        let timeout = Duration::from_secs(secret.timeout_sec);
-        let ttl = secret.user_ttl.span();
-        let now = self.clock.now();
-        let lease = Lease::intent((secret.id, &secret.name), holder, ttl, now, now + timeout + GRACE);
-        let order = Order {
-            lease_id: lease.id.clone(),
-            holder: lease.holder.clone(),
-            input,
-            ttl_seconds: ttl.as_secs(),
-            expires_at: now + timeout + ttl,
+        let mut open = self.catalog.open_lately(name).await?;
+        let again = Again::of(&open.secret, &holder, &wish);
+        let mut tries = 0;
+        let (intent, order) = loop {
+            let order = order(&self.clock.now(), &open, &holder, &wish);
+            match self.begin(&open, &order, again.as_ref()).await {
+                Ok(intent) => break (intent, order),
+                Err(LedgerError::Full(cap)) => return Err(IssueError::Full(cap)),
+                Err(LedgerError::Changed { key }) if tries < TRIES => {
+                    tries += 1;
+                    match again.as_ref().filter(|again| again.is_at(&key)) {
+                        Some(again) => {
+                            if let Some(issued) = self.given_before(again).await? {
+                                return Ok(issued);
+                            }
+                        }
+                        // A new lease cannot be in anybody's way: it is the secret that was changed or deleted.
+                        None => open = self.catalog.open_anew(name).await?,
+                    }
+                }
+                Err(LedgerError::Changed { .. }) => return Err(CatalogError::Changed(name.clone()).into()),
+                Err(error) => return Err(error.into()),
+            }
         };
-        let intent = self.ledger.open(lease, unchanged).await.map_err(|error| match error {
-            // A new lease cannot be in anybody's way: it is the secret that was changed or deleted.
-            LedgerError::Changed => CatalogError::Changed(secret.name.clone()).into(),
-            error => IssueError::Ledger(error),
-        })?;
         self.note(&intent.lease);
         failpoint::reach("intent");
 
-        let answer = self.producers.of(&secret, payload).create(&order).await;
+        let deadline = intent.lease.due().unwrap_or_default();
+        let producer = self.producers.of(&open.secret, open.payload.clone());
+        let answer = tokio::select! {
+            biased;
+            answer = producer.create(&order) => answer,
+            () = self.clock.sleep_until(deadline) => Err(ask::no_answer()),
+        };
         failpoint::reach("created");
         match answer {
-            Ok(created) => self.activate(intent, created, stands, creating).await,
+            Ok(created) => self.activate(intent, created, &open, again.as_ref(), creating).await,
             Err(CreateError::NotCreated(why)) => {
                 // Should this fail, the lease becomes UNKNOWN at its deadline: too careful, and safe.
-                if let Err(error) = self.ledger.withdraw(&intent).await {
-                    tracing::warn!(lease = %intent.lease.id, %error, "intent not withdrawn");
+                match self.ledger.withdraw(&intent).await {
+                    Ok(()) => failpoint::reach("withdrawn"),
+                    Err(error) => tracing::warn!(lease = %intent.lease.id, %error, "intent not withdrawn"),
                 }
+                super::lock(&self.horizon).forget(deadline, LeaseKey::of(&intent.lease));
                 self.forget_producer(intent.lease.item_id).await;
                 Err(IssueError::Producer(why))
             }
@@ -112,32 +149,60 @@ impl Engine {
         }
     }
 
+    /// Writes INTENT down, if the secret still stands and there is room.
+    async fn begin(
+        &self,
+        open: &OpenSecret,
+        order: &Order,
+        again: Option<&Again>,
+    ) -> Result<Recorded, LedgerError> {
+        let secret = &open.secret;
+        let (now, ttl) = (self.clock.now(), order.ttl);
+        let deadline = now + Duration::from_secs(secret.timeout_sec) + GRACE;
+        let mut lease = Lease::intent((secret.id, &secret.name), order.holder.clone(), ttl, now, deadline);
+        lease.id = order.lease_id;
+        let mut also = vec![open.unchanged.clone()];
+        if secret.capabilities.request_id {
+            lease.order_kept = true;
+            also.push(ask::keep(self.catalog.sealer(), order, secret.id));
+        }
+        if let Some(again) = again {
+            lease.again = Some(again.digest().to_owned());
+            also.push(again.take(&lease));
+        }
+        self.ledger.open(lease, &also, secret.max_leases).await
+    }
+
     /// Hands the credential out, if its secret still stands; one that was deleted meanwhile issues nothing more.
     async fn activate(
         self: Arc<Self>,
         intent: Recorded,
         created: Created,
-        stands: Write,
+        open: &OpenSecret,
+        again: Option<&Again>,
         creating: OwnedRwLockReadGuard<()>,
     ) -> Result<Issued, IssueError> {
-        let active = intent.lease.activate(created.id.clone(), self.clock.now());
-        let active = active.map_err(|_| LedgerError::Changed)?;
-        match self.replace_if(&intent, active, Some(stands)).await {
+        let Created { id, response } = created;
+        let active = intent.lease.activate(id.clone(), self.clock.now());
+        let error = match active {
+            Err(_) => LedgerError::Changed { key: open.stands.key.clone() },
             Ok(active) => {
-                failpoint::reach("active");
-                tracing::info!(lease = %active.lease.id, item = %active.lease.item_name, "lease active");
-                Ok(Issued {
-                    lease_id: active.lease.id.clone(),
-                    expires_at: active.lease.due().unwrap_or_default(),
-                    response: created.response,
-                })
+                let mut also = vec![open.stands.clone()];
+                also.extend(again.map(|_| self.keep_answer(&active, &response)));
+                match self.replace_with(&intent, active, Hold::Join, &also).await {
+                    Ok(Recorded { lease, .. }) => {
+                        failpoint::reach("active");
+                        tracing::info!(lease = %lease.id, item = %lease.item_name, "lease active");
+                        let expires_at = lease.due().unwrap_or_default();
+                        return Ok(Issued { lease_id: lease.id, expires_at, response });
+                    }
+                    Err(error) => error,
+                }
             }
-            Err(error) => {
-                // The credential exists, and the record does not say so: nobody is to have it.
-                self.discard(intent, created.id, creating);
-                Err(error.into())
-            }
-        }
+        };
+        // The credential exists, and the record does not say so: nobody is to have it.
+        self.discard(intent, id, creating);
+        Err(error.into())
     }
 
     /// Records that the credential `producer_id` exists and must go. A task of its own, for which a stop waits.
@@ -155,41 +220,86 @@ impl Engine {
     }
 
     /// Keeps trying while the store fails, for memory is all that knows the credential's name.
-    async fn record_discarded(&self, mut recorded: Recorded, producer_id: String) {
+    pub(super) async fn record_discarded(&self, mut recorded: Recorded, producer_id: String) {
         let mut wait = Duration::from_millis(50);
         loop {
             let error = match recorded.lease.discard(producer_id.clone(), self.clock.now()) {
-                Ok(lease) => match self.replace(&recorded, lease).await {
-                    Ok(_) => return,
+                Ok(lease) => match self.replace(&recorded, lease, Hold::JoinToRevoke).await {
+                    Ok(recorded) => {
+                        failpoint::reach("discarded");
+                        let lease = &recorded.lease;
+                        tracing::info!(lease = %lease.id, item = %lease.item_name, "credential that nobody has must go");
+                        return;
+                    }
                     Err(error) => error,
                 },
-                // Written after all, by a commit that seemed to fail: it is known, and will be revoked.
-                Err(_) => return,
+                // Written after all, by a commit that seemed to fail: it is known, and nobody has it.
+                Err(_) => {
+                    self.revoke_unheard(&recorded).await;
+                    return;
+                }
             };
             tracing::error!(lease = %recorded.lease.id, %error, "credential without a record");
-            self.clock.sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(30));
-            match self.ledger.get(&LeaseKey::of(&recorded.lease)).await {
-                Ok(Some(newer)) => recorded = newer,
-                // Written after all, and revoked since.
-                Ok(None) => return,
-                Err(_) => {}
+            if !matches!(error, LedgerError::Changed { .. }) {
+                self.clock.sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(30));
             }
+            match self.ledger.get(LeaseKey::of(&recorded.lease)).await {
+                Ok(Some(newer)) => recorded = newer,
+                // Written after all, and revoked since; or somebody has settled it, who did not know of this answer.
+                Ok(None) => {
+                    let lease = recorded.lease.found(producer_id.clone(), self.clock.now());
+                    match self.ledger.find(&lease).await {
+                        Ok(found) => return self.note(&found.lease),
+                        Err(error) => tracing::error!(%error, "credential without a record"),
+                    }
+                }
+                Err(error) => tracing::error!(lease = %recorded.lease.id, %error, "lease not read"),
+            }
+        }
+    }
+
+    /// ACTIVE was written though the commit seemed to fail, and its caller was told that there is nothing.
+    async fn revoke_unheard(&self, recorded: &Recorded) {
+        let LeaseState::Active { .. } = recorded.lease.state else { return };
+        let Ok(revoking) = recorded.lease.revoke(self.clock.now()) else { return };
+        if let Err(error) = self.replace(recorded, revoking, Hold::Keep).await {
+            // Then it goes when its time is over.
+            tracing::warn!(lease = %recorded.lease.id, %error, "credential that nobody has waits for its time");
         }
     }
 
     /// Records that a credential may exist. Should that fail, INTENT's deadline does the same.
     async fn lose(&self, intent: &Recorded, reason: &str) {
         let lease = &intent.lease;
-        let Ok(unknown) = lease.lose(reason, self.clock.now()) else {
+        let Ok(unknown) = lease.lose(reason, self.clock.now(), lease.order_kept) else {
             return;
         };
-        match self.replace(intent, unknown).await {
-            Ok(_) => tracing::error!(lease = %lease.id, item = %lease.item_name, "lease unknown"),
+        match self.replace(intent, unknown, Hold::Keep).await {
+            Ok(_) => {
+                failpoint::reach("unknown");
+                tracing::error!(lease = %lease.id, item = %lease.item_name, "lease unknown");
+            }
             Err(error) => tracing::warn!(lease = %lease.id, %error, "lost lease not recorded yet"),
         }
     }
 }
 
+/// What the producer is asked for.
+fn order(now: &Timestamp, open: &OpenSecret, holder: &Holder, wish: &Wish) -> Order {
+    let most = open.secret.user_ttl.span();
+    let ttl = wish.ttl.map_or(most, |wished| wished.min(most));
+    Order {
+        lease_id: LeaseId::random(),
+        holder: holder.clone(),
+        input: wish.input.clone(),
+        ttl,
+        expires_at: *now + Duration::from_secs(open.secret.timeout_sec) + ttl,
+    }
+}
+
 /// Between the end of the producer's time and the moment at which INTENT counts as lost.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often something is looked at anew that others have changed.
+const TRIES: usize = 3;

@@ -2,28 +2,43 @@
 //!
 //! Both are the engine's own tasks and not a request's: a caller who hangs up cancels nothing.
 
-mod at_work;
+mod again;
+mod ask;
+mod attend;
+mod guard;
 mod issue;
+mod lane;
+mod operator;
+mod renew;
+mod report;
 mod revoke;
 mod timer;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gateward_clock::{Clock, Timestamp};
 use gateward_store::{Store, Write};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock};
 
-use at_work::AtWork;
-pub use issue::{IssueError, Issued};
+use guard::Guard;
+pub use guard::Held;
+pub use issue::{IssueError, Issued, Wish};
+use lane::Lane;
+pub use operator::{OperatorError, Settlement};
+pub use renew::RenewError;
+pub use report::{Attention, Listed, Query, Report, ReportError};
 pub use revoke::RevokeError;
 
 use crate::due::{Horizon, LeaseKey};
 use crate::items::Catalog;
 use crate::lease::Lease;
-use crate::ledger::{Ledger, LedgerError, Recorded};
+use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded};
 use crate::producer::Producers;
+use crate::witness::Witness;
 
 /// What the engine is made of.
 pub struct EngineParts {
@@ -40,6 +55,32 @@ pub struct EngineParts {
     /// The engine's name in claims. A name that an earlier process had means that its claims are void: so a store
     /// that only one process can open has a constant owner, and any other store one for each process.
     pub owner: String,
+    /// What may be chosen.
+    pub settings: EngineSettings,
+}
+
+/// What may be chosen.
+#[derive(Clone)]
+pub struct EngineSettings {
+    /// How many leases may live.
+    pub caps: Caps,
+    /// How long it is told what became of a lease.
+    pub retention: Duration,
+    /// How long revocation waits after a restored store or a jump of the clock, if nobody lets go.
+    pub hold_for: Duration,
+    /// What notices a restored store.
+    pub witness: Option<Arc<dyn Witness>>,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            caps: Caps::default(),
+            retention: Duration::from_secs(7 * 24 * 3600),
+            hold_for: Duration::from_secs(3600),
+            witness: None,
+        }
+    }
 }
 
 /// Issues credentials and revokes them on time.
@@ -49,14 +90,18 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     owner: String,
+    retention: Duration,
     ledger: Ledger,
+    guard: Guard,
     horizon: Mutex<Horizon>,
-    /// Rung when something nearer than the timer's next look was noted.
+    /// Rung when there is something to do before the timer's next look.
     sooner: Notify,
-    /// Revocations that this engine is at.
-    at_work: Arc<AtWork>,
-    /// How many revoke calls of the timer are under way, by dynamic secret.
-    calls: Mutex<HashMap<u64, usize>>,
+    /// What is to be done for each producer, by dynamic secret.
+    lanes: Mutex<BTreeMap<u64, Lane>>,
+    /// Rung when some work in a lane has ended.
+    ended: Notify,
+    /// Some lane has room again for what it had none for.
+    look_again: AtomicBool,
     /// Held for reading by each creation, so that a stop can wait for all of them.
     creating: Arc<RwLock<()>>,
 }
@@ -64,17 +109,21 @@ pub struct Engine {
 impl Engine {
     /// An engine that issues; it revokes from [`Engine::start`] on.
     pub fn new(parts: EngineParts) -> Arc<Self> {
+        let EngineSettings { caps, retention, hold_for, witness } = parts.settings;
         Arc::new(Self {
-            ledger: Ledger::new(parts.store),
+            guard: Guard::new(Arc::clone(&parts.store), Arc::clone(&parts.clock), witness, hold_for),
+            ledger: Ledger::new(parts.store, caps),
             catalog: parts.catalog,
             producers: parts.producers,
             clock: parts.clock,
             runtime: parts.runtime,
             owner: parts.owner,
-            horizon: Mutex::default(),
+            retention,
+            horizon: Mutex::new(Horizon::of_at_most(IN_MEMORY)),
             sooner: Notify::new(),
-            at_work: Arc::default(),
-            calls: Mutex::default(),
+            lanes: Mutex::default(),
+            ended: Notify::new(),
+            look_again: AtomicBool::new(false),
             creating: Arc::default(),
         })
     }
@@ -90,25 +139,36 @@ impl Engine {
         let _nobody_creates = self.creating.write().await;
     }
 
-    /// Every lease of the dynamic secret `item_id` that is not revoked.
+    /// Every lease of the dynamic secret `item_id` that is not over.
     pub async fn leases(&self, item_id: u64) -> Result<Vec<Lease>, LedgerError> {
         Ok(self.ledger.of_item(item_id).await?.into_iter().map(|recorded| recorded.lease).collect())
     }
 
-    /// Replaces a record and notes when it is due next.
-    async fn replace(&self, before: &Recorded, lease: Lease) -> Result<Recorded, LedgerError> {
-        self.replace_if(before, lease, None).await
+    /// Why revocation waits, if it does.
+    pub fn held(&self) -> Option<Held> {
+        self.guard.held()
     }
 
-    /// The same, if `condition` holds.
-    async fn replace_if(
+    /// Replaces a record and notes when it is due next.
+    async fn replace(&self, before: &Recorded, lease: Lease, hold: Hold) -> Result<Recorded, LedgerError> {
+        self.replace_with(before, lease, hold, &[]).await
+    }
+
+    /// The same, with `also` in the commit.
+    async fn replace_with(
         &self,
         before: &Recorded,
         lease: Lease,
-        condition: Option<Write>,
+        hold: Hold,
+        also: &[Write],
     ) -> Result<Recorded, LedgerError> {
-        let recorded = self.ledger.replace(before, lease, condition).await?;
-        self.note(&recorded.lease);
+        let recorded = self.ledger.replace(before, lease, hold, also).await?;
+        if before.lease.due() != recorded.lease.due() {
+            if let Some(due) = before.lease.due() {
+                lock(&self.horizon).forget(due, LeaseKey::of(&before.lease));
+            }
+            self.note(&recorded.lease);
+        }
         Ok(recorded)
     }
 
@@ -134,12 +194,29 @@ impl Engine {
             self.sooner.notify_one();
         }
     }
+
+    /// Sees to a lease once more in a moment: something failed that should not have.
+    fn note_soon(&self, lease: LeaseKey) {
+        self.note_at(self.clock.now() + SOON, lease);
+    }
+
+    /// Has the due index looked through now.
+    fn look_again(&self) {
+        self.look_again.store(true, Ordering::Release);
+        self.sooner.notify_one();
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while the lock was held left nothing half done: each holder makes one change.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How many leases of the near future memory holds, 32 bytes each; of the others it knows from when on to look.
+const IN_MEMORY: usize = 200_000;
+
+/// When something is tried again that should not have failed.
+const SOON: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

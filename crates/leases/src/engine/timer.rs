@@ -1,192 +1,211 @@
-//! The one timer: sleeps until the first lease is due, and sees to what is.
+//! The one timer: sleeps until the first lease is due, and offers what is to the lanes.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
 
-use super::revoke::BATCH;
-use super::{Engine, lock};
+use super::{Engine, SOON, lock};
 use crate::due::{self, LeaseKey};
-use crate::lease::LeaseState;
 use crate::ledger::LedgerError;
+
+/// When the timer does what besides looking at what is due.
+#[derive(Default)]
+struct Rounds {
+    begun: bool,
+    look_at: Timestamp,
+    extend_at: Timestamp,
+    tend_at: Timestamp,
+    compact_at: Timestamp,
+}
 
 /// Runs until the engine is dropped.
 pub(super) async fn run(engine: Weak<Engine>) {
-    let mut fill_at = Timestamp::default();
-    let mut restarted = true;
+    let mut rounds = Rounds::default();
     loop {
         let Some(engine) = engine.upgrade() else { return };
-        let now = engine.clock.now();
-        if now >= fill_at {
-            let ahead = if restarted { FIRST_LOOK } else { due::HORIZON };
-            match engine.fill_horizon(ahead).await {
-                Ok(found) => {
-                    fill_at = now + REFILL;
-                    if std::mem::take(&mut restarted) {
-                        engine.void_old_claims(&found).await;
-                    }
-                }
+        let next = rounds.go(&engine).await;
+        let clock = Arc::clone(&engine.clock);
+        tokio::select! {
+            biased;
+            () = engine.sooner.notified() => {}
+            () = clock.sleep_until(next) => {}
+            // The clock may be set back meanwhile.
+            () = clock.pass(SOON) => {}
+        }
+    }
+}
+
+impl Rounds {
+    /// Does what is to be done now; returns when there is something again.
+    async fn go(&mut self, engine: &Arc<Engine>) -> Timestamp {
+        if !self.begun {
+            match engine.begin_again().await {
+                Ok(()) => self.begun = true,
                 Err(error) => {
-                    tracing::error!(%error, "due index not read");
-                    fill_at = now + SOON;
+                    tracing::error!(error = &*error, "the leases are not read yet; nothing is revoked");
+                    return engine.clock.now() + SOON;
                 }
             }
         }
-        let due = lock(&engine.horizon).take_due(engine.clock.now(), AT_ONCE);
-        if !due.is_empty() {
-            engine.attend(due).await;
-            continue;
+        // Before anything is taken to be due: the clock may just have jumped.
+        let was_held = engine.guard.held().is_some();
+        let holds = engine.guard.holds();
+        let now = engine.clock.now();
+        self.are_near(now);
+        if holds || was_held || now >= self.tend_at {
+            self.tend_at = now + TEND;
+            if let Err(error) = engine.guard.tend(engine.ledger.commits()).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the guard of the leases fails");
+                self.tend_at = now + SOON;
+            }
         }
-        let next = lock(&engine.horizon).first().map_or(fill_at, |first| first.min(fill_at));
-        let clock = Arc::clone(&engine.clock);
-        tokio::select! {
-            () = clock.sleep_until(next) => {}
-            () = engine.sooner.notified() => {}
+        if holds {
+            // Seen again at once when somebody lets go, or elsewhere did.
+            if let Err(error) = engine.guard.reload().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the hold cannot be read");
+            }
+            self.look_at = now;
+            return now + SOON;
+        }
+        self.read(engine, now).await;
+        let due = lock(&engine.horizon).take_due(engine.clock.now(), AT_ONCE);
+        engine.offer(&due);
+        engine.wake_lanes();
+        if due.len() == AT_ONCE {
+            tokio::task::yield_now().await;
+            return now;
+        }
+        let first = lock(&engine.horizon).first();
+        let times =
+            [first, engine.lanes_wake_at(), Some(self.look_at), Some(self.extend_at), Some(self.tend_at)];
+        times.into_iter().flatten().min().unwrap_or(now + LOOK)
+    }
+
+    /// Nothing is farther away than its period, also if the clock was set back.
+    fn are_near(&mut self, now: Timestamp) {
+        self.look_at = self.look_at.min(now + LOOK);
+        self.extend_at = self.extend_at.min(now + EXTEND);
+        self.tend_at = self.tend_at.min(now + TEND);
+        self.compact_at = self.compact_at.min(now + COMPACT);
+    }
+
+    /// Reads what it is time to read of the due index.
+    async fn read(&mut self, engine: &Arc<Engine>, now: Timestamp) {
+        if now >= self.look_at || engine.look_again.swap(false, Ordering::AcqRel) {
+            self.look_at = now + LOOK;
+            if let Err(error) = engine.offer_overdue(now).await {
+                tracing::error!(%error, "due index not read");
+                self.look_at = now + SOON;
+            }
+            // Another engine may have been made to hold, or let go.
+            if let Err(error) = engine.guard.reload().await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the hold cannot be read");
+            }
+        }
+        let near = lock(&engine.horizon).reaches() < now + due::HORIZON / 2;
+        if now >= self.extend_at || (near && lock(&engine.horizon).is_roomy()) {
+            self.extend_at = now + EXTEND;
+            if let Err(error) = engine.extend_horizon(now).await {
+                tracing::error!(%error, "due index not read");
+                self.extend_at = now + SOON;
+            }
+        }
+        if now >= self.compact_at {
+            self.compact_at = now + COMPACT;
+            let engine = Arc::clone(engine);
+            engine.runtime.clone().spawn(async move {
+                match engine.ledger.compact(now - engine.retention).await {
+                    Ok(0) => {}
+                    Ok(forgotten) => tracing::info!(forgotten, "leases that were over are forgotten"),
+                    Err(error) => tracing::warn!(%error, "leases that were over are not forgotten yet"),
+                }
+            });
         }
     }
 }
 
 impl Engine {
-    /// Reads the near future of the due index into memory, and says what it found.
-    async fn fill_horizon(&self, ahead: Duration) -> Result<Vec<(Timestamp, LeaseKey)>, LedgerError> {
+    /// What a start begins with: the guard looks at the store, and claims of an earlier process with this engine's name
+    /// are void, so that their leases are seen to at once, and not only when the claims end.
+    async fn begin_again(self: &Arc<Self>) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.guard.begin().await?;
+        let interrupted = self.ledger.claims_of(&self.owner).await?;
         let now = self.clock.now();
-        let reaches = now + ahead;
-        // Before the look, so that what is written during it is noted by its writer.
-        lock(&self.horizon).extend(reaches, Vec::new());
-        let found = self.ledger.due_before(reaches, now).await?;
-        lock(&self.horizon).extend(reaches, found.clone());
-        Ok(found)
+        lock(&self.horizon).reach(now);
+        if !self.guard.holds() {
+            self.offer(&interrupted);
+        }
+        Ok(())
     }
 
-    /// Claims of an earlier process with this engine's name are void: their leases are seen to at once, and not only
-    /// when the claims end.
-    async fn void_old_claims(&self, found: &[(Timestamp, LeaseKey)]) {
-        for (_, key) in found {
-            if let Ok(Some(recorded)) = self.ledger.get(key).await
-                && let LeaseState::Revoking { claim: Some(claim), .. } = &recorded.lease.state
-                && claim.owner == self.owner
-                && !self.at_work.has(key)
-            {
-                self.note_at(self.clock.now(), key.clone());
-            }
+    /// Offers everything that is due, and of which memory may not know: from before a start, or what a lane had no room
+    /// for, or another engine has left.
+    async fn offer_overdue(self: &Arc<Self>, now: Timestamp) -> Result<(), LedgerError> {
+        let mut page: Vec<LeaseKey> = Vec::new();
+        let mut items = std::collections::BTreeSet::new();
+        let looked = self
+            .ledger
+            .look_through(Timestamp::default(), now + Duration::from_millis(1), Some(now), |_, lease| {
+                page.push(lease);
+                items.insert(lease.item_id);
+                if page.len() >= AT_ONCE {
+                    self.take_in(&page);
+                    page.clear();
+                }
+                true
+            })
+            .await;
+        self.take_in(&page);
+        for item_id in items {
+            self.begin_work(item_id);
+        }
+        looked
+    }
+
+    fn take_in(&self, due: &[LeaseKey]) {
+        let mut lanes = lock(&self.lanes);
+        for lease in due {
+            lanes.entry(lease.item_id).or_default().offer(*lease);
         }
     }
 
-    /// Does for each lease what its state asks for.
-    async fn attend(self: &Arc<Self>, due: Vec<LeaseKey>) {
-        let mut to_revoke: Vec<(u64, Vec<LeaseKey>)> = Vec::new();
-        for key in due {
-            let recorded = match self.ledger.get(&key).await {
-                Ok(Some(recorded)) => recorded,
-                // Revoked or withdrawn since: the entry was stale.
-                Ok(None) => continue,
-                Err(LedgerError::Unreadable(lease)) => {
-                    tracing::error!(lease, "lease in quarantine");
-                    continue;
-                }
-                Err(error) => {
-                    tracing::error!(lease = %key.lease_id, %error, "due lease not read");
-                    self.note_at(self.clock.now() + SOON, key);
-                    continue;
-                }
-            };
-            match recorded.lease.state {
-                LeaseState::Intent { deadline } if deadline <= self.clock.now() => {
-                    self.give_up_waiting(&recorded).await;
-                }
-                LeaseState::Active { .. } | LeaseState::Revoking { .. } => {
-                    match to_revoke.iter_mut().find(|(item, keys)| *item == key.item_id && keys.len() < BATCH)
-                    {
-                        Some((_, keys)) => keys.push(key),
-                        None => to_revoke.push((key.item_id, vec![key])),
-                    }
-                }
-                LeaseState::Intent { .. } | LeaseState::Revoked { .. } | LeaseState::Unknown { .. } => {}
-            }
-        }
-        for (item_id, keys) in to_revoke {
-            self.start_call(item_id, keys);
-        }
-    }
-
-    /// Revokes in a task of its own. A producer that is asked often enough already is asked later, for more at once: one
-    /// that hangs holds up nobody else's leases.
-    fn start_call(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) {
-        let Some(call) = Call::start(self, item_id) else {
-            let later = self.clock.now() + BUSY;
-            for key in keys {
-                self.note_at(later, key);
-            }
-            return;
+    /// Reads the near future of the due index into memory, as far as there is room.
+    async fn extend_horizon(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let from = {
+            let mut horizon = lock(&self.horizon);
+            let from = horizon.reaches();
+            // Before the look, so that what is written during it is noted by its writer.
+            horizon.reach(from.max(now + due::HORIZON));
+            from
         };
-        self.runtime.spawn(async move { call.engine.revoke_batch(item_id, keys).await });
-    }
-
-    /// INTENT's deadline has passed: the answer is lost, by a crash most likely.
-    async fn give_up_waiting(&self, recorded: &crate::ledger::Recorded) {
-        let reason = "the gateway stopped, or lost the store, while the producer was called";
-        let Ok(unknown) = recorded.lease.lose(reason, self.clock.now()) else {
-            return;
-        };
-        match self.replace(recorded, unknown).await {
-            Ok(_) => {
-                tracing::error!(lease = %recorded.lease.id, item = %recorded.lease.item_name, "lease unknown");
-            }
-            Err(LedgerError::Changed) => {}
-            Err(error) => {
-                tracing::error!(lease = %recorded.lease.id, %error, "lost lease not recorded yet");
-                self.note_at(self.clock.now() + SOON, LeaseKey::of(&recorded.lease));
-            }
+        let looked = self
+            .ledger
+            .look_through(from, now + due::HORIZON, None, |due, lease| {
+                let mut horizon = lock(&self.horizon);
+                horizon.note(due, lease);
+                due < horizon.reaches()
+            })
+            .await;
+        if looked.is_err() {
+            lock(&self.horizon).reach(from);
         }
+        looked
     }
 }
-
-/// A call of the timer to a producer, counted until this is dropped.
-struct Call {
-    engine: Arc<Engine>,
-    item_id: u64,
-}
-
-impl Call {
-    /// One call more, if the producer can take it.
-    fn start(engine: &Arc<Engine>, item_id: u64) -> Option<Self> {
-        let mut calls = lock(&engine.calls);
-        let under_way = calls.entry(item_id).or_insert(0);
-        if *under_way >= CALLS_AT_ONCE {
-            return None;
-        }
-        *under_way += 1;
-        Some(Self { engine: Arc::clone(engine), item_id })
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        let mut calls = lock(&self.engine.calls);
-        if let Some(under_way) = calls.get_mut(&self.item_id) {
-            *under_way -= 1;
-            if *under_way == 0 {
-                calls.remove(&self.item_id);
-            }
-        }
-    }
-}
-
-/// How many calls to one producer may be under way.
-const CALLS_AT_ONCE: usize = 8;
-
-/// When a producer with so many calls is looked at again.
-const BUSY: Duration = Duration::from_millis(250);
-
-/// How far the first look reaches: beyond the end of every claim that an earlier process may have left.
-const FIRST_LOOK: Duration = Duration::from_secs(1000);
-
-/// How often the due index is read again, for what other nodes have written and not done.
-const REFILL: Duration = Duration::from_secs(30);
-
-/// When something is tried again that should not have failed.
-const SOON: Duration = Duration::from_secs(1);
 
 /// How many due leases are looked at before the timer looks at the time again.
 const AT_ONCE: usize = 1000;
+
+/// How often what is due is looked for in the store.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// How often more of the future is read.
+const EXTEND: Duration = Duration::from_secs(30);
+
+/// How often the guard looks at the clocks, and the witness hears of the store.
+const TEND: Duration = Duration::from_secs(5);
+
+/// How often leases that are over are forgotten.
+const COMPACT: Duration = Duration::from_secs(3600);

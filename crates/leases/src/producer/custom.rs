@@ -15,11 +15,13 @@ use serde_json::{Map, Value};
 
 use super::allowed::AllowedProducers;
 use super::protocol::{
-    ClientInfo, CreateAnswer, CreateRequest, RevokeReply, RevokeRequest, RotateReply, RotateRequest,
+    ClientInfo, CreateAnswer, CreateRequest, ListAnswer, ListRequest, RevokeReply, RevokeRequest,
+    RotateReply, RotateRequest,
 };
 use super::token::{self, ProducerTokens};
 use super::{
-    CreateError, Created, Order, Producer, Producers, RevokeAnswer, RevokeCallError, RotateCall, RotateError,
+    Capabilities, CreateError, Created, Listing, Order, Producer, Producers, RevokeAnswer, RevokeCallError,
+    RevokeFailure, RotateCall, RotateError,
 };
 use crate::items::Catalog;
 
@@ -98,6 +100,7 @@ struct CustomProducer {
 #[async_trait]
 impl Producer for CustomProducer {
     async fn create(&self, order: &Order) -> Result<Created, CreateError> {
+        let lease_id = order.lease_id.to_string();
         let body = |payload: &SecretValue| {
             written(&CreateRequest {
                 payload: payload.expose(),
@@ -106,9 +109,9 @@ impl Producer for CustomProducer {
                     access_id: &order.holder.access_id,
                     sub_claims: &order.holder.sub_claims,
                 },
-                request_id: order.lease_id.as_str(),
-                lease_id: order.lease_id.as_str(),
-                ttl: order.ttl_seconds,
+                request_id: &lease_id,
+                lease_id: &lease_id,
+                ttl: order.ttl.as_secs(),
                 expires_at: order.expires_at.rfc3339(),
             })
         };
@@ -125,7 +128,7 @@ impl Producer for CustomProducer {
         })
     }
 
-    async fn dry_run(&self) -> Result<(), String> {
+    async fn dry_run(&self) -> Result<Capabilities, String> {
         let body = |payload: &SecretValue| {
             written(&CreateRequest {
                 payload: payload.expose(),
@@ -161,7 +164,8 @@ impl Producer for CustomProducer {
                 "the producer's revoke call did not name the id that its create call returned".to_owned()
             );
         }
-        Ok(())
+        Ok(serde_json::from_slice(answer.body())
+            .map_or_else(|_| Capabilities::default(), |answer: CreateAnswer| answer.capabilities()))
     }
 
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
@@ -169,20 +173,41 @@ impl Producer for CustomProducer {
         let answer = match self.call(&self.secret.revoke_sync_url, "revoke", &body).await {
             Ok(answer) => answer,
             Err(CallError::NotSent(what) | CallError::NoAnswer { what, .. }) => {
-                return Err(RevokeCallError(what));
+                return Err(RevokeCallError::transient(what));
             }
         };
         if answer.status() != StatusCode::OK {
-            return Err(RevokeCallError(answered(answer.status())));
+            return Err(failed(answer.status()));
         }
         let reply: RevokeReply = serde_json::from_slice(answer.body()).map_err(|_| {
-            RevokeCallError(
-                "the producer answered the revocation with something that is not {\"revoked\": [ids]}"
-                    .to_owned(),
-            )
+            let words =
+                "the producer answered the revocation with something that is not {\"revoked\": [ids]}";
+            RevokeCallError::transient(words)
         })?;
         let message = reply.message().map(|message| self.printable(message));
         Ok(RevokeAnswer { gone: reply.gone(), message })
+    }
+
+    async fn list(&self, page: Option<&str>) -> Result<Option<Listing>, RevokeCallError> {
+        if !self.secret.capabilities.list {
+            return Ok(None);
+        }
+        let url = self.secret.create_sync_url.beside("list");
+        let body = |payload: &SecretValue| written(&ListRequest { payload: payload.expose(), page });
+        let answer = match self.call(&url, "list", &body).await {
+            Ok(answer) => answer,
+            Err(CallError::NotSent(what) | CallError::NoAnswer { what, .. }) => {
+                return Err(RevokeCallError::transient(what));
+            }
+        };
+        if answer.status() != StatusCode::OK {
+            return Err(failed(answer.status()));
+        }
+        let answer: ListAnswer = serde_json::from_slice(answer.body()).map_err(|_| {
+            let words = "the producer answered the listing with something that is not {\"ids\": [ids]}";
+            RevokeCallError::transient(words)
+        })?;
+        Ok(Some(answer.into()))
     }
 }
 
@@ -296,6 +321,18 @@ fn written(body: &impl Serialize) -> Result<Bytes, CallError> {
 /// Whether the producer did not take the payload.
 fn is_unauthorized(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// What an answer of `status` to a revoke call means for the next one. A 404 is most likely a mistyped URL: it says
+/// nothing about any credential.
+fn failed(status: StatusCode) -> RevokeCallError {
+    let failure = match status.as_u16() {
+        // A redirect is not followed, so somebody must put the address right.
+        300..=399 | 401 | 403 | 404 | 405 | 410 => RevokeFailure::Misconfigured,
+        400 | 422 => RevokeFailure::Refused,
+        _ => RevokeFailure::Transient,
+    };
+    RevokeCallError { failure, words: answered(status) }
 }
 
 /// Whether an answer of `status` leaves open that a credential was made: something may have failed after it was, or

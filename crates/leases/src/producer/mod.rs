@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateward_clock::Timestamp;
+pub use gateward_model::ProducerCapabilities as Capabilities;
 use gateward_model::{DynamicSecret, ItemName, ProducerUrl};
 use gateward_seal::SecretValue;
 use serde_json::{Map, Value};
@@ -27,8 +28,15 @@ pub trait Producer: Send + Sync {
     /// Unmakes the credentials `ids`, and says which are gone for certain.
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError>;
 
-    /// Finds out, before the dynamic secret is there, whether the producer understands both calls; says why not.
-    async fn dry_run(&self) -> Result<(), String>;
+    /// Finds out, before the dynamic secret is there, whether the producer understands both calls, and what else it can;
+    /// says why not.
+    async fn dry_run(&self) -> Result<Capabilities, String>;
+
+    /// A page of the names of all credentials that exist there, after `page`; `None` if it cannot tell.
+    async fn list(&self, page: Option<&str>) -> Result<Option<Listing>, RevokeCallError> {
+        let _ = page;
+        Ok(None)
+    }
 }
 
 /// Finds the producer of a dynamic secret; the payload is for it alone.
@@ -87,7 +95,7 @@ pub struct Order {
     /// What they asked with.
     pub input: Map<String, Value>,
     /// How long it will live, from the answer on.
-    pub ttl_seconds: u64,
+    pub ttl: Duration,
     /// A moment by which it may safely have ended by itself.
     pub expires_at: Timestamp,
 }
@@ -134,7 +142,41 @@ pub struct RevokeAnswer {
     pub message: Option<String>,
 }
 
+/// A page of what exists at a producer.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The names of credentials.
+    pub ids: Vec<String>,
+    /// How the next page is asked for, if there is one.
+    pub next: Option<String>,
+}
+
 /// A call that says nothing about any credential.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct RevokeCallError(pub String);
+#[error("{words}")]
+pub struct RevokeCallError {
+    /// What that means for the next one.
+    pub failure: RevokeFailure,
+    /// What happened, for people.
+    pub words: String,
+}
+
+impl RevokeCallError {
+    /// One that may have passed by the next time.
+    pub fn transient(words: impl Into<String>) -> Self {
+        Self { failure: RevokeFailure::Transient, words: words.into() }
+    }
+}
+
+/// How an attempt to revoke has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokeFailure {
+    /// The producer could not be reached, or could not do it: tried again soon.
+    Transient,
+    /// It has answered, and has not named this credential as gone: tried again soon.
+    Unnamed,
+    /// It does not know the gateway, or the address is wrong (401, 403, 404, 410): somebody must put that right.
+    Misconfigured,
+    /// It has understood the call and will not do it (400, 422): somebody must look at it.
+    Refused,
+}

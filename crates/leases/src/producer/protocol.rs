@@ -1,13 +1,16 @@
 //! The words of the custom producer protocol, as Akeyless defined them.
 //!
-//! `request_id`, `lease_id`, `ttl` and `expires_at` in a create call, and `not_found` in a revoke answer, are our
-//! additions; a producer that does not know them ignores them.
+//! `request_id`, `lease_id`, `ttl` and `expires_at` in a create call, `capabilities` in the answer to a dry run,
+//! `not_found` in a revoke answer, and the call `/sync/list` are our additions; a producer that does not know them
+//! ignores them.
 
 use std::collections::BTreeMap;
 
 use gateward_seal::SecretValue;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use super::{Capabilities, Listing};
 
 /// Body of `POST /sync/create`.
 #[derive(Serialize)]
@@ -71,6 +74,9 @@ pub struct CreateAnswer {
     /// Must be an object.
     #[serde(default)]
     pub response: Value,
+    /// Of a dry run: what the producer can.
+    #[serde(default)]
+    capabilities: Value,
 }
 
 impl CreateAnswer {
@@ -81,6 +87,11 @@ impl CreateAnswer {
             Value::Number(id) => Some(id.to_string()),
             _ => None,
         }
+    }
+
+    /// What the producer says that it can; nothing, if that makes no sense.
+    pub fn capabilities(&self) -> Capabilities {
+        serde_json::from_value(self.capabilities.clone()).unwrap_or_default()
     }
 
     /// Whether the name is of the right type.
@@ -116,5 +127,29 @@ impl RevokeReply {
     /// About the others, for people.
     pub fn message(&self) -> Option<&str> {
         self.message.as_str()
+    }
+}
+
+/// Body of `POST /sync/list`.
+#[derive(Serialize)]
+pub struct ListRequest<'a> {
+    /// The secret that the gateway keeps for the producer.
+    pub payload: &'a str,
+    /// What the answer before this one had as `next`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<&'a str>,
+}
+
+/// Answer to `POST /sync/list`.
+#[derive(Deserialize)]
+pub struct ListAnswer {
+    ids: Vec<String>,
+    #[serde(default)]
+    next: Option<String>,
+}
+
+impl From<ListAnswer> for Listing {
+    fn from(ListAnswer { ids, next }: ListAnswer) -> Self {
+        Self { ids, next: next.filter(|next| !next.is_empty()) }
     }
 }

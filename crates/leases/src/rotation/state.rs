@@ -10,6 +10,7 @@ use gateward_clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::backoff;
+use crate::producer::RevokeFailure;
 
 /// What is known of the rotation of a payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,7 +124,7 @@ impl Rotation {
 
     fn retry_at(&self, now: Timestamp, rng: &mut fastrand::Rng) -> Timestamp {
         let since = self.failing_since.unwrap_or(now);
-        now + backoff::delay(self.attempts, now.saturating_since(since), rng)
+        now + backoff::delay(RevokeFailure::Transient, self.attempts, now.saturating_since(since), rng)
     }
 }
 

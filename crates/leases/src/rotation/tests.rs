@@ -64,6 +64,8 @@ fn dynamic(rotate: Option<&str>) -> DynamicSecret {
         rotate_sync_url: rotate.map(url),
         timeout_sec: 10,
         user_ttl: GoDuration::minutes(1),
+        max_leases: None,
+        capabilities: crate::producer::Capabilities::default(),
     }
 }
 

@@ -1,0 +1,353 @@
+//! Attending to what is due: each lane's leases are claimed, the producer is called once for many, and only what it
+//! names is believed.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use gateward_clock::Timestamp;
+use gateward_model::DynamicSecret;
+use gateward_seal::SecretValue;
+
+use super::lane::{BATCH, Lane, Offer, Outcome};
+use super::{Engine, lock};
+use crate::due::LeaseKey;
+use crate::failpoint;
+use crate::lease::{Lease, LeaseState};
+use crate::ledger::{Hold, LedgerError, Recorded};
+use crate::producer::{RevokeCallError, RevokeFailure};
+
+/// Some leases of one producer that are being worked on, until this is dropped.
+struct Work {
+    engine: Arc<Engine>,
+    item_id: u64,
+    leases: Vec<LeaseKey>,
+    outcome: Outcome,
+}
+
+impl Engine {
+    /// Puts leases that are due into their lanes, and begins what may begin.
+    pub(super) fn offer(self: &Arc<Self>, due: &[LeaseKey]) {
+        let mut items = BTreeSet::new();
+        for lease in due {
+            let offer = lock(&self.lanes).entry(lease.item_id).or_default().offer(*lease);
+            items.insert(lease.item_id);
+            if offer == Offer::Known {
+                // Whoever is at it may be about to end with it still due.
+                self.note_soon(*lease);
+            }
+        }
+        for item_id in items {
+            self.begin_work(item_id);
+        }
+    }
+
+    /// Begins what may begin in one lane.
+    pub(super) fn begin_work(self: &Arc<Self>, item_id: u64) {
+        loop {
+            let now = self.clock.now();
+            let next = {
+                let mut lanes = lock(&self.lanes);
+                let Some(lane) = lanes.get_mut(&item_id) else { return };
+                if lane.is_idle() {
+                    lanes.remove(&item_id);
+                    return;
+                }
+                if lane.takes_more(now) {
+                    self.look_again();
+                }
+                lane.next(now, BATCH)
+            };
+            let Some(leases) = next else { return };
+            let work = Work { engine: Arc::clone(self), item_id, leases, outcome: Outcome::NotCalled };
+            self.runtime.spawn(work.done());
+        }
+    }
+
+    /// When a lane has to be looked at though nothing falls due.
+    pub(super) fn lanes_wake_at(&self) -> Option<Timestamp> {
+        lock(&self.lanes).values().filter_map(Lane::wakes_at).min()
+    }
+
+    /// Begins what waited for its producer's next probe.
+    pub(super) fn wake_lanes(self: &Arc<Self>) {
+        let now = self.clock.now();
+        let awake: Vec<u64> = {
+            let lanes = lock(&self.lanes);
+            lanes
+                .iter()
+                .filter(|(_, lane)| lane.wakes_at().is_some_and(|at| at <= now))
+                .map(|(id, _)| *id)
+                .collect()
+        };
+        for item_id in awake {
+            self.begin_work(item_id);
+        }
+    }
+
+    /// Does for each of `leases` what its state asks for.
+    async fn attend(&self, item_id: u64, leases: &[LeaseKey]) -> Outcome {
+        let (secret, payload) = match self.catalog.producer(item_id).await {
+            Ok(Some(producer)) => producer,
+            outcome => {
+                // Without it nothing can be revoked, and nothing is given up.
+                match outcome {
+                    Err(error) => tracing::error!(item_id, %error, "producer not read; its leases wait"),
+                    Ok(_) => tracing::error!(item_id, "no producer for leases that are due"),
+                }
+                for lease in leases {
+                    self.note_at(self.clock.now() + WITHOUT_PRODUCER, *lease);
+                }
+                return Outcome::NotCalled;
+            }
+        };
+        let until = self.clock.now() + Duration::from_secs(secret.timeout_sec) + MARGIN;
+        let claimed = join_all(leases.iter().map(|lease| self.see_to(*lease, until))).await;
+        let (to_revoke, to_ask): (Vec<_>, Vec<_>) =
+            claimed.into_iter().flatten().partition(|claimed| claimed.lease.producer_id().is_some());
+        let asked = to_ask.into_iter().map(|claimed| self.ask(&secret, payload.clone(), claimed, until));
+        let mut outcomes = join_all(asked).await;
+        if !to_revoke.is_empty() {
+            failpoint::reach("claimed");
+            outcomes.push(self.revoke_claimed(&secret, payload, to_revoke, until).await);
+            self.forget_producer(item_id).await;
+        }
+        match outcomes {
+            outcomes if outcomes.contains(&Outcome::Failed) => Outcome::Failed,
+            outcomes if outcomes.contains(&Outcome::Answered) => Outcome::Answered,
+            _ => Outcome::NotCalled,
+        }
+    }
+
+    /// Reads a lease and, if there is something to be done at its producer, claims it.
+    async fn see_to(&self, key: LeaseKey, until: Timestamp) -> Option<Recorded> {
+        let recorded = match self.ledger.get(key).await {
+            Ok(recorded) => recorded?,
+            Err(error) => {
+                self.not_read(key, &error).await;
+                return None;
+            }
+        };
+        let by_time = matches!(recorded.lease.state, LeaseState::Active { .. } | LeaseState::Intent { .. });
+        if by_time && self.guard.holds() {
+            return None;
+        }
+        match recorded.lease.state {
+            LeaseState::Intent { deadline } => {
+                if deadline <= self.clock.now() {
+                    self.give_up_waiting(&recorded).await;
+                }
+                None
+            }
+            _ => self.claim(recorded, until).await,
+        }
+    }
+
+    async fn not_read(&self, key: LeaseKey, error: &LedgerError) {
+        if !matches!(error, LedgerError::Unreadable(_)) {
+            tracing::error!(lease = %key.lease_id, %error, "due lease not read");
+            return self.note_soon(key);
+        }
+        // It is looked at again with each look through the due index: an older version may have been started by mistake.
+        match self.ledger.quarantine(&key.sort(), "the record of the lease cannot be read").await {
+            Ok(true) => {
+                tracing::error!(lease = %key.lease_id, "lease in quarantine: its record cannot be read");
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(lease = %key.lease_id, %error, "lease not put into quarantine"),
+        }
+    }
+
+    /// Claims what is due, if nobody else is at it. A lease whose credential another one holds, too, just ends.
+    async fn claim(&self, mut recorded: Recorded, until: Timestamp) -> Option<Recorded> {
+        let key = LeaseKey::of(&recorded.lease);
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            // Renewed, revoked or claimed by another node: then it is not ours.
+            let claim = recorded.lease.claim(&self.owner, now, until).ok()?;
+            let hold = if claim.producer_id().is_some() { Hold::Close } else { Hold::Keep };
+            let error = match self.replace(&recorded, claim, hold).await {
+                Ok(claimed) => return Some(claimed),
+                Err(LedgerError::Shared) => {
+                    let ended = recorded.lease.let_go(&self.owner, now).ok()?;
+                    match self.replace(&recorded, ended, Hold::LeaveToOthers).await {
+                        Ok(ended) => {
+                            failpoint::reach("let-go");
+                            tracing::info!(lease = %ended.lease.id, "lease over; another holds its credential");
+                            return None;
+                        }
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            match error {
+                // The other has ended meanwhile, or the lease has changed: what it is now decides.
+                LedgerError::Shared | LedgerError::Changed { .. } => {}
+                error => {
+                    tracing::error!(lease = %key.lease_id, %error, "lease not claimed");
+                    break;
+                }
+            }
+            match self.ledger.get(key).await {
+                Ok(newer) => recorded = newer?,
+                Err(_) => break,
+            }
+        }
+        self.note_soon(key);
+        None
+    }
+
+    async fn revoke_claimed(
+        &self,
+        secret: &DynamicSecret,
+        payload: SecretValue,
+        claimed: Vec<Recorded>,
+        until: Timestamp,
+    ) -> Outcome {
+        let ids: BTreeSet<String> =
+            claimed.iter().filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned)).collect();
+        let most = usize::from(secret.capabilities.max_batch.unwrap_or(u16::MAX)).clamp(1, BATCH);
+        let ids: Vec<String> = ids.into_iter().collect();
+        let mut gone = HashSet::new();
+        let mut unnamed = "the producer did not name it as revoked".to_owned();
+        let mut failed: Option<RevokeCallError> = None;
+        for ids in ids.chunks(most) {
+            match self.call(secret, payload.clone(), ids, until).await {
+                Ok(answer) => {
+                    gone.extend(answer.gone);
+                    if let Some(message) = answer.message {
+                        unnamed = format!("the producer did not name it as revoked: {message}");
+                    }
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        failpoint::reach("revoke-answered");
+        let outcome = if failed.is_some() { Outcome::Failed } else { Outcome::Answered };
+        let (failure, why) = match failed {
+            // One that the producer chokes on is not to park those that were in the same call.
+            Some(error) if ids.len() > 1 && error.failure == RevokeFailure::Refused => {
+                (RevokeFailure::Transient, error.words)
+            }
+            Some(error) => (error.failure, error.words),
+            None => (RevokeFailure::Unnamed, unnamed),
+        };
+        let settling = claimed.iter().map(|recorded| {
+            let named = recorded.lease.producer_id().is_some_and(|id| gone.contains(id));
+            self.settle_claimed(recorded, named, failure, &why)
+        });
+        join_all(settling).await;
+        outcome
+    }
+
+    /// One call, which ends before the claims do.
+    async fn call(
+        &self,
+        secret: &DynamicSecret,
+        payload: SecretValue,
+        ids: &[String],
+        until: Timestamp,
+    ) -> Result<crate::producer::RevokeAnswer, RevokeCallError> {
+        // Something has held this process up: by the time of the call others may be at it.
+        if self.clock.now() + Duration::from_secs(secret.timeout_sec) > until {
+            return Err(RevokeCallError::transient("the gateway was held up before the call"));
+        }
+        let producer = self.producers.of(secret, payload);
+        tokio::select! {
+            biased;
+            () = self.clock.sleep_until(until) => {
+                Err(RevokeCallError::transient("the producer did not answer in time"))
+            }
+            answer = producer.revoke(ids) => answer,
+        }
+    }
+
+    async fn settle_claimed(&self, recorded: &Recorded, named: bool, failure: RevokeFailure, why: &str) {
+        let now = self.clock.now();
+        let lease = &recorded.lease;
+        let next = match named {
+            true => lease.revoked(now),
+            false => lease.retry(failure, why, now, &mut fastrand::Rng::new()),
+        };
+        let Ok(next) = next else { return };
+        let (parks, hold) =
+            (is_parked(&next) && !is_parked(lease), if named { Hold::Leave } else { Hold::Keep });
+        match self.replace(recorded, next, hold).await {
+            Ok(_) if named => {
+                failpoint::reach("revoked");
+                tracing::info!(lease = %lease.id, item = %lease.item_name, "lease revoked");
+            }
+            Ok(_) => {
+                failpoint::reach(if parks { "parked" } else { "retried" });
+                if parks || failure == RevokeFailure::Misconfigured {
+                    tracing::error!(lease = %lease.id, item = %lease.item_name, why, "revocation needs somebody");
+                } else {
+                    tracing::warn!(lease = %lease.id, item = %lease.item_name, "lease not revoked yet");
+                }
+            }
+            // The claim ends by itself, and then it is tried again: revoking twice harms nobody.
+            Err(error) => {
+                tracing::error!(lease = %lease.id, %error, "outcome of a revocation not recorded");
+                self.note_soon(LeaseKey::of(lease));
+            }
+        }
+    }
+
+    /// INTENT's deadline has passed: the answer is lost, by a crash most likely.
+    async fn give_up_waiting(&self, recorded: &Recorded) {
+        let lease = &recorded.lease;
+        let reason = "the gateway stopped, or lost the store, while the producer was called";
+        let Ok(unknown) = lease.lose(reason, self.clock.now(), lease.order_kept) else { return };
+        match self.replace(recorded, unknown, Hold::Keep).await {
+            Ok(_) => {
+                failpoint::reach("given-up");
+                tracing::error!(lease = %lease.id, item = %lease.item_name, "lease unknown");
+            }
+            Err(LedgerError::Changed { .. }) => {}
+            Err(error) => {
+                tracing::error!(lease = %lease.id, %error, "lost lease not recorded yet");
+                self.note_soon(LeaseKey::of(lease));
+            }
+        }
+    }
+}
+
+impl Work {
+    async fn done(mut self) {
+        self.outcome = self.engine.attend(self.item_id, &self.leases).await;
+    }
+}
+
+/// Also when the task panics: what it was at is seen to again.
+impl Drop for Work {
+    fn drop(&mut self) {
+        let now = self.engine.clock.now();
+        if let Some(lane) = lock(&self.engine.lanes).get_mut(&self.item_id) {
+            lane.ended(&self.leases, self.outcome, now, &mut fastrand::Rng::new());
+        }
+        self.engine.ended.notify_waiters();
+        self.engine.begin_work(self.item_id);
+        // A circuit that has opened has a time at which it is tried, which the timer is to know.
+        if self.outcome == Outcome::Failed {
+            self.engine.sooner.notify_one();
+        }
+    }
+}
+
+fn is_parked(lease: &Lease) -> bool {
+    matches!(lease.state, LeaseState::Parked(_))
+}
+
+/// Between the end of the producer's time and the end of the claim.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// When leases are looked at again whose producer cannot be read.
+const WITHOUT_PRODUCER: Duration = Duration::from_secs(30);
+
+/// How often a claim is tried that others get in the way of.
+const TRIES: usize = 4;

@@ -1,0 +1,285 @@
+//! Holds revocation back when time or the store cannot be trusted.
+//!
+//! A store that was put back to an earlier state, and a clock that was set forward, make leases look expired that are
+//! not. Then nothing is revoked by itself until an operator lets go, or a set time has passed. A hold is durable, and
+//! every engine on the store keeps to it. A clock that is set back only makes revocations late: that is told, and
+//! nothing waits. So is a clock that comes back to what it was before it jumped: its hold ends by itself.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateward_clock::{Clock, Timestamp};
+use gateward_store::{Change, CommitError, Key, Precondition, Store, StoreError, Write, counter};
+use serde::{Deserialize, Serialize};
+
+use super::lock;
+use crate::failpoint;
+use crate::lease::Verdict;
+use crate::witness::{Seen, Witness};
+
+/// Revocation waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Until when, if nobody lets go before.
+    pub until: Timestamp,
+}
+
+/// Watches the clock and the store.
+pub(super) struct Guard {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    witness: Option<Arc<dyn Witness>>,
+    hold_for: Duration,
+    watch: Mutex<Watch>,
+}
+
+#[derive(Default)]
+struct Watch {
+    /// Both clocks at the last look.
+    last: Option<(Timestamp, Duration)>,
+    held: Option<InMemory>,
+    /// Which store this is; known when the guard has begun.
+    store: Option<String>,
+    /// How many commits there had been when the witness heard of the store last.
+    told: Option<u64>,
+}
+
+struct InMemory {
+    held: Held,
+    durable: bool,
+    /// By the uptime, when it ends.
+    ends: Duration,
+    /// What the wall clock showed at an uptime of zero, before it jumped.
+    before_jump: Option<u64>,
+}
+
+/// Why the guard could not do its work; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GuardError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the witness of the store cannot be read or written")]
+    Witness(#[source] io::Error),
+}
+
+impl Guard {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        witness: Option<Arc<dyn Witness>>,
+        hold_for: Duration,
+    ) -> Self {
+        Self { store, clock, witness, hold_for, watch: Mutex::default() }
+    }
+
+    /// Compares the store with its witness, before anything is revoked.
+    pub(super) async fn begin(&self) -> Result<(), GuardError> {
+        let (id, is_new) = self.store_id().await?;
+        let ticks = self.ticks().await?;
+        self.reload().await?;
+        if let Some(witness) = &self.witness {
+            let seen = witness.recall().await.map_err(GuardError::Witness)?;
+            // In a store that is new there is nothing to be revoked.
+            let reason = seen.filter(|_| !is_new).and_then(|seen| self.contradicts(&seen, &id, ticks));
+            if let Some(reason) = reason {
+                self.hold(reason, None);
+            }
+        }
+        let mut watch = lock(&self.watch);
+        watch.store = Some(id);
+        watch.last = Some((self.clock.now(), self.clock.uptime()));
+        Ok(())
+    }
+
+    fn contradicts(&self, seen: &Seen, store: &str, ticks: u64) -> Option<String> {
+        if seen.store != store {
+            return Some("another store stands where one was seen before".to_owned());
+        }
+        if seen.ticks > ticks {
+            let text = "the store was put back to an earlier state; what was renewed since looks expired";
+            return Some(text.to_owned());
+        }
+        let same_boot = seen.boot.is_some() && seen.boot == self.witness.as_ref()?.boot();
+        let passed = self.clock.uptime().checked_sub(seen.uptime).filter(|_| same_boot)?;
+        let shown = self.clock.now().saturating_since(seen.now);
+        (shown > passed + JUMP).then(|| set_forward(shown - passed))
+    }
+
+    /// Looks at the clocks, and says whether revocation waits.
+    pub(super) fn holds(&self) -> bool {
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let mut watch = lock(&self.watch);
+        let Some((last, last_uptime)) = watch.last.replace((now, uptime)) else {
+            return true;
+        };
+        let passed = uptime.saturating_sub(last_uptime);
+        let shown = now.saturating_since(last);
+        if shown > passed + JUMP {
+            let before = last.millis().saturating_sub(millis(last_uptime));
+            self.hold_in(&mut watch, set_forward(shown - passed), Some(before));
+        } else if last + passed > now + JUMP {
+            tracing::error!("the clock was set back; what is due now is revoked later by as much");
+        }
+        if let Some(hold) = &watch.held {
+            let back = hold.before_jump.is_some_and(|before| {
+                now.millis().saturating_sub(millis(uptime)).abs_diff(before) <= millis(JUMP)
+            });
+            return !(back || hold.ends <= uptime);
+        }
+        false
+    }
+
+    /// Makes durable what the clocks have shown, ends a hold that is over, and tells the witness, if there were more
+    /// `commits` than the last time. To be called often.
+    pub(super) async fn tend(&self, commits: u64) -> Result<(), GuardError> {
+        let held = self.holds();
+        let (over, unsaved) = {
+            let watch = lock(&self.watch);
+            let hold = watch.held.as_ref();
+            (hold.is_some() && !held, hold.filter(|hold| !hold.durable).map(|hold| hold.held.clone()))
+        };
+        if over {
+            tracing::warn!("the hold on revocations has ended by itself");
+            self.end().await?;
+        } else if let Some(hold) = unsaved {
+            let value = serde_json::to_vec(&hold).map_err(|error| StoreError::Engine(error.into()))?;
+            self.write(Write {
+                key: key("hold"),
+                precondition: Precondition::Any,
+                change: Change::Put(value.into()),
+            })
+            .await?;
+            failpoint::reach("held");
+            if let Some(hold) = &mut lock(&self.watch).held {
+                hold.durable = true;
+            }
+        }
+        if held || lock(&self.watch).told == Some(commits) {
+            return Ok(());
+        }
+        self.bear_witness().await?;
+        lock(&self.watch).told = Some(commits);
+        Ok(())
+    }
+
+    /// Takes over what another engine, or an earlier process, has written.
+    pub(super) async fn reload(&self) -> Result<(), GuardError> {
+        let held = self.store.get(&key("hold")).await?;
+        let held: Option<Held> = held.and_then(|entry| serde_json::from_slice(&entry.value).ok());
+        let mut watch = lock(&self.watch);
+        match held {
+            None => {
+                // Let go elsewhere; what this engine alone has seen so far stays.
+                if watch.held.as_ref().is_some_and(|hold| hold.durable) {
+                    watch.held = None;
+                }
+            }
+            Some(held) if watch.held.is_none() => {
+                let left = held.until.saturating_since(self.clock.now()).min(self.hold_for);
+                let ends = self.clock.uptime() + left;
+                watch.held = Some(InMemory { held, durable: true, ends, before_jump: None });
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The hold, if there is one.
+    pub(super) fn held(&self) -> Option<Held> {
+        lock(&self.watch).held.as_ref().map(|hold| hold.held.clone())
+    }
+
+    /// An operator lets go; says whether anything was held.
+    pub(super) async fn let_go(&self, verdict: &Verdict) -> Result<bool, GuardError> {
+        let Some(held) = self.held() else { return Ok(false) };
+        self.end().await?;
+        tracing::warn!(held.reason, verdict.by, why = verdict.reason, "the hold on revocations was let go");
+        Ok(true)
+    }
+
+    fn hold(&self, reason: String, before_jump: Option<u64>) {
+        self.hold_in(&mut lock(&self.watch), reason, before_jump);
+    }
+
+    fn hold_in(&self, watch: &mut Watch, reason: String, before_jump: Option<u64>) {
+        if watch.held.is_some() {
+            return;
+        }
+        tracing::error!(reason, "revocations are held; let them go when what is due may be revoked");
+        let since = self.clock.now();
+        let held = Held { since, reason, until: since + self.hold_for };
+        let ends = self.clock.uptime() + self.hold_for;
+        watch.held = Some(InMemory { held, durable: false, ends, before_jump });
+    }
+
+    async fn end(&self) -> Result<(), GuardError> {
+        // The witness first: should this be interrupted, what it says now would be a reason to hold again.
+        self.bear_witness().await?;
+        self.write(Write { key: key("hold"), precondition: Precondition::Any, change: Change::Delete })
+            .await?;
+        let mut watch = lock(&self.watch);
+        watch.held = None;
+        watch.last = Some((self.clock.now(), self.clock.uptime()));
+        Ok(())
+    }
+
+    /// Lets the store come a step further, and tells the witness how far it has come.
+    async fn bear_witness(&self) -> Result<(), GuardError> {
+        let Some(witness) = &self.witness else { return Ok(()) };
+        let Some(store) = lock(&self.watch).store.clone() else { return Ok(()) };
+        let tick = Write { key: key("ticks"), precondition: Precondition::Any, change: Change::Add(1) };
+        self.write(tick).await?;
+        let ticks = self.ticks().await?;
+        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        let seen = Seen { store, ticks, now, uptime, boot: witness.boot() };
+        witness.remember(&seen).await.map_err(GuardError::Witness)
+    }
+
+    async fn ticks(&self) -> Result<u64, GuardError> {
+        let entry = self.store.get(&key("ticks")).await?;
+        Ok(entry.and_then(|entry| counter(&entry.value)).unwrap_or_default())
+    }
+
+    /// Which store this is, and whether that was asked for the first time: then it is given a name.
+    async fn store_id(&self) -> Result<(String, bool), GuardError> {
+        let mut is_new = false;
+        loop {
+            if let Some(entry) = self.store.get(&key("store")).await? {
+                return Ok((String::from_utf8_lossy(&entry.value).into_owned(), is_new));
+            }
+            is_new = true;
+            let name = Bytes::from(format!("{:032x}", fastrand::u128(..)));
+            let write =
+                Write { key: key("store"), precondition: Precondition::Absent, change: Change::Put(name) };
+            self.write(write).await?;
+        }
+    }
+
+    async fn write(&self, write: Write) -> Result<(), GuardError> {
+        match self.store.commit(vec![write]).await {
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+fn set_forward(by: Duration) -> String {
+    format!("the clock was set forward by {} s; what is not over looks expired", by.as_secs())
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn key(name: &str) -> Key {
+    Key { partition: "~leases".to_owned(), sort: name.to_owned() }
+}
+
+/// A wall clock may be put right by so much at once.
+const JUMP: Duration = Duration::from_secs(30);

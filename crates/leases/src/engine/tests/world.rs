@@ -1,0 +1,273 @@
+//! Everything that outlives a crash, and the lives of engines in it.
+//!
+//! An engine lives in a runtime of its own; dropping that runtime is a crash, which stops every task at whatever it
+//! waits for.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateward_clock::{ManualClock, Timestamp};
+use gateward_model::{DynamicSecret, GoDuration, ItemName, ProducerUrl};
+use gateward_seal::{RootKey, Sealer, SecretValue};
+use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
+use tokio::runtime::{Builder, Runtime};
+
+use super::outside::{Hostile, Outside, yield_many};
+use crate::engine::{Engine, EngineParts, EngineSettings};
+use crate::items::{Catalog, NewDynamicSecret};
+use crate::lease::Holder;
+use crate::ledger::Caps;
+use crate::producer::Capabilities;
+use crate::witness::{Seen, Witness};
+
+/// A secret whose producer forgets, and one whose producer knows its request ids again.
+pub const PLAIN: u64 = 7;
+pub const REMEMBERING: u64 = 8;
+pub const TTL: Duration = Duration::from_secs(40);
+
+/// Everything that outlives a crash.
+pub struct World {
+    pub store: Arc<Flaky>,
+    pub sealer: Arc<Sealer>,
+    pub clock: ManualClock,
+    pub producers: Hostile,
+    pub witness: Arc<InMemory>,
+    pub caps: Caps,
+}
+
+/// One life of an engine.
+pub struct Life {
+    pub runtime: Runtime,
+    pub engine: Arc<Engine>,
+    pub owner: &'static str,
+}
+
+impl World {
+    /// A world in which everything may fail.
+    pub fn new(seed: u64) -> Self {
+        Self::with(seed, Caps::default(), None)
+    }
+
+    /// A world in which nothing fails.
+    pub fn calm(seed: u64) -> Self {
+        let world = Self::new(seed);
+        world.calm_down();
+        world
+    }
+
+    pub fn with(seed: u64, caps: Caps, of_item: Option<u64>) -> Self {
+        // What the engine draws is drawn on this thread.
+        fastrand::seed(seed);
+        let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
+        let count = |cap: Option<u64>| cap.map(|cap| usize::try_from(cap).unwrap());
+        let outside = Outside {
+            faulty: true,
+            rng: fastrand::Rng::with_seed(seed),
+            caps: [count(of_item), count(caps.identity), count(caps.gateway)],
+            ..Outside::default()
+        };
+        let producers = Hostile::new(Arc::new(Mutex::new(outside)), clock.clone());
+        let world = Self {
+            store: Arc::new(Flaky::new(seed)),
+            sealer: Arc::new(Sealer::new(RootKey::generate())),
+            clock,
+            producers,
+            witness: Arc::default(),
+            caps,
+        };
+        let runtime = Builder::new_current_thread().build().unwrap();
+        world.store.state().faulty = false;
+        for id in [PLAIN, REMEMBERING] {
+            let secret = DynamicSecret { max_leases: of_item, ..secret(id) };
+            let new = NewDynamicSecret::new(secret, SecretValue::from("canary-payload"));
+            runtime.block_on(world.catalog().create(&new)).unwrap();
+        }
+        world.store.state().faulty = true;
+        world
+    }
+
+    fn catalog(&self) -> Catalog {
+        let store = Arc::clone(&self.store) as Arc<dyn Store>;
+        Catalog::new(store, Arc::clone(&self.sealer), Arc::new(self.clock.clone()))
+    }
+
+    pub fn start(&self) -> Life {
+        self.start_as("a")
+    }
+
+    pub fn start_as(&self, owner: &'static str) -> Life {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let engine = Engine::new(EngineParts {
+            store: Arc::clone(&self.store) as Arc<dyn Store>,
+            catalog: Arc::new(self.catalog()),
+            producers: Arc::new(self.producers.clone()),
+            clock: Arc::new(self.clock.clone()),
+            runtime: runtime.handle().clone(),
+            owner: owner.to_owned(),
+            settings: EngineSettings {
+                caps: self.caps,
+                witness: Some(Arc::clone(&self.witness) as Arc<dyn Witness>),
+                hold_for: Duration::from_secs(100_000),
+                ..EngineSettings::default()
+            },
+        });
+        engine.start();
+        Life { runtime, engine, owner }
+    }
+
+    pub fn outside(&self) -> MutexGuard<'_, Outside> {
+        self.producers.outside.lock().unwrap()
+    }
+
+    pub fn calm_down(&self) {
+        self.outside().faulty = false;
+        self.store.state().faulty = false;
+    }
+}
+
+impl Life {
+    pub fn run(&self, turns: usize) {
+        self.runtime.block_on(yield_many(turns));
+    }
+}
+
+pub fn name(item: u64) -> ItemName {
+    ItemName::parse(&format!("/item/{item}")).unwrap()
+}
+
+pub fn holder(number: u8) -> Holder {
+    Holder { access_id: format!("p-{number}"), sub_claims: BTreeMap::new() }
+}
+
+pub fn secret(id: u64) -> DynamicSecret {
+    DynamicSecret {
+        id,
+        name: name(id),
+        create_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/create").unwrap(),
+        revoke_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/revoke").unwrap(),
+        rotate_sync_url: None,
+        timeout_sec: 10,
+        user_ttl: GoDuration::parse(&format!("{}s", TTL.as_secs())).unwrap(),
+        max_leases: None,
+        capabilities: Capabilities { request_id: id == REMEMBERING, list: true, max_batch: None },
+    }
+}
+
+/// A store that fails before it has done something, or after; and that takes a while.
+pub struct Flaky {
+    state: Mutex<FlakyState>,
+}
+
+pub struct FlakyState {
+    inner: Arc<MemoryStore>,
+    pub faulty: bool,
+    rng: fastrand::Rng,
+}
+
+impl Flaky {
+    fn new(seed: u64) -> Self {
+        let rng = fastrand::Rng::with_seed(seed.rotate_left(17));
+        Self { state: Mutex::new(FlakyState { inner: Arc::new(MemoryStore::new()), faulty: true, rng }) }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, FlakyState> {
+        self.state.lock().unwrap()
+    }
+
+    /// The store as it stands.
+    pub fn copy(&self) -> MemoryStore {
+        self.state().inner.copy()
+    }
+
+    /// Puts an earlier state back.
+    pub fn restore(&self, copy: &MemoryStore) {
+        self.state().inner = Arc::new(copy.copy());
+    }
+
+    /// What works without failing.
+    pub fn quietly<T>(&self, with: impl FnOnce(&MemoryStore) -> T) -> T {
+        let inner = Arc::clone(&self.state().inner);
+        with(&inner)
+    }
+
+    fn inner(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.state().inner)
+    }
+
+    fn fails(&self, per_mille: u16) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.faulty && state.rng.u16(0..1000) < per_mille {
+            return Err(StoreError::Engine("the disk is on fire".into()));
+        }
+        Ok(())
+    }
+
+    async fn take_a_while(&self) {
+        let turns = {
+            let mut state = self.state();
+            if state.faulty { state.rng.usize(0..3) } else { 0 }
+        };
+        yield_many(turns).await;
+    }
+}
+
+#[async_trait]
+impl Store for Flaky {
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
+        self.fails(4)?;
+        self.inner().get(key).await
+    }
+
+    async fn list(
+        &self,
+        partition: &str,
+        range: (Bound<String>, Bound<String>),
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.fails(4)?;
+        self.inner().list(partition, range, limit).await
+    }
+
+    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
+        self.take_a_while().await;
+        self.fails(10)?;
+        let done = self.inner().commit(writes).await;
+        self.take_a_while().await;
+        self.fails(10)?;
+        done
+    }
+
+    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
+        self.inner().changes(since).await
+    }
+
+    async fn revision(&self) -> Result<Revision, StoreError> {
+        self.inner().revision().await
+    }
+}
+
+/// A witness that a restored store does not take along.
+#[derive(Default)]
+pub struct InMemory {
+    pub seen: Mutex<Option<Seen>>,
+}
+
+#[async_trait]
+impl Witness for InMemory {
+    async fn recall(&self) -> io::Result<Option<Seen>> {
+        Ok(self.seen.lock().unwrap().clone())
+    }
+
+    async fn remember(&self, seen: &Seen) -> io::Result<()> {
+        *self.seen.lock().unwrap() = Some(seen.clone());
+        Ok(())
+    }
+
+    fn boot(&self) -> Option<String> {
+        Some("this one".to_owned())
+    }
+}

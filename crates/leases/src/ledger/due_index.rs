@@ -1,0 +1,145 @@
+//! The due index as it stands in the store: its directory, and looking through it.
+
+use std::ops::Bound;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use gateward_clock::Timestamp;
+use gateward_store::{Change, CommitError, Key, Precondition, Write};
+
+use super::{Ledger, LedgerError, PAGE};
+use crate::due::{self, DIRECTORY, LeaseKey, Slot};
+use crate::lease::Lease;
+
+impl Ledger {
+    /// Calls `visit` for each entry that is due from `from` on and before `end`, in order within each slot; where it
+    /// says no, the rest of that slot is left out. With `now`, slots that are empty and over lose their place in the
+    /// directory.
+    pub(crate) async fn look_through(
+        &self,
+        from: Timestamp,
+        end: Timestamp,
+        now: Option<Timestamp>,
+        mut visit: impl FnMut(Timestamp, LeaseKey) -> bool,
+    ) -> Result<(), LedgerError> {
+        let range = Slot::directory_range(from, end);
+        let directory = self.store.list(DIRECTORY, range, usize::MAX).await?;
+        for listed in directory {
+            let Some(slot) = Slot::from_directory(&listed.key.sort) else {
+                self.set_aside(&listed.key).await;
+                continue;
+            };
+            let is_empty = self.look_through_slot(slot, from, end, &mut visit).await?;
+            if let Some(now) = now
+                && is_empty
+                && slot.is_over(now)
+            {
+                self.unlist(slot, listed.version).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn look_through_slot(
+        &self,
+        slot: Slot,
+        from: Timestamp,
+        end: Timestamp,
+        visit: &mut impl FnMut(Timestamp, LeaseKey) -> bool,
+    ) -> Result<bool, LedgerError> {
+        let partition = slot.partition();
+        let mut start = due::entries_from(from);
+        let mut is_empty = true;
+        loop {
+            let page = self.store.list(&partition, (start, Bound::Unbounded), PAGE).await?;
+            is_empty &= page.is_empty();
+            for entry in &page {
+                match due::read_entry(&entry.key.sort) {
+                    Some((due, lease)) if due < end && visit(due, lease) => {}
+                    Some(_) => return Ok(false),
+                    None => self.set_aside(&entry.key).await,
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => start = Bound::Excluded(last.key.sort.clone()),
+                _ => return Ok(is_empty),
+            }
+        }
+    }
+
+    /// An entry that makes no sense is told to people, and stands in nobody's way.
+    async fn set_aside(&self, key: &Key) {
+        let name = format!("{}/{}", key.partition, key.sort);
+        match self.quarantine(&name, "the entry of the due index cannot be read").await {
+            Ok(true) => tracing::error!(entry = name, "due entry in quarantine"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(entry = name, %error, "due entry cannot be read"),
+        }
+    }
+
+    /// What makes sure, in the commit that writes an entry, that the directory has its slot. Whoever looks through an
+    /// empty slot that is over takes it out of the directory; an entry that comes late must not stand where nobody looks.
+    pub(super) fn listing(&self, slot: Slot) -> Write {
+        let is_listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(&slot);
+        // It is put where nothing stands, and put again only to close it.
+        let (precondition, change) = match is_listed {
+            true => (Precondition::Version(OPEN), Change::Check),
+            false => (Precondition::Absent, Change::Put(Bytes::new())),
+        };
+        Write { key: slot.directory_key(), precondition, change }
+    }
+
+    /// A commit has met a directory that is not as it was believed to be: now the opposite is believed. Says whether `key`
+    /// is of the directory at all.
+    pub(super) fn doubt_slot(&self, key: &Key) -> bool {
+        let slot = (key.partition == DIRECTORY).then(|| Slot::from_directory(&key.sort)).flatten();
+        let Some(slot) = slot else { return false };
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !listed.remove(&slot) {
+            listed.insert(slot);
+        }
+        true
+    }
+
+    /// The directory has the slot of `lease`, a commit has said so.
+    pub(super) fn remember_slot(&self, lease: &Lease) {
+        if let Some(due) = lease.due() {
+            let slot = Slot::of(due, lease.id);
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(slot);
+        }
+    }
+
+    /// Takes a slot out of the directory that was seen to be empty. First it is closed: an entry that came after the look
+    /// is then seen by the second one, and none can come after that.
+    async fn unlist(&self, slot: Slot, version: u64) -> Result<(), LedgerError> {
+        let key = slot.directory_key();
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).remove(&slot);
+        let mut standing = version;
+        if standing == OPEN {
+            let change = Change::Put(Bytes::new());
+            let close = Write { key: key.clone(), precondition: Precondition::Version(OPEN), change };
+            if !self.unless_changed(close).await? {
+                return Ok(());
+            }
+            standing += 1;
+        }
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        if self.store.list(&slot.partition(), all, 1).await?.is_empty() {
+            let precondition = Precondition::Version(standing);
+            self.unless_changed(Write { key, precondition, change: Change::Delete }).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes, if nobody else was faster; says whether.
+    async fn unless_changed(&self, write: Write) -> Result<bool, LedgerError> {
+        match self.store.commit(vec![write]).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// The version of a slot's place in the directory while entries may be put into it.
+const OPEN: u64 = 1;

@@ -1,0 +1,115 @@
+//! What was seen of the store, kept outside of it.
+//!
+//! A store that is put back to an earlier state cannot tell: in it everything is as it was then, leases that were renewed
+//! since look expired, and a revocation would take a credential from under its holder. So a witness outside remembers how
+//! far the store had come. It also remembers both clocks, to tell a clock that was set while the gateway was down.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateward_clock::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What was seen last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// Which store.
+    pub store: String,
+    /// How far it had come: of a number that grows in it while leases are written.
+    pub ticks: u64,
+    /// The wall clock.
+    pub now: Timestamp,
+    /// How long the machine had run.
+    pub uptime: Duration,
+    /// Since which start of the machine, where that can be told.
+    pub boot: Option<String>,
+}
+
+/// Remembers what was seen of the store.
+#[async_trait]
+pub trait Witness: Send + Sync + 'static {
+    /// What was seen last; nothing, if nothing ever was.
+    async fn recall(&self) -> io::Result<Option<Seen>>;
+
+    /// Remembers what is seen now.
+    async fn remember(&self, seen: &Seen) -> io::Result<()>;
+
+    /// Which start of the machine this is, where that can be told.
+    fn boot(&self) -> Option<String> {
+        None
+    }
+}
+
+/// A witness that is a file.
+#[derive(Debug)]
+pub struct FileWitness {
+    path: PathBuf,
+}
+
+impl FileWitness {
+    /// The file at `path`; it need not exist.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+}
+
+#[async_trait]
+impl Witness for FileWitness {
+    async fn recall(&self) -> io::Result<Option<Seen>> {
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || fs::read(path)).await?;
+        match read {
+            // What cannot be read is no witness; the next one is written over it.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn remember(&self, seen: &Seen) -> io::Result<()> {
+        let (path, bytes) = (self.path.clone(), serde_json::to_vec(seen)?);
+        tokio::task::spawn_blocking(move || replace(&path, &bytes)).await?
+    }
+
+    fn boot(&self) -> Option<String> {
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(boot.trim().to_owned())
+    }
+}
+
+/// Whoever reads it sees the file of before or that of after, also after a power cut.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_file_recalls_what_it_was_told_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let witness = FileWitness::at(folder.path().join("witness.json"));
+        assert_eq!(witness.recall().await.unwrap(), None);
+        for ticks in [7, 8] {
+            let seen = Seen {
+                store: "a".to_owned(),
+                ticks,
+                now: Timestamp::from_secs(9),
+                uptime: Duration::from_secs(1),
+                boot: witness.boot(),
+            };
+            witness.remember(&seen).await.unwrap();
+            assert_eq!(witness.recall().await.unwrap(), Some(seen));
+        }
+        fs::write(folder.path().join("witness.json"), "{").unwrap();
+        assert_eq!(witness.recall().await.unwrap(), None, "half a file is none");
+    }
+}
