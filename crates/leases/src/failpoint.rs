@@ -1,10 +1,10 @@
 //! Places where a test kills the process, to see what a crash there loses.
 //!
-//! Compiled in only with the feature `failpoints`, which the tests of the binary switch on. The place is chosen by the
-//! environment variable `GATEWARD_FAILPOINT`; whoever reaches it dies as by `kill -9`.
+//! Compiled in only for tests: for this crate's own, and with the feature `failpoints` for those of the binary. The
+//! place is chosen by the environment variable `GATEWARD_FAILPOINT`; whoever reaches it dies as by `kill -9`.
 
 /// Dies here, if a test has asked for it.
-#[cfg(feature = "failpoints")]
+#[cfg(any(test, feature = "failpoints"))]
 #[expect(clippy::disallowed_methods, reason = "a test's switch, and not a setting")]
 pub(crate) fn reach(place: &str) {
     if std::env::var("GATEWARD_FAILPOINT").is_ok_and(|chosen| chosen == place) {
@@ -13,5 +13,5 @@ pub(crate) fn reach(place: &str) {
 }
 
 /// Dies here, if a test has asked for it; not in this build.
-#[cfg(not(feature = "failpoints"))]
+#[cfg(not(any(test, feature = "failpoints")))]
 pub(crate) fn reach(_place: &str) {}

@@ -1,6 +1,7 @@
 //! The engine against a world that lies, breaks and dies.
 
 mod histories;
+mod kill_nine;
 mod outside;
 mod sentences;
 mod world;
