@@ -7,7 +7,7 @@ use gateward_clock::Timestamp;
 use gateward_items::ItemState;
 use gateward_leases::lease::Holder;
 use gateward_leases::rotation::{Every, MINUTES_A_DAY};
-use gateward_leases::{DynamicSecretChange, Engine, IssueError, Issued, KnownSecret, NewDynamicSecret};
+use gateward_leases::{DynamicSecretChange, Engine, IssueError, Issued, KnownSecret, NewDynamicSecret, Wish};
 use gateward_model::{DynamicSecret, GoDuration, Invalid, ItemName, ProducerCapabilities, ProducerUrl};
 use gateward_seal::SecretValue;
 use http::{HeaderName, StatusCode};
@@ -53,6 +53,9 @@ struct Definition {
     admin_rotation_interval_days: Option<u64>,
     #[serde(default, deserialize_with = "fields::text")]
     producer_encryption_key_name: Option<String>,
+    /// Ours: how many credentials may live at once; 0 is no bound.
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    max_leases: Option<u64>,
 }
 
 /// `/dynamic-secret-create-custom`, and `/gateway-create-producer-custom`; they differ in the answer's `wrapper`.
@@ -82,7 +85,11 @@ pub(super) async fn create(call: Call, wrapper: &str) -> Answer {
 pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     let sent: Definition = call.fields()?;
     let before = call.parts.catalog.get(&sent.name).await?;
-    let secret = sent.applied_to(Some(before), &call.parts)?;
+    let mut secret = sent.applied_to(Some(before.clone()), &call.parts)?;
+    if secret.create_sync_url != before.create_sync_url {
+        // Another producer; what it can, a dry run tells.
+        secret.capabilities = ProducerCapabilities::default();
+    }
     let mut change = DynamicSecretChange {
         payload: sent.payload.clone(),
         description: sent.description.clone(),
@@ -150,7 +157,7 @@ impl Definition {
                 rotate_sync_url: rotate,
                 timeout_sec: self.timeout_sec.unwrap_or(60),
                 user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
-                max_leases: None,
+                max_leases: self.max_leases.filter(|most| *most > 0),
                 capabilities: ProducerCapabilities::default(),
             },
             Some(before) => DynamicSecret {
@@ -160,6 +167,10 @@ impl Definition {
                 rotate_sync_url: rotate.or(before.rotate_sync_url),
                 timeout_sec: self.timeout_sec.unwrap_or(before.timeout_sec),
                 user_ttl: self.user_ttl.clone().unwrap_or(before.user_ttl),
+                max_leases: match self.max_leases {
+                    None => before.max_leases,
+                    most => most.filter(|most| *most > 0),
+                },
                 ..before
             },
         };
@@ -225,6 +236,8 @@ fn details(known: &KnownSecret) -> Value {
         "next_admin_rotation": rotation.next_at.map(Timestamp::rfc3339),
         "payload_on_trial": is_on_trial,
         "failure_message": rotation.failure,
+        "max_leases": secret.max_leases.unwrap_or_default(),
+        "capabilities": secret.capabilities,
     })
 }
 
@@ -305,11 +318,17 @@ struct GetValue {
     /// For how many seconds the caller waits.
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     timeout: Option<u64>,
+    /// How long the credential is to live; the header `X-Gateward-Ttl` says it too.
+    #[serde(default, deserialize_with = "fields::text")]
+    ttl: Option<String>,
+    /// The same again is the same wish; the header `Idempotency-Key` says it too.
+    #[serde(default, rename = "idempotency-key", deserialize_with = "fields::text")]
+    idempotency_key: Option<String>,
 }
 
 /// `/get-dynamic-secret-value`: the producer's response, as it came; what is ours to say stands in headers.
 pub(super) async fn get_value(call: Call) -> Answer {
-    let GetValue { name, args, host, target, timeout } = call.fields()?;
+    let GetValue { name, args, host, target, timeout, ttl, idempotency_key } = call.fields()?;
     for (field, value) in [("host", host), ("target", target)] {
         if value.is_some() {
             let problem = "a custom dynamic secret has no linked target; leave it out";
@@ -317,6 +336,15 @@ pub(super) async fn get_value(call: Call) -> Answer {
         }
     }
     let input = input(&args)?;
+    let ttl = ttl.or_else(|| call.header(&TTL)).map(|text| ttl_of(&text)).transpose()?;
+    let idempotency_key = idempotency_key.or_else(|| call.header(&IDEMPOTENCY_KEY));
+    if idempotency_key.as_ref().is_some_and(|key| key.len() > LONGEST_KEY) {
+        let problem = format!("has at most {LONGEST_KEY} characters");
+        return Err(Invalid::new("idempotency-key", problem).into());
+    }
+    // Who has a key asks again with it, and is given what came too late.
+    let is_asked_again = idempotency_key.is_some();
+    let wish = Wish { input, ttl, idempotency_key };
     let identity = &call.identity;
     let holder =
         Holder { access_id: identity.access_id.to_string(), sub_claims: identity.sub_claims.clone() };
@@ -324,25 +352,44 @@ pub(super) async fn get_value(call: Call) -> Answer {
     let secret = call.parts.catalog.get(&name).await?;
     let issuing = {
         let (engine, name) = (Arc::clone(&engine), name.clone());
-        Handle::current().spawn(async move { engine.issue(&name, holder, input).await })
+        Handle::current().spawn(async move { engine.issue(&name, holder, wish).await })
     };
-    let issued = issued_within(engine, secret.id, issuing, timeout).await?;
+    let issued = issued_within(engine, secret.id, issuing, timeout, is_asked_again).await?;
     Ok(Told::from(Value::Object(issued.response))
         .with_header(LEASE_ID, &issued.lease_id.to_string())
         .with_header(LEASE_EXPIRES, &issued.expires_at.rfc3339()))
 }
 
-/// Waits as long as the caller does. A credential that comes later is nobody's, and is revoked.
+/// `90s`, `10m`, `1h30m`, or a number of seconds.
+fn ttl_of(text: &str) -> Result<Duration, Invalid> {
+    let span = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => GoDuration::parse(text).map_err(|error| error.within("ttl"))?.span(),
+    };
+    if span.as_secs() == 0 {
+        return Err(Invalid::new("ttl", "is at least one second"));
+    }
+    Ok(span)
+}
+
+/// Waits as long as the caller does. A credential that comes later is nobody's, and is revoked, unless the caller can
+/// ask for it again.
 async fn issued_within(
     engine: Arc<Engine>,
     secret_id: u64,
     mut issuing: JoinHandle<Result<Issued, IssueError>>,
     timeout: Option<u64>,
+    is_asked_again: bool,
 ) -> Result<Issued, ApiError> {
     let seconds = timeout.filter(|seconds| *seconds > 0).unwrap_or(LONGEST_TIMEOUT).min(LONGEST_TIMEOUT);
     match tokio::time::timeout(Duration::from_secs(seconds), &mut issuing).await {
         Ok(issued) => Ok(issued.unwrap_or(Err(IssueError::Stopping))?),
         Err(_elapsed) => {
+            let late = format!("the producer has not answered within the {seconds} seconds of `timeout`");
+            if is_asked_again {
+                let text = format!("{late}; ask again with the same idempotency key");
+                return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, text));
+            }
             Handle::current().spawn(async move {
                 if let Ok(Ok(issued)) = issuing.await
                     && let Err(error) = engine.revoke(secret_id, issued.lease_id).await
@@ -350,9 +397,7 @@ async fn issued_within(
                     tracing::warn!(lease = %issued.lease_id, %error, "a credential that came too late is not revoked yet");
                 }
             });
-            let text = format!(
-                "the producer has not answered within the {seconds} seconds of `timeout`; what it makes is revoked"
-            );
+            let text = format!("{late}; what it makes is revoked");
             Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, text))
         }
     }
@@ -380,6 +425,14 @@ pub(super) fn engine(parts: &ControlParts) -> Result<&Arc<Engine>, ApiError> {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, text)
     })
 }
+
+/// Says how long the credential is to live.
+const TTL: HeaderName = HeaderName::from_static("x-gateward-ttl");
+
+/// Names a wish, so that the same one again is not another.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+const LONGEST_KEY: usize = 255;
 
 /// Names the lease of the credential in the body.
 const LEASE_ID: HeaderName = HeaderName::from_static("x-gateward-lease-id");

@@ -24,8 +24,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use gateward_access::Identity;
 use gateward_items::{ItemKind, ItemState};
+use gateward_leases::lease::Holder;
 use gateward_leases::ledger::LedgerError;
-use gateward_leases::{CatalogError, IssueError, RevokeError};
+use gateward_leases::{CatalogError, IssueError, RenewError, RevokeError};
 use gateward_model::Invalid;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use serde::de::DeserializeOwned;
@@ -56,6 +57,8 @@ const CALLS: &[(&str, Handle)] = &[
     ("dynamic-secret-get-value", |call| Box::pin(dynamic_secret::get_value(call))),
     ("dynamic-secret-tmp-creds-get", |call| Box::pin(tmp_creds::list(call))),
     ("gateway-get-producer-tmp-creds", |call| Box::pin(tmp_creds::list(call))),
+    ("dynamic-secret-tmp-creds-update", |call| Box::pin(tmp_creds::renew(call))),
+    ("gateway-update-producer-tmp-creds", |call| Box::pin(tmp_creds::renew(call))),
     ("dynamic-secret-tmp-creds-delete", |call| Box::pin(tmp_creds::delete(call))),
     ("gateway-revoke-producer-tmp-creds", |call| Box::pin(tmp_creds::delete(call))),
     ("create-secret", |call| Box::pin(static_secret::create(call))),
@@ -134,6 +137,7 @@ impl Told {
 pub(crate) struct Call {
     pub(crate) parts: Arc<ControlParts>,
     pub(crate) identity: Identity,
+    pub(crate) headers: HeaderMap,
     body: Value,
 }
 
@@ -141,6 +145,21 @@ impl Call {
     /// The body's fields as a `T`.
     pub(crate) fn fields<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         Ok(gateward_model::parse(&self.body)?)
+    }
+
+    /// A header of the request, if it is there and not empty.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<String> {
+        let value = self.headers.get(name)?.to_str().ok().filter(|value| !value.is_empty());
+        value.map(str::to_owned)
+    }
+
+    /// Refuses who neither administers the gateway nor holds a lease that `holder` holds.
+    pub(crate) fn check_holder(&self, holder: &Holder) -> Result<(), ApiError> {
+        let caller = &self.identity.access_id;
+        if *caller == *self.parts.authenticator.admin().access_id() || holder.access_id == caller.as_str() {
+            return Ok(());
+        }
+        Err(ApiError::new(StatusCode::FORBIDDEN, "the lease is somebody else's"))
     }
 }
 
@@ -177,7 +196,7 @@ async fn admitted(parts: Arc<ControlParts>, request: Request<Body>) -> Result<Ca
     let token = body.get("token").and_then(Value::as_str).filter(|token| !token.is_empty());
     let identity = authenticate::identity(&parts, &headers, token)
         .map_err(|refusal| ApiError::new(StatusCode::UNAUTHORIZED, refusal.to_string()))?;
-    Ok(Call { parts, identity, body })
+    Ok(Call { parts, identity, headers, body })
 }
 
 async fn body(request: Request<Body>) -> Result<(HeaderMap, Value), ApiError> {
@@ -271,6 +290,18 @@ impl From<IssueError> for ApiError {
             IssueError::Producer(_) => StatusCode::BAD_GATEWAY,
             IssueError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             IssueError::Ledger(_) | IssueError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<RenewError> for ApiError {
+    fn from(error: RenewError) -> Self {
+        let status = match error {
+            RenewError::Missing(_) => StatusCode::NOT_FOUND,
+            RenewError::Over(_) => StatusCode::CONFLICT,
+            RenewError::Catalog(error) => return error.into(),
+            RenewError::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }

@@ -1,7 +1,9 @@
 //! Leases, which this API calls temporary credentials: seeing them, and revoking them before their time.
 
+use std::time::Duration;
+
 use gateward_leases::{Lease, LeaseId, LeaseState};
-use gateward_model::ItemName;
+use gateward_model::{Invalid, ItemName};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -44,15 +46,42 @@ pub(super) async fn delete(call: Call) -> Answer {
     let secret = call.parts.catalog.get(&name).await?;
     let engine = engine(&call.parts)?;
     match (tmp_creds_id, revoke_all) {
-        (Some(id), false) => {
-            let missing =
-                || ApiError::new(StatusCode::NOT_FOUND, format!("there is no lease {id} of this item"));
-            engine.revoke(secret.id, LeaseId::parse(&id).ok_or_else(missing)?).await?;
-        }
+        (Some(id), false) => engine.revoke(secret.id, own_lease(&call, secret.id, &id).await?).await?,
         (None, true) => engine.revoke_all(secret.id).await?,
         _ => return Err(ApiError::bad("tmp-creds-id: give either tmp-creds-id or revoke-all")),
     }
     Ok(json!({}).into())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Renew {
+    name: ItemName,
+    #[serde(default)]
+    tmp_creds_id: String,
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    new_ttl_min: Option<u64>,
+}
+
+/// `/dynamic-secret-tmp-creds-update`: the lease ends so many minutes from now, at most as many as the item gives.
+pub(super) async fn renew(call: Call) -> Answer {
+    let Renew { name, tmp_creds_id, new_ttl_min } = call.fields()?;
+    let minutes = new_ttl_min.filter(|minutes| *minutes > 0);
+    let minutes = minutes.ok_or_else(|| Invalid::new("new-ttl-min", "is minutes, one at least"))?;
+    let secret = call.parts.catalog.get(&name).await?;
+    let lease = own_lease(&call, secret.id, &tmp_creds_id).await?;
+    let ttl = Duration::from_secs(minutes.saturating_mul(60));
+    let ends = engine(&call.parts)?.renew(secret.id, lease, Some(ttl)).await?;
+    Ok(json!({"id": lease, "expires_at": ends.rfc3339()}).into())
+}
+
+/// The lease that `id` names, if the caller may do something with it.
+async fn own_lease(call: &Call, secret_id: u64, id: &str) -> Result<LeaseId, ApiError> {
+    let missing = || ApiError::new(StatusCode::NOT_FOUND, format!("there is no lease {id} of this item"));
+    let lease_id = LeaseId::parse(id).ok_or_else(missing)?;
+    let lease = engine(&call.parts)?.lease(secret_id, lease_id).await?.ok_or_else(missing)?;
+    call.check_holder(&lease.holder)?;
+    Ok(lease_id)
 }
 
 fn described(lease: &Lease) -> Value {

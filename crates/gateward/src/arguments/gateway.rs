@@ -115,6 +115,12 @@ pub struct GetValue {
     /// A linked target; the gateway knows whether there is one.
     #[arg(long, hide = true)]
     pub target: Option<String>,
+    /// How long the credential is to live, at most as long as the dynamic secret gives: 90s, 10m
+    #[arg(long, value_name = "DURATION")]
+    pub ttl: Option<String>,
+    /// The same key again gives the same credential, as long as it lives
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
     /// Seconds to wait for the credential
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub timeout: u64,

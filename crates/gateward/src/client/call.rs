@@ -90,6 +90,8 @@ impl Call {
         set(&mut body, "args", Some(&get.args).filter(|args| !args.is_empty()).cloned());
         set(&mut body, "host", get.host.as_deref());
         set(&mut body, "target", get.target.as_deref());
+        set(&mut body, "ttl", get.ttl.as_deref());
+        set(&mut body, "idempotency-key", get.idempotency_key.as_deref());
         Self {
             operation: "get-dynamic-secret-value",
             body,

@@ -12,6 +12,7 @@ mod double;
 mod function;
 mod gateway;
 mod health;
+mod held;
 mod invoke;
 mod kill_nine;
 mod lambda;

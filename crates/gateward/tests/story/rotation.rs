@@ -69,8 +69,9 @@ impl Picky {
 #[test]
 fn both_payloads_are_kept_until_the_new_one_has_worked_and_no_crash_loses_the_one_that_works() {
     let plot = Plot::new();
-    let [one, two, three, four] = ["one", "two", "three", "four"].map(|label| plot.plant(label));
-    let producer = Picky::start(&one, &[&two, &three, &four]);
+    let [one, two, three, four, five] =
+        ["one", "two", "three", "four", "five"].map(|label| plot.plant(label));
+    let producer = Picky::start(&one, &[&two, &three, &four, &five]);
     let gateway = Gateway::start(&plot, &[]);
     let item = json!({
         "name": "/picky", "create-sync-url": producer.url("create"), "revoke-sync-url": producer.url("revoke"),
@@ -95,7 +96,7 @@ fn both_payloads_are_kept_until_the_new_one_has_worked_and_no_crash_loses_the_on
     drop(gateway);
 
     // Killed before the producer is called, and when it has answered.
-    for (failpoint, called) in [("rotating", false), ("rotated", true)] {
+    for (failpoint, called, newest) in [("rotating", false, &three), ("rotated", true, &five)] {
         let mut gateway = Gateway::start(&plot, &[("GATEWARD_FAILPOINT", failpoint)]);
         producer.calls();
         gateway.dies_of("gateway-rotate-secret", json!({"name": "/picky"}));
@@ -110,17 +111,16 @@ fn both_payloads_are_kept_until_the_new_one_has_worked_and_no_crash_loses_the_on
             failure.as_str().is_some_and(|why| why.contains("nobody knows")).then_some(())
         });
         assert!(told.is_some(), "{failpoint}: {}", known(&gateway));
-        // What worked works.
+        // What worked works, and can be rotated.
         gateway.done("get-dynamic-secret-value", json!({"name": "/picky"}));
+        gateway.done("gateway-rotate-secret", json!({"name": "/picky"}));
+        assert_eq!(known(&gateway)["failure_message"], Value::Null);
+        producer.knows(|knows| knows.taken = vec![newest.clone()]);
+        gateway.done("get-dynamic-secret-value", json!({"name": "/picky"}));
+        assert_eq!(producer.calls().pop(), Some(create(newest)));
         drop(gateway);
     }
     let gateway = Gateway::start(&plot, &[]);
-    producer.calls();
-    gateway.done("gateway-rotate-secret", json!({"name": "/picky"}));
-    assert_eq!(known(&gateway)["failure_message"], Value::Null);
-    producer.knows(|knows| knows.taken.push(four.clone()));
-    gateway.done("get-dynamic-secret-value", json!({"name": "/picky"}));
-    assert_eq!(producer.calls().pop(), Some(create(&four)));
     gateway.done("dynamic-secret-tmp-creds-delete", json!({"name": "/picky", "revoke-all": true}));
     drop(gateway);
     plot.end();

@@ -35,7 +35,7 @@ pub use revoke::RevokeError;
 
 use crate::due::{Horizon, LeaseKey};
 use crate::items::Catalog;
-use crate::lease::Lease;
+use crate::lease::{Lease, LeaseId};
 use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded};
 use crate::producer::Producers;
 use crate::witness::Witness;
@@ -137,6 +137,12 @@ impl Engine {
     /// being made comes with the answer.
     pub async fn finish(&self) {
         let _nobody_creates = self.creating.write().await;
+    }
+
+    /// One lease of the dynamic secret `item_id`, if it is not revoked.
+    pub async fn lease(&self, item_id: u64, lease_id: LeaseId) -> Result<Option<Lease>, LedgerError> {
+        let recorded = self.ledger.get(LeaseKey { item_id, lease_id }).await?;
+        Ok(recorded.map(|recorded| recorded.lease))
     }
 
     /// Every lease of the dynamic secret `item_id` that is not over.

@@ -381,7 +381,7 @@ impl Loaded {
 
     /// Whether the same call again is the same rotation; only a dry run tells, and a rotated secret has none.
     fn is_repeatable(&self) -> bool {
-        false
+        matches!(self, Self::Dynamic(read) if read.0.secret.capabilities.request_id)
     }
 
     fn has_no_url(&self) -> bool {
