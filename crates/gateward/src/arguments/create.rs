@@ -23,14 +23,14 @@ pub(super) struct SpokenCreate {
     /// Called when credentials must go
     #[arg(long, value_name = "URL", required = true)]
     revoke_sync_url: Vec<SyncUrl>,
-    /// Kept for replacing the payload
+    /// Called to replace the payload
     #[arg(long, value_name = "URL")]
     rotate_sync_url: Option<SyncUrl>,
     /// What the producer gets with every call, kept sealed
     #[arg(long, allow_hyphen_values = true)]
     payload: Option<SecretValue>,
     /// Seconds that one call of the producer may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_sec: u64,
     /// How long a credential lives: 90s, 60m, 1h30m
     #[arg(long, value_name = "DURATION", default_value = "60m")]
@@ -59,15 +59,14 @@ pub struct Akeyless {
     /// Seals the payload.
     #[arg(long, value_name = "KEY", hide = true)]
     pub producer_encryption_key_name: Option<String>,
-    /// Whether the payload is rotated.
-    #[arg(long = "enable_admin_rotation", alias = "enable-admin-rotation", hide = true)]
+    /// Have the payload rotated by itself
+    #[arg(long = "enable_admin_rotation", alias = "enable-admin-rotation")]
     pub enable_admin_rotation: bool,
-    /// How often it is.
+    /// How often it is, from 1 to 365
     #[arg(
         long = "admin_rotation_interval_days",
         alias = "admin-rotation-interval-days",
-        value_name = "DAYS",
-        hide = true
+        value_name = "DAYS"
     )]
     pub admin_rotation_interval_days: Option<u64>,
 }

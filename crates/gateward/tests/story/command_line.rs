@@ -4,6 +4,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
+
+use crate::gateway::{self, Gateway};
+use crate::plot::Plot;
+
 const GATEWARD: &str = env!("CARGO_BIN_EXE_gateward");
 
 struct Ran {
@@ -71,4 +76,43 @@ fn it_is_akeyless_when_it_is_called_so() {
     let help = run(&akeyless, directory.path(), &[], &["dynamic-secret", "create", "--help"]);
     assert_eq!(help.code, Some(0));
     assert!(help.stdout.contains("Usage: akeyless dynamic-secret create"), "{}", help.stdout);
+}
+
+#[test]
+fn a_secret_is_kept_found_replaced_and_deleted_by_commands_alone() {
+    let plot = Plot::new();
+    let gateway = Gateway::start(&plot, &[]);
+    // What is printed on purpose is not heard by the plot: there the value is the result.
+    let said = |words: &[&str]| {
+        let mut command = gateway::command(&plot, GATEWARD);
+        let output = command.args(words).args(["-u", &gateway.control]).output().expect("it runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    };
+    let (one, two) = (plot.plant("one"), plot.plant("two"));
+    let created = said(&["create-secret", "-n", "/db/password", "--value", &one, "-t", "prod"]);
+    assert_eq!((created.code, created.stdout.as_str()), (Some(0), "The secret /db/password was created.\n"));
+    let value = |more: &[&str]| said(&[&["get-secret-value", "-n", "db/password"], more].concat()).stdout;
+    assert_eq!(value(&[]), format!("{one}\n"));
+    assert_eq!(said(&["update-secret-val", "-n", "/db/password", "--value", &two]).code, Some(0));
+    assert_eq!((value(&[]), value(&["--version", "1"])), (format!("{two}\n"), format!("{one}\n")));
+    assert_eq!(said(&["rollback-secret", "-n", "/db/password", "--old-version", "1"]).code, Some(0));
+    assert_eq!(value(&[]), format!("{one}\n"));
+    for words in [&["list-items", "--path", "/db", "--json"][..], &["describe-item", "-n", "/db/password"]] {
+        let told = said(words);
+        assert!(told.stdout.contains("/db/password") && !told.stdout.contains(&one), "{}", told.stdout);
+        assert!(serde_json::from_str::<Value>(&told.stdout).is_ok(), "{}", told.stdout);
+        plot.hear("what a list says", told.stdout);
+    }
+    let moved = said(&["update-item", "-n", "/db/password", "--new-name", "/db/main", "--rm-tag", "prod"]);
+    assert_eq!(moved.code, Some(0), "{}", moved.stderr);
+    assert_eq!(said(&["get-tags", "-n", "/db/main"]).stdout, "\n");
+    let gone = said(&["get-secret-value", "-n", "/db/password"]);
+    assert_eq!((gone.code, gone.stdout.as_str()), (Some(1), ""));
+    assert!(gone.stderr.contains("item /db/password does not exist"), "{}", gone.stderr);
+    assert_eq!(said(&["delete-item", "-n", "/db/main"]).code, Some(0));
+    let listed: Value = serde_json::from_str(&said(&["list-items", "--json"]).stdout).expect("a list");
+    assert!(listed["items"].as_array().is_some_and(Vec::is_empty), "{listed}");
+    drop(gateway);
+    plot.end();
 }
