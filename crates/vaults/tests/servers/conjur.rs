@@ -36,7 +36,10 @@ impl Conjur {
     fn new() -> Self {
         let secret = Canary::new("secret");
         let variables = vec![
-            ("db%2Fpassword".to_owned(), vec![b"first".to_vec(), b"second".to_vec(), secret.text().into()]),
+            (
+                "db%2Fpassword".to_owned(),
+                vec![b"zeroth".to_vec(), b"first".to_vec(), b"second".to_vec(), secret.text().into()],
+            ),
             ("odd%20name%2B%40x".to_owned(), vec![b"odd".to_vec()]),
             ("json".to_owned(), vec![br#"{"user": "u", "port": 5432}"#.to_vec()]),
             ("binary".to_owned(), vec![vec![0xff, 0xfe, 1]]),
