@@ -117,7 +117,8 @@ impl ByUrl {
         if let Some(identity) = &self.identity {
             // It is the gateway that signed. What AWS says to that names its role, and repeats the session's token.
             if identity.heard(&response).is_some() {
-                return Err(Refusal::read(response).await.failure(false));
+                // Boxed, because it is rare and would make every call's future larger.
+                return Err(Box::pin(Refusal::read(response)).await.failure(false));
             }
         }
         remove_hop_by_hop(response.headers_mut());
