@@ -1,0 +1,70 @@
+"""Works out what a serverless gateway costs: an idle month, and a million requests. Prints docs/serverless.md's tables.
+
+Prices are the list prices of us-east-2 in US dollars, without free tiers; look them up again before you rely on them.
+"""
+
+PRICES = {
+    "Lambda, a million invocations": 0.20,
+    "Lambda, a GB-second": 0.0000166667,
+    "DynamoDB, a million reads": 0.125,
+    "DynamoDB, a million writes": 0.625,
+    "SQS, a million calls": 0.40,
+    "KMS, a key for a month": 1.00,
+    "KMS, 10 000 calls": 0.03,
+    "Secrets Manager, a secret for a month": 0.40,
+    "API Gateway (REST), a million requests": 3.50,
+    "API Gateway (HTTP), a million requests": 1.00,
+}
+
+MEMORY_GB = 0.5
+TICKS = 30 * 24 * 60
+TICK_SECONDS = 0.02
+TICK_READS = 4
+# Five pollers of an event source mapping wait 20 s each for a message.
+POLLS = 5 * 3 * TICKS
+STARTS = 30 * 24
+
+
+def lambda_cost(invocations, seconds):
+    duration = invocations * seconds * MEMORY_GB * PRICES["Lambda, a GB-second"]
+    return invocations / 1e6 * PRICES["Lambda, a million invocations"] + duration
+
+
+def idle_month():
+    return {
+        f"Lambda: {TICKS} ticks of {TICK_SECONDS * 1000:.0f} ms with {MEMORY_GB * 1024:.0f} MiB": lambda_cost(TICKS, TICK_SECONDS),
+        f"DynamoDB: {TICK_READS} reads a tick": TICKS * TICK_READS / 1e6 * PRICES["DynamoDB, a million reads"],
+        "SQS: the queue is asked": POLLS / 1e6 * PRICES["SQS, a million calls"],
+        f"KMS: the key, and {STARTS} starts": PRICES["KMS, a key for a month"] + STARTS / 10_000 * PRICES["KMS, 10 000 calls"],
+        "Secrets Manager: the access key, and fragments": 2 * PRICES["Secrets Manager, a secret for a month"],
+    }
+
+
+def million_requests(seconds):
+    return {
+        "API Gateway, REST": PRICES["API Gateway (REST), a million requests"],
+        f"Lambda: {seconds * 1000:.0f} ms each": lambda_cost(1_000_000, seconds),
+    }
+
+
+def million_credentials():
+    # INTENT, ACTIVE, claim, REVOKED, each with its entry in the due index and its counters, and twice for being transactions.
+    return {
+        "a million requests of 100 ms": sum(million_requests(0.1).values()),
+        "DynamoDB: 24 writes each": 24 * PRICES["DynamoDB, a million writes"],
+        "SQS: a message each, sent, received and deleted": 3 * PRICES["SQS, a million calls"],
+        "Lambda: their revocation, 100 ms each": lambda_cost(1_000_000, 0.1),
+    }
+
+
+def show(title, lines):
+    print(f"| {title} | US$ |\n|---|---:|")
+    for line, cost in lines.items():
+        print(f"| {line} | {cost:.2f} |")
+    print(f"| together | {sum(lines.values()):.2f} |\n")
+
+
+if __name__ == "__main__":
+    show("an idle month", idle_month())
+    show("a million requests that wait 20 ms for their upstream", million_requests(0.02))
+    show("a million credentials, issued and revoked", million_credentials())
