@@ -17,10 +17,13 @@ use gateward_leases::producer::Producers;
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::witness::{FileWitness, Witness};
-use gateward_leases::{Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts};
+use gateward_leases::{
+    Announcer, Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts, Turns,
+};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::{Shared, SharedParts};
 use gateward_proxy::declarative::Following;
+use gateward_proxy::host::lambda::Errands;
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
 use gateward_store::local::OpenError;
@@ -32,6 +35,7 @@ use tokio::runtime::Handle;
 use crate::aws_services::AwsServices;
 use crate::clouds::clouds;
 use crate::own_resolver::with_defaults;
+use crate::revocations::{Later, errands};
 use crate::root_key;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
@@ -51,6 +55,8 @@ pub struct Assembly {
     pub engine: Option<Arc<Engine>>,
     /// What rotates payloads, where there is something.
     pub rotator: Option<Arc<Rotator>>,
+    /// What a Lambda function does between requests, where there is something.
+    pub errands: Option<Arc<dyn Errands>>,
     /// Whether nothing was in the store.
     pub is_new: bool,
     /// What plugins share.
@@ -90,6 +96,7 @@ impl Assembly {
         tell_of_kongs_variables(&resolver.environment);
         let aws = Arc::clone(&clouds.aws);
         let services = AwsServices::new(settings, surroundings, &client, &aws, &clock);
+        let queue = settings.revocation_queue.as_deref().map(|url| services.queue(url)).transpose()?;
         let (store, local): (Arc<dyn Store>, _) = match settings.store {
             StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
             StoreKind::Local => {
@@ -144,9 +151,9 @@ impl Assembly {
             Arc::clone(&catalog),
             settings.producers_allow.clone(),
         ));
-        // A function's own disk goes when the function does, and nothing runs in it between two events: what would
-        // be issued there could not be revoked on time.
-        let engine = (settings.mode != Mode::Lambda).then(|| {
+        // A function's own disk goes when the function does: what would be issued there could not be revoked.
+        let lasts = settings.mode != Mode::Lambda || settings.store == StoreKind::Dynamodb;
+        let engine = lasts.then(|| {
             Engine::new(EngineParts {
                 store: Arc::clone(&store),
                 catalog: Arc::clone(&catalog),
@@ -191,7 +198,12 @@ impl Assembly {
             producer_tokens,
             local_only: settings.mode == Mode::Dev,
         });
-        Ok(Self { clock, connector, configuration, control, engine, rotator, is_new, shared, local })
+        let errands = engine.as_ref().filter(|_| settings.mode == Mode::Lambda).map(|engine| {
+            let announcer = queue.map(|queue| Arc::new(Later(queue)) as Arc<dyn Announcer>);
+            let (engine, rotator, clock) = (Arc::clone(engine), rotator.clone(), Arc::clone(&clock));
+            errands(Turns { engine, rotator, announcer, clock })
+        });
+        Ok(Self { clock, connector, configuration, control, engine, rotator, errands, is_new, shared, local })
     }
 
     /// Ends what must end in order; whatever was answered is durable already.
@@ -239,12 +251,23 @@ fn owner(store: StoreKind) -> String {
 
 /// A store that does not last is nothing that could be put back.
 fn lease_settings(settings: &Settings) -> EngineSettings {
+    if settings.mode == Mode::Lambda {
+        // Nothing that a function writes lasts but the table, and its time stands still between two events.
+        return EngineSettings {
+            longest_create: LONGEST_CREATE_IN_LAMBDA,
+            remembers_due: true,
+            ..EngineSettings::default()
+        };
+    }
     let witness = (settings.store != StoreKind::Memory).then(|| {
         // Beside the store, and not in it: a backup of the store alone does not take it along.
         Arc::new(FileWitness::at(settings.data_dir.join("lease-witness.json"))) as Arc<dyn Witness>
     });
     EngineSettings { witness, ..EngineSettings::default() }
 }
+
+/// With the grace that the engine gives, 25 s: API Gateway waits for 29.
+const LONGEST_CREATE_IN_LAMBDA: Duration = Duration::from_secs(20);
 
 fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("tls_ca: {} cannot be read: {error}", path.display()))

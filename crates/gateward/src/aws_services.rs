@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gateward_aws::dynamodb::DynamoDb;
 use gateward_aws::kms::Kms;
+use gateward_aws::sqs::Queue;
 use gateward_aws::{Access, Chain};
 use gateward_clock::Clock;
 use gateward_model::Invalid;
@@ -41,6 +42,12 @@ impl<'a> AwsServices<'a> {
     /// The key management service.
     pub fn kms(&self) -> Result<Kms, Invalid> {
         Kms::new(&self.access("AWS_ENDPOINT_URL_KMS")?).map_err(in_our_words)
+    }
+
+    /// The queue at `url`.
+    pub fn queue(&self, url: &str) -> Result<Queue, Invalid> {
+        let queue = self.access("AWS_ENDPOINT_URL_SQS").and_then(|access| Queue::new(&access, url));
+        queue.map_err(|invalid| Invalid::new("revocation_queue", invalid.problem))
     }
 
     /// How a service is called whose endpoint AWS's own tools read from `variable`.

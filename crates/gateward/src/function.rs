@@ -62,7 +62,7 @@ async fn start(
         clock: Arc::clone(&assembly.clock),
         door: Some(Arc::new(door)),
         traffic: telemetry.traffic,
-        errands: None,
+        errands: assembly.errands.clone(),
         response_mode: settings.response_mode,
     };
     Ok((assembly, parts))

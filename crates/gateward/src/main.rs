@@ -11,6 +11,7 @@ mod handover;
 mod logging;
 mod own_resolver;
 mod resource_files;
+mod revocations;
 mod root_key;
 mod server;
 mod settings;

@@ -25,13 +25,15 @@ pub mod lease;
 pub mod ledger;
 pub mod producer;
 pub mod rotation;
+mod turns;
 pub mod witness;
 
 pub use engine::{
     Attention, Engine, EngineParts, EngineSettings, Held, IssueError, Issued, Listed, OperatorError, Query,
-    RenewError, Report, ReportError, RevokeError, Settlement, Wish,
+    RenewError, Report, ReportError, RevokeError, Settlement, TurnError, Wish,
 };
 pub use items::{Catalog, CatalogError, DynamicSecretChange, KnownSecret, NewDynamicSecret};
 pub use lease::{Lease, LeaseId, LeaseState, Verdict};
 pub use ledger::{Cap, Caps};
 pub use rotation::{RotateFailure, RotatedSecrets, Rotator, RotatorParts};
+pub use turns::{Announcer, Turns};

@@ -91,6 +91,9 @@ pub struct Given {
     /// Where a line for each request goes: off, stdout, stderr or a file [default: off]
     #[arg(long, value_name = "WHERE")]
     pub(super) access_log: Option<AccessLog>,
+    /// In a Lambda function, the URL of the SQS queue by which it hears of what is about to fall due
+    #[arg(long, value_name = "URL", hide = true)]
+    pub(super) revocation_queue: Option<String>,
     /// In a Lambda function, how answers are given: buffered or streamed, as its URL or integration wants them [default: buffered]
     #[arg(long, value_name = "HOW", hide = true)]
     pub(super) lambda_answers: Option<LambdaAnswers>,
@@ -100,7 +103,7 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 27] = [
+pub(super) const KEYS: [&str; 28] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -126,6 +129,7 @@ pub(super) const KEYS: [&str; 27] = [
     "data_threads",
     "log",
     "access_log",
+    "revocation_queue",
     "lambda_answers",
     "drain_seconds",
 ];
@@ -159,6 +163,7 @@ impl Given {
             data_threads: self.data_threads.or(there.data_threads),
             log: self.log.or(there.log),
             access_log: self.access_log.or(there.access_log),
+            revocation_queue: self.revocation_queue.or(there.revocation_queue),
             lambda_answers: self.lambda_answers.or(there.lambda_answers),
             drain_seconds: self.drain_seconds.or(there.drain_seconds),
         }

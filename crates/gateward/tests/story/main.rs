@@ -18,6 +18,7 @@ mod kill_nine;
 mod lambda;
 mod observed;
 mod plot;
+mod revocations;
 mod rotation;
 mod table;
 mod users_file;

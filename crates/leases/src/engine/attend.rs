@@ -70,6 +70,11 @@ impl Engine {
         lock(&self.lanes).values().filter_map(Lane::wakes_at).min()
     }
 
+    /// Whether some producer is being called.
+    pub(super) fn is_at_work(&self) -> bool {
+        lock(&self.lanes).values().any(Lane::is_at_work)
+    }
+
     /// Begins what waited for its producer's next probe.
     pub(super) fn wake_lanes(self: &Arc<Self>) {
         let now = self.clock.now();

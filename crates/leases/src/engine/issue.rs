@@ -158,7 +158,7 @@ impl Engine {
     ) -> Result<Recorded, LedgerError> {
         let secret = &open.secret;
         let (now, ttl) = (self.clock.now(), order.ttl);
-        let deadline = now + Duration::from_secs(secret.timeout_sec) + GRACE;
+        let deadline = now + Duration::from_secs(secret.timeout_sec).min(self.longest_create) + GRACE;
         let mut lease = Lease::intent((secret.id, &secret.name), order.holder.clone(), ttl, now, deadline);
         lease.id = order.lease_id;
         let mut also = vec![open.unchanged.clone()];

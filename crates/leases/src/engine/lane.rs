@@ -164,6 +164,11 @@ impl Lane {
         wants
     }
 
+    /// Whether its producer is being called.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.under_way > 0
+    }
+
     /// Whether nothing is to be remembered of it.
     pub(super) fn is_idle(&self) -> bool {
         self.known.is_empty() && !self.more && self.under_way == 0 && self.failures == 0

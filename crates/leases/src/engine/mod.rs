@@ -13,8 +13,9 @@ mod renew;
 mod report;
 mod revoke;
 mod timer;
+mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use operator::{OperatorError, Settlement};
 pub use renew::RenewError;
 pub use report::{Attention, Listed, Query, Report, ReportError};
 pub use revoke::RevokeError;
+pub use turn::TurnError;
 
 use crate::due::{Horizon, LeaseKey};
 use crate::items::Catalog;
@@ -70,6 +72,10 @@ pub struct EngineSettings {
     pub hold_for: Duration,
     /// What notices a restored store.
     pub witness: Option<Arc<dyn Witness>>,
+    /// The longest that a producer is waited for when it makes a credential, whatever its secret says.
+    pub longest_create: Duration,
+    /// Whether the engine remembers for [`Engine::take_noted`] what it has written down as due.
+    pub remembers_due: bool,
 }
 
 impl Default for EngineSettings {
@@ -79,6 +85,8 @@ impl Default for EngineSettings {
             retention: Duration::from_secs(7 * 24 * 3600),
             hold_for: Duration::from_secs(3600),
             witness: None,
+            longest_create: Duration::MAX,
+            remembers_due: false,
         }
     }
 }
@@ -91,6 +99,9 @@ pub struct Engine {
     runtime: Handle,
     owner: String,
     retention: Duration,
+    longest_create: Duration,
+    /// What was written down as due since somebody asked, if somebody does.
+    noted: Option<Mutex<BTreeSet<Timestamp>>>,
     ledger: Ledger,
     guard: Guard,
     horizon: Mutex<Horizon>,
@@ -109,7 +120,8 @@ pub struct Engine {
 impl Engine {
     /// An engine that issues; it revokes from [`Engine::start`] on.
     pub fn new(parts: EngineParts) -> Arc<Self> {
-        let EngineSettings { caps, retention, hold_for, witness } = parts.settings;
+        let EngineSettings { caps, retention, hold_for, witness, longest_create, remembers_due } =
+            parts.settings;
         Arc::new(Self {
             guard: Guard::new(Arc::clone(&parts.store), Arc::clone(&parts.clock), witness, hold_for),
             ledger: Ledger::new(parts.store, caps),
@@ -119,6 +131,8 @@ impl Engine {
             runtime: parts.runtime,
             owner: parts.owner,
             retention,
+            longest_create,
+            noted: remembers_due.then(Mutex::default),
             horizon: Mutex::new(Horizon::of_at_most(IN_MEMORY)),
             sooner: Notify::new(),
             lanes: Mutex::default(),
@@ -188,6 +202,7 @@ impl Engine {
 
     fn note(&self, lease: &Lease) {
         if let Some(due) = lease.due() {
+            self.remember(due);
             self.note_at(due, LeaseKey::of(lease));
         }
     }
@@ -204,6 +219,11 @@ impl Engine {
     /// Sees to a lease once more in a moment: something failed that should not have.
     fn note_soon(&self, lease: LeaseKey) {
         self.note_at(self.clock.now() + SOON, lease);
+    }
+
+    /// Whether somebody wants the due index looked through; it is then believed that this is done.
+    fn is_to_look_again(&self) -> bool {
+        self.look_again.swap(false, Ordering::AcqRel)
     }
 
     /// Has the due index looked through now.

@@ -4,6 +4,7 @@ mod histories;
 mod kill_nine;
 mod outside;
 mod sentences;
+mod turns;
 mod world;
 
 /// Turns of the runtimes after which nothing moves any more that need not wait for the clock.

@@ -1,6 +1,5 @@
 //! The one timer: sleeps until the first lease is due, and offers what is to the lanes.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -93,7 +92,7 @@ impl Rounds {
 
     /// Reads what it is time to read of the due index.
     async fn read(&mut self, engine: &Arc<Engine>, now: Timestamp) {
-        if now >= self.look_at || engine.look_again.swap(false, Ordering::AcqRel) {
+        if now >= self.look_at || engine.is_to_look_again() {
             self.look_at = now + LOOK;
             if let Err(error) = engine.offer_overdue(now).await {
                 tracing::error!(%error, "due index not read");
@@ -142,7 +141,7 @@ impl Engine {
 
     /// Offers everything that is due, and of which memory may not know: from before a start, or what a lane had no room
     /// for, or another engine has left.
-    async fn offer_overdue(self: &Arc<Self>, now: Timestamp) -> Result<(), LedgerError> {
+    pub(super) async fn offer_overdue(self: &Arc<Self>, now: Timestamp) -> Result<(), LedgerError> {
         let mut page: Vec<LeaseKey> = Vec::new();
         let mut items = std::collections::BTreeSet::new();
         let looked = self

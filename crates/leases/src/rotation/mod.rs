@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use gateward_clock::{Clock, Timestamp};
 use gateward_items::{ItemError, ItemKind};
 use gateward_model::{ItemName, ProducerUrl};
@@ -19,6 +20,7 @@ use gateward_seal::SecretValue;
 use gateward_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock, Semaphore};
+use tokio::task::JoinHandle;
 
 pub use due::Subject;
 pub(crate) use due::moved;
@@ -108,8 +110,23 @@ impl Rotator {
     }
 
     /// Starts the timer, and returns the task that is the timer.
-    pub fn start(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+    pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
         self.parts.runtime.spawn(run(Arc::downgrade(self)))
+    }
+
+    /// Sees to every rotation that is due, and returns when that is done, or at `until`: for a gateway in which nothing
+    /// runs between two events, and which starts no timer.
+    pub async fn turn(self: &Arc<Self>, until: Timestamp) {
+        let clock = Arc::clone(&self.parts.clock);
+        let done = async {
+            let (_, begun) = self.attend().await;
+            join_all(begun).await;
+        };
+        tokio::select! {
+            biased;
+            () = done => {}
+            () = clock.sleep_until(until) => tracing::warn!("a rotation is not over at the end of its turn"),
+        }
     }
 
     /// The rotated secrets.
@@ -301,14 +318,15 @@ impl Rotator {
         }
     }
 
-    /// Sees to what is due, and says when to look again.
-    async fn attend(self: &Arc<Self>) -> Timestamp {
+    /// Begins what is due, and says when to look again.
+    async fn attend(self: &Arc<Self>) -> (Timestamp, Vec<JoinHandle<()>>) {
+        let mut begun = Vec::new();
         let now = self.parts.clock.now();
         let entries = match due::first(&*self.parts.store, LOOK_AHEAD).await {
             Ok(entries) => entries,
             Err(error) => {
                 tracing::error!(%error, "index of rotations not read");
-                return now + SOON;
+                return (now + SOON, begun);
             }
         };
         let mut next = now + REFILL;
@@ -321,12 +339,12 @@ impl Rotator {
                 continue;
             }
             let rotator = Arc::clone(self);
-            self.parts.runtime.spawn(async move {
+            begun.push(self.parts.runtime.spawn(async move {
                 rotator.see_to(due, subject).await;
                 lock(&rotator.at_work).remove(&subject);
-            });
+            }));
         }
-        next
+        (next, begun)
     }
 
     async fn see_to(self: &Arc<Self>, due: Timestamp, subject: Subject) {
@@ -393,7 +411,7 @@ impl Loaded {
 async fn run(rotator: Weak<Rotator>) {
     loop {
         let Some(rotator) = rotator.upgrade() else { return };
-        let next = rotator.attend().await;
+        let (next, _begun) = rotator.attend().await;
         let clock = Arc::clone(&rotator.parts.clock);
         tokio::select! {
             () = clock.sleep_until(next) => {}

@@ -166,6 +166,11 @@ impl Function {
             answered = &mut answer => Some(answered),
             () = late => None,
         };
+        if answered.is_some()
+            && let Some(errands) = &self.errands
+        {
+            errands.settle(self.within(until)).await;
+        }
         match answered {
             Some(Ok(Answer::Whole(answer))) => self.api.response(id, answer).await,
             Some(Ok(Answer::Streamed(response))) => {

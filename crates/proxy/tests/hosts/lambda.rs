@@ -140,6 +140,11 @@ impl Errands for Chores {
         async { Ok(()) }.boxed()
     }
 
+    fn settle(&self, _until: Timestamp) -> BoxFuture<'_, ()> {
+        self.0.lock().unwrap().push("settled".to_owned());
+        async {}.boxed()
+    }
+
     fn message<'m>(&'m self, body: &'m str, _until: Timestamp) -> BoxFuture<'m, Result<(), ErrandFailed>> {
         self.0.lock().unwrap().push(body.to_owned());
         async move { if body == "fail" { Err(ErrandFailed("no".to_owned())) } else { Ok(()) } }.boxed()
@@ -312,9 +317,10 @@ async fn ticks_and_messages_are_errands_and_only_failed_messages_stay_in_the_que
         let (path, answer) = emulator.answer_to(queue).await;
         assert!(path.ends_with("/response"), "{path}");
         assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "2"}]}));
+        emulator.answer_to(event("GET", "/x")).await;
     })
     .await;
-    assert_eq!(*chores.0.lock().unwrap(), ["tick", "do", "fail", "do too"]);
+    assert_eq!(*chores.0.lock().unwrap(), ["tick", "do", "fail", "do too", "settled"]);
 }
 
 #[tokio::test]

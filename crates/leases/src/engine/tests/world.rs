@@ -100,6 +100,17 @@ impl World {
     }
 
     pub fn start_as(&self, owner: &'static str) -> Life {
+        let life = self.life(owner, false);
+        life.engine.start();
+        life
+    }
+
+    /// An engine whose timer never runs: it acts only when it is told to.
+    pub fn asleep(&self) -> Life {
+        self.life("a function", true)
+    }
+
+    fn life(&self, owner: &'static str, remembers_due: bool) -> Life {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
@@ -110,12 +121,12 @@ impl World {
             owner: owner.to_owned(),
             settings: EngineSettings {
                 caps: self.caps,
-                witness: Some(Arc::clone(&self.witness) as Arc<dyn Witness>),
+                witness: Some(Arc::clone(&self.witness) as Arc<dyn Witness>).filter(|_| !remembers_due),
+                remembers_due,
                 hold_for: Duration::from_secs(100_000),
                 ..EngineSettings::default()
             },
         });
-        engine.start();
         Life { runtime, engine, owner }
     }
 

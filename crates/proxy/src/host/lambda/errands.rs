@@ -14,6 +14,9 @@ pub trait Errands: Send + Sync {
     /// Does what is due, and must be done at `until`.
     fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>>;
 
+    /// Ends what the request that was just answered has begun, and must be done at `until`. The answer is not given before.
+    fn settle(&self, until: Timestamp) -> BoxFuture<'_, ()>;
+
     /// Does what a message says that this gateway has sent itself, and must be done at `until`. The same message may
     /// come twice, late, and before another that was sent earlier.
     fn message<'m>(&'m self, body: &'m str, until: Timestamp) -> BoxFuture<'m, Result<(), ErrandFailed>>;

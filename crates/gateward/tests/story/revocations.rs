@@ -1,0 +1,111 @@
+//! Credentials that a Lambda function issues, and revokes though nothing runs in it between two events.
+
+use gateward_testkit::{Moto, RuntimeApi, eventually};
+use serde_json::{Value, json};
+
+use crate::double::Double;
+use crate::gateway::PATIENCE;
+use crate::lambda;
+use crate::plot::{ACCESS_ID, Plot};
+use crate::users_file::UsersFile;
+
+const REGION: &str = "eu-west-1";
+
+#[test]
+fn a_function_revokes_what_it_issued_at_a_message_of_its_queue_and_at_a_tick() {
+    let plot = Plot::new();
+    let moto = Moto::start();
+    moto.create_table(REGION, "gateward");
+    let (kms_key, queue) = (moto.create_kms_key(REGION), moto.create_queue(REGION, "revocations"));
+    let lambda_api = RuntimeApi::start();
+    let secret = plot.plant("awssecret");
+    let variables = [
+        ("AWS_ACCESS_KEY_ID", "AKIDQUEUE"),
+        ("AWS_SECRET_ACCESS_KEY", &secret),
+        ("AWS_REGION", REGION),
+        ("GATEWARD_AWS_ENDPOINT_URL", moto.url()),
+        ("GATEWARD_STORE", "dynamodb"),
+        ("GATEWARD_ROOT_KEY", ""),
+        ("GATEWARD_ROOT_KEY_KMS", &kms_key),
+        ("GATEWARD_REVOCATION_QUEUE", &queue),
+    ];
+    let mut process = lambda::start_with(&plot, &lambda_api, &variables);
+    lambda_api.wait_until_asked(PATIENCE);
+    let function = Function { lambda: &lambda_api, plot: &plot };
+
+    // Whoever verifies tokens finds the keys at an address, which a function has only behind API Gateway.
+    let keys = function.get("/.well-known/jwks.json").to_string();
+    let door = Double::start(move |_, _| keys.clone());
+    let address = door.address();
+    let (_, port) = address.rsplit_once(':').expect("an address has a port");
+    let producer = UsersFile::start(&plot, "users", "--jwks", port);
+    let login = json!({"access-id": ACCESS_ID, "access-key": plot.access_key(), "access-type": "access_key"});
+    let token = function.post("/auth", &login)["token"].clone();
+    let secret = json!({
+        "token": token, "name": "/demo/login", "user-ttl": "2s", "payload": plot.plant("payload"),
+        "create-sync-url": producer.url("create"), "revoke-sync-url": producer.url("revoke"),
+    });
+    function.post("/dynamic-secret-create-custom", &secret);
+
+    let wanted = json!({"token": token, "name": "/demo/login"});
+    let announced = function.post("/get-dynamic-secret-value", &wanted);
+    assert!(producer.has(&announced["user"]), "{announced}");
+    // It comes when the lease has ended.
+    let message = eventually(PATIENCE, || moto.messages(REGION, &queue).pop()).expect("a message");
+    let record = json!({"messageId": "m1", "eventSource": "aws:sqs", "body": message});
+    let answer = function.answer(&json!({"Records": [record.clone(), record]}));
+    assert_eq!(answer, json!({"batchItemFailures": []}));
+    assert!(!producer.has(&announced["user"]), "{announced}");
+
+    let forgotten = function.post("/get-dynamic-secret-value", &wanted);
+    let tick =
+        json!({"version": "0", "source": "aws.events", "detail-type": "Scheduled Event", "detail": {}});
+    assert_eq!(function.answer(&tick), Value::Null);
+    assert!(producer.has(&forgotten["user"]), "it was revoked before its time");
+    // This message is lost; the ticks go on.
+    let gone = eventually(PATIENCE, || {
+        function.answer(&tick);
+        (!producer.has(&forgotten["user"])).then_some(())
+    });
+    assert!(gone.is_some(), "{forgotten} is still there");
+
+    let bad = json!({"messageId": "m2", "eventSource": "aws:sqs", "body": "not ours"});
+    let answer = function.answer(&json!({"Records": [bad]}));
+    assert_eq!(answer, json!({"batchItemFailures": [{"itemIdentifier": "m2"}]}));
+
+    process.terminate();
+    assert!(process.wait(PATIENCE).success());
+    plot.hear("what the function printed", process.text());
+    plot.end();
+}
+
+/// The function, as API Gateway and others call it.
+struct Function<'f> {
+    lambda: &'f RuntimeApi,
+    plot: &'f Plot,
+}
+
+impl Function<'_> {
+    #[track_caller]
+    fn answer(&self, event: &Value) -> Value {
+        self.lambda.invoke(event, PATIENCE)
+    }
+
+    #[track_caller]
+    fn get(&self, path: &str) -> Value {
+        self.body(&lambda::event("GET", path, "$default", ""))
+    }
+
+    #[track_caller]
+    fn post(&self, path: &str, body: &Value) -> Value {
+        self.body(&lambda::event("POST", path, "$default", &body.to_string()))
+    }
+
+    #[track_caller]
+    fn body(&self, event: &Value) -> Value {
+        let answer = self.answer(event);
+        self.plot.hear("an answer to an event", answer.to_string());
+        assert_eq!(answer["statusCode"], 200, "{answer}");
+        serde_json::from_str(answer["body"].as_str().expect("text")).expect("JSON")
+    }
+}

@@ -1,0 +1,110 @@
+//! Revocation turn by turn, for a gateway in which nothing runs between two events.
+//!
+//! Such a gateway starts no timer. It is told when to look: by a schedule, and by messages that it sends to itself for
+//! moments that are near. What a turn has not finished in its time is claimed until its claim ends, and then anybody's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateward_clock::Timestamp;
+
+use super::{Engine, lock};
+use crate::ledger::LedgerError;
+
+/// Why a turn ended before its work was done. The next one goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum TurnError {
+    /// The leases, or what guards them, could not be read.
+    #[error("the leases are not read: {0}")]
+    Unread(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Time was up first.
+    #[error("the turn's time was over before all that is due was seen to")]
+    Late,
+}
+
+impl Engine {
+    /// Sees to everything that is due, and returns when that is done, or at `until`.
+    pub async fn turn(self: &Arc<Self>, until: Timestamp) -> Result<(), TurnError> {
+        let clock = Arc::clone(&self.clock);
+        tokio::select! {
+            biased;
+            done = self.turn_once() => done,
+            () = clock.sleep_until(until) => Err(TurnError::Late),
+        }
+    }
+
+    async fn turn_once(self: &Arc<Self>) -> Result<(), TurnError> {
+        // Anew each time: a process that was frozen cannot tell a clock that was set from time that has passed.
+        self.guard.begin().await.map_err(|error| TurnError::Unread(error.into()))?;
+        if self.guard.holds() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        lock(&self.horizon).reach(now);
+        loop {
+            let unread = |error: LedgerError| TurnError::Unread(error.into());
+            self.offer_overdue(now).await.map_err(unread)?;
+            self.wake_lanes();
+            self.quiet().await;
+            if !self.is_to_look_again() {
+                break;
+            }
+        }
+        if self.clock.now().secs() % COMPACT_EVERY < 60 {
+            let forgotten = self.ledger.compact(now - self.retention).await;
+            forgotten.map_err(|error| TurnError::Unread(error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The moments after `from` and up to `to`, in whole seconds, at which something falls due.
+    pub async fn due_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<BTreeSet<Timestamp>, LedgerError> {
+        let mut moments = BTreeSet::new();
+        self.ledger
+            .look_through(from, to, None, |due, _| {
+                moments.insert(whole_second(due));
+                true
+            })
+            .await?;
+        Ok(moments)
+    }
+
+    /// The moments, in whole seconds, that this engine has written down as due since it was last asked. It remembers
+    /// them only if its settings say so.
+    pub fn take_noted(&self) -> BTreeSet<Timestamp> {
+        self.noted.as_ref().map(|noted| std::mem::take(&mut *lock(noted))).unwrap_or_default()
+    }
+
+    pub(super) fn remember(&self, due: Timestamp) {
+        if let Some(noted) = &self.noted {
+            lock(noted).insert(whole_second(due));
+        }
+    }
+
+    /// Completes when no producer is being called.
+    async fn quiet(&self) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            // Before the look, so that an end between look and wait is heard of.
+            ended.as_mut().enable();
+            if !self.is_at_work() {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// The end of the second that `due` is in: what is looked for then is due.
+fn whole_second(due: Timestamp) -> Timestamp {
+    Timestamp::from_secs(due.millis().div_ceil(1000))
+}
+
+/// Every hour, in the first minute of it, leases that are over are forgotten.
+const COMPACT_EVERY: u64 = Duration::from_secs(3600).as_secs();
