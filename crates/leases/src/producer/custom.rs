@@ -179,7 +179,7 @@ impl Producer for CustomProducer {
         if answer.status() != StatusCode::OK {
             return Err(failed(answer.status()));
         }
-        let reply: RevokeReply = serde_json::from_slice(answer.body()).map_err(|_| {
+        let reply = RevokeReply::read(answer.body()).ok_or_else(|| {
             let words =
                 "the producer answered the revocation with something that is not {\"revoked\": [ids]}";
             RevokeCallError::transient(words)

@@ -112,6 +112,12 @@ pub struct RevokeReply {
 }
 
 impl RevokeReply {
+    /// Reads the answer, if it is an object: a list would be taken for one, field by field.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+        serde_json::from_value(Value::Object(object)).ok()
+    }
+
     /// The credentials that are gone, or were not there any more. A number counts as its text.
     pub fn gone(&self) -> Vec<String> {
         let named = [&self.revoked, &self.not_found].into_iter().filter_map(Value::as_array).flatten();
