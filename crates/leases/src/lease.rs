@@ -301,10 +301,12 @@ impl Lease {
         }
     }
 
-    /// An operator knows that no credential exists.
+    /// An operator knows that no credential exists. Not while the producer is being asked: it may be making one.
     pub fn settle(&self, verdict: Verdict, now: Timestamp) -> Result<Self, Refused> {
         match &self.state {
-            LeaseState::Unknown { .. } => Ok(self.with(LeaseState::Settled { at: now, verdict })),
+            LeaseState::Unknown { .. } if self.claim_held().is_none_or(|claim| claim.until <= now) => {
+                Ok(self.with(LeaseState::Settled { at: now, verdict }))
+            }
             _ => Err(Refused),
         }
     }

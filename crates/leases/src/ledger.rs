@@ -103,19 +103,20 @@ impl Ledger {
     ) -> Result<Recorded, LedgerError> {
         let mut part = lease.id.part(counts::PARTS);
         let mut full = HashSet::new();
-        loop {
+        for _ in 0..TRIES {
             lease.counted_in = part;
             let mut writes = also.to_vec();
             writes.push(put(record_key(LeaseKey::of(&lease)), Precondition::Absent, &lease)?);
             writes.extend(self.caps.reserve(&lease, of_item));
             let marks = self.marks(&lease);
             writes.extend(marks.into_iter().flat_map(|mark| self.mark(mark)));
+            let belief = Self::belief(&writes);
             match self.commit(writes).await {
                 Ok(()) => {
                     self.remember_slot(&lease);
                     return Ok(Recorded { lease, version: 1 });
                 }
-                Err(LedgerError::Changed { key }) if self.doubt_slot(&key) => {}
+                Err(LedgerError::Changed { key }) if self.corrects(belief.as_ref(), &key) => {}
                 Err(LedgerError::Changed { key }) => match counts::full(&key) {
                     // Another part of the gateway's counter may have room.
                     Some(Cap::Gateway) if self.caps.has_room_in_another(part, &mut full) => {
@@ -127,6 +128,7 @@ impl Ledger {
                 Err(error) => return Err(error),
             }
         }
+        Err(LedgerError::Changed { key: record_key(LeaseKey::of(&lease)) })
     }
 
     /// Replaces `before` by `lease`, if nobody has changed it since it was read; `hold` says what becomes of the
@@ -154,12 +156,13 @@ impl Ledger {
             writes.extend(self.hold(&before.lease, &lease, hold, look).await?);
             writes.extend(sealed::left_behind(&before.lease, &lease));
             self.remark(&before.lease, &lease, &mut writes);
+            let belief = Self::belief(&writes);
             match self.commit(writes).await {
                 Ok(()) => {
                     self.remember_slot(&lease);
                     return Ok(Recorded { lease, version: before.version + 1 });
                 }
-                Err(LedgerError::Changed { key }) if self.doubt_slot(&key) => {}
+                Err(LedgerError::Changed { key }) if self.corrects(belief.as_ref(), &key) => {}
                 Err(LedgerError::Changed { key }) if holding::is_one(&key) => look = true,
                 Err(error) => return Err(error),
             }
@@ -175,12 +178,14 @@ impl Ledger {
             writes.extend(Caps::default().reserve(lease, None));
             writes.extend(self.hold(lease, lease, Hold::JoinToRevoke, true).await?);
             writes.extend(self.marks(lease).into_iter().flat_map(|mark| self.mark(mark)));
+            let belief = Self::belief(&writes);
             match self.commit(writes).await {
                 Ok(()) => {
                     self.remember_slot(lease);
                     return Ok(Recorded { lease: lease.clone(), version: 1 });
                 }
-                Err(LedgerError::Changed { key }) if self.doubt_slot(&key) || holding::is_one(&key) => {}
+                Err(LedgerError::Changed { key })
+                    if self.corrects(belief.as_ref(), &key) || holding::is_one(&key) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -363,4 +368,4 @@ fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
 pub(crate) const PAGE: usize = 1000;
 
 /// How often a commit is made anew that met somebody else's.
-const TRIES: usize = 20;
+const TRIES: usize = 40;

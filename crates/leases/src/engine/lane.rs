@@ -179,7 +179,7 @@ impl Lane {
 pub(super) const BATCH: usize = 100;
 
 /// How many leases wait in memory.
-const ROOM: usize = 2000;
+const ROOM: usize = 20_000;
 
 /// How many calls to one producer may be under way.
 const CALLS_AT_ONCE: usize = 8;
@@ -201,7 +201,7 @@ mod tests {
 
     fn full() -> Lane {
         let mut lane = Lane::default();
-        for number in 0..5000 {
+        for number in 0..ROOM * 2 {
             lane.offer(lease(number));
         }
         lane
@@ -213,7 +213,7 @@ mod tests {
         for expected in [1, 2, 4, 8, 8] {
             let batches: Vec<_> = std::iter::from_fn(|| lane.next(now, BATCH)).collect();
             assert_eq!(batches.len(), expected);
-            for number in 0..5000 {
+            for number in 0..ROOM * 2 {
                 lane.offer(lease(number));
             }
             lane.ended(&batches[0], Outcome::Answered, now, &mut rng);

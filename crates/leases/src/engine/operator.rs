@@ -26,7 +26,9 @@ pub enum OperatorError {
     #[error("lease {0} is not parked, or is being tried at this moment; only a parked one can be abandoned")]
     NotParked(LeaseId),
     /// It can be settled when it is UNKNOWN.
-    #[error("lease {0} is not UNKNOWN; there is nothing to settle")]
+    #[error(
+        "lease {0} is not UNKNOWN, or its producer is being asked at this moment; there is nothing to settle"
+    )]
     NotUnknown(LeaseId),
     /// A decision wants a reason.
     #[error("say why: the reason is kept with the lease")]

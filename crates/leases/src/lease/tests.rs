@@ -179,6 +179,7 @@ fn an_unknown_lease_is_asked_about_only_where_that_is_safe_and_can_be_settled() 
     assert!(later.due().is_some_and(|again| again > due));
     assert!(matches!(claimed.discard("u".to_owned(), due).unwrap().state, LeaseState::Revoking(_)));
     let verdict = Verdict { by: "p-operator".to_owned(), reason: "looked".to_owned() };
+    assert_eq!(claimed.settle(verdict.clone(), due), Err(Refused), "the producer is being asked");
     assert!(later.settle(verdict.clone(), due).unwrap().is_over());
     assert_eq!(active().settle(verdict, at(20)), Err(Refused));
 }

@@ -89,14 +89,22 @@ impl Ledger {
         Write { key: slot.directory_key(), precondition, change }
     }
 
-    /// A commit has met a directory that is not as it was believed to be: now the opposite is believed. Says whether `key`
-    /// is of the directory at all.
-    pub(super) fn doubt_slot(&self, key: &Key) -> bool {
-        let slot = (key.partition == DIRECTORY).then(|| Slot::from_directory(&key.sort)).flatten();
-        let Some(slot) = slot else { return false };
+    /// What a commit of `writes` believes of the directory.
+    pub(super) fn belief(writes: &[Write]) -> Option<Belief> {
+        let write = writes.iter().find(|write| write.key.partition == DIRECTORY)?;
+        let slot = Slot::from_directory(&write.key.sort)?;
+        Some(Belief { slot, key: write.key.clone(), is_listed: write.change == Change::Check })
+    }
+
+    /// A commit has failed at `key`. If it was because the directory is not as it was believed to be, the opposite is
+    /// believed from now on: not of what others believe by now, for they may have learnt it, too.
+    pub(super) fn corrects(&self, belief: Option<&Belief>, key: &Key) -> bool {
+        let Some(belief) = belief.filter(|belief| belief.key == *key) else { return false };
         let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if !listed.remove(&slot) {
-            listed.insert(slot);
+        if belief.is_listed {
+            listed.remove(&belief.slot);
+        } else {
+            listed.insert(belief.slot);
         }
         true
     }
@@ -139,6 +147,13 @@ impl Ledger {
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }
+}
+
+/// What is believed of a slot's place in the directory.
+pub(super) struct Belief {
+    slot: Slot,
+    key: Key,
+    is_listed: bool,
 }
 
 /// The version of a slot's place in the directory while entries may be put into it.

@@ -157,7 +157,7 @@ impl Producer for Hostile {
                 continue;
             }
             if self.chance(5) {
-                gone.push(format!("{id}0"));
+                gone.push(format!("{id}-not"));
                 continue;
             }
             let now = self.clock.now();
