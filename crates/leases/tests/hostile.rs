@@ -1,6 +1,8 @@
 //! A producer that answers over HTTP with whatever it likes. Only a 200 that names an id revokes it, and nothing that it
 //! does takes longer than it may.
 
+#![expect(clippy::unwrap_used, reason = "what a test needs is there, or the test fails")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
