@@ -220,6 +220,7 @@ impl Guard {
 
     async fn end(&self) -> Result<(), GuardError> {
         // The witness first: should this be interrupted, what it says now would be a reason to hold again.
+        lock(&self.watch).last = Some((self.clock.now(), self.clock.uptime()));
         self.bear_witness().await?;
         self.write(Write { key: key("hold"), precondition: Precondition::Any, change: Change::Delete })
             .await?;
@@ -236,7 +237,9 @@ impl Guard {
         let tick = Write { key: key("ticks"), precondition: Precondition::Any, change: Change::Add(1) };
         self.write(tick).await?;
         let ticks = self.ticks().await?;
-        let (now, uptime) = (self.clock.now(), self.clock.uptime());
+        // What was looked at, and not what the clocks show by now: one may have jumped since.
+        let looked = lock(&self.watch).last;
+        let (now, uptime) = looked.unwrap_or_else(|| (self.clock.now(), self.clock.uptime()));
         let seen = Seen { store, ticks, now, uptime, boot: witness.boot() };
         witness.remember(&seen).await.map_err(GuardError::Witness)
     }
