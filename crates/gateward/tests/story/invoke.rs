@@ -103,7 +103,7 @@ fn failures(gateway: &Gateway<'_>, serve: impl Fn(&str, Value)) {
     is(&gateway.get("/functions/x"), 502, "function_not_found", "ResourceNotFoundException");
     serve("busy-2", json!({}));
     assert_eq!(gateway.get("/functions/x").status, 200);
-    serve("busy-1000", json!({"timeout": 300}));
+    serve("busy-1000", json!({"timeout": 1500}));
     let answer = gateway.get("/functions/x");
     is(&answer, 429, "function_throttled", "TooManyRequestsException");
     assert_eq!(answer.header("retry-after"), Some("1"));
