@@ -605,6 +605,27 @@ async fn a_file_that_changes_is_told_without_any_ttl() {
 }
 
 #[tokio::test]
+async fn an_answer_of_a_vault_that_was_removed_meanwhile_counts_for_nothing() {
+    let world = world(&[]);
+    let other = self::world(&[]).double;
+    world.double.put("db", Ok("old"));
+    other.put("db", Ok("new"));
+    let (old_permit, new_permit) =
+        (world.double.gate.acquire().await.unwrap(), other.gate.acquire().await.unwrap());
+    let (_binding, mut told) = world.bind(&["{vault://double/db}"]);
+    world.quiet().await;
+    world.resolver.set_vaults(Vec::new());
+    assert_eq!(told.next().await, None);
+    world.set_backend("again", Arc::clone(&other) as Arc<dyn Backend>, Rules::default());
+    world.quiet().await;
+    drop(old_permit);
+    world.quiet().await;
+    assert!(told.nothing());
+    drop(new_permit);
+    assert_eq!(told.next().await, Some(vec!["new".to_owned()]));
+}
+
+#[tokio::test]
 async fn counts_and_states_tell_how_it_stands_and_no_value() {
     let world = world(&[]);
     world.double.put("db", Ok("canary"));
