@@ -43,6 +43,19 @@ pub struct RoleRequest<'a> {
     pub external_id: Option<&'a SecretValue>,
     /// How long the session is to last; an hour where nothing is said.
     pub duration: Option<Duration>,
+    /// What the session is tagged with, for policies to look at.
+    pub tags: &'a [SessionTag],
+}
+
+/// A tag of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTag {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Whether sessions have it too that are begun from the session.
+    pub transitive: bool,
 }
 
 /// Temporary credentials.
@@ -202,13 +215,20 @@ impl Drop for Answer {
 fn form(action: &str, role: Option<RoleRequest<'_>>, token: Option<&SecretValue>) -> Bytes {
     let mut form = Serializer::new(String::new());
     form.append_pair("Action", action).append_pair("Version", "2011-06-15");
-    if let Some(RoleRequest { arn, session_name, external_id, duration }) = role {
+    if let Some(RoleRequest { arn, session_name, external_id, duration, tags }) = role {
         form.append_pair("RoleArn", arn).append_pair("RoleSessionName", session_name);
         if let Some(id) = external_id {
             form.append_pair("ExternalId", id.expose());
         }
         if let Some(duration) = duration {
             form.append_pair("DurationSeconds", &duration.as_secs().to_string());
+        }
+        for (number, tag) in (1..).zip(tags) {
+            form.append_pair(&format!("Tags.member.{number}.Key"), &tag.key);
+            form.append_pair(&format!("Tags.member.{number}.Value"), &tag.value);
+        }
+        for (number, tag) in (1..).zip(tags.iter().filter(|tag| tag.transitive)) {
+            form.append_pair(&format!("TransitiveTagKeys.member.{number}"), &tag.key);
         }
     }
     if let Some(token) = token {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use gateward_model::apisix::Scheme;
+use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -83,6 +84,24 @@ impl Connector {
         }
     }
 
+    /// Speaks TLS from here on over `stream`, a plain one to `peer`, for protocols that begin without it; `inside` is what
+    /// is spoken there, as ALPN calls it.
+    pub async fn encrypt_begun(
+        &self,
+        peer: &Peer,
+        stream: Stream,
+        inside: &[u8],
+    ) -> Result<Stream, FetchError> {
+        let remote = stream.address();
+        let begun = || FetchError::Tls(std::io::Error::other("TLS is spoken there already"));
+        let tcp = stream.into_plain().ok_or_else(begun)?;
+        let mut settings = ClientConfig::clone(&self.tls.for_peer(peer, Protocol::Http1));
+        settings.alpn_protocols = vec![inside.to_vec()];
+        let name = server_name(peer)?;
+        let connector = TlsConnector::from(Arc::new(settings));
+        Ok(Stream::tls(connector.connect(name, tcp).await.map_err(FetchError::Tls)?, remote))
+    }
+
     /// What DNS says of `peer`, if it has a name of which DNS may say something new.
     pub(crate) fn name(&self, peer: &Peer) -> Option<Arc<Name>> {
         self.dns.name(peer.host())
@@ -99,14 +118,19 @@ impl Connector {
         protocol: Protocol,
         tcp: TcpStream,
     ) -> Result<TlsStream<TcpStream>, FetchError> {
-        let name = match peer.tls().and_then(PeerTls::server_name) {
-            Some(name) => name.clone(),
-            // The dot at the end of a name means something to DNS only.
-            None => ServerName::try_from(peer.host().trim_end_matches('.').to_owned())
-                .map_err(|error| FetchError::Tls(std::io::Error::other(error)))?,
-        };
+        let name = server_name(peer)?;
         let settings = self.tls.for_peer(peer, protocol);
         TlsConnector::from(settings).connect(name, tcp).await.map_err(FetchError::Tls)
+    }
+}
+
+/// Whom the peer's certificate must name.
+fn server_name(peer: &Peer) -> Result<ServerName<'static>, FetchError> {
+    match peer.tls().and_then(PeerTls::server_name) {
+        Some(name) => Ok(name.clone()),
+        // The dot at the end of a name means something to DNS only.
+        None => ServerName::try_from(peer.host().trim_end_matches('.').to_owned())
+            .map_err(|error| FetchError::Tls(std::io::Error::other(error))),
     }
 }
 

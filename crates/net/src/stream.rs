@@ -32,6 +32,19 @@ impl Stream {
         Self { kind: Kind::Tls(Box::new(tls)), remote }
     }
 
+    /// The connection, if nothing is encrypted on it.
+    pub(crate) fn into_plain(self) -> Option<TcpStream> {
+        match self.kind {
+            Kind::Plain(tcp) => Some(tcp),
+            Kind::Tls(_) => None,
+        }
+    }
+
+    /// The address and the port that it was opened to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.remote
+    }
+
     /// The address that it was opened to.
     pub(crate) fn remote(&self) -> IpAddr {
         self.remote.ip()

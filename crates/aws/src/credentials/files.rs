@@ -210,6 +210,7 @@ impl SharedFiles {
             session_name: profile.get("role_session_name").unwrap_or(SESSION_NAME),
             external_id: external_id.as_ref(),
             duration: duration.transpose()?,
+            tags: &[],
         };
         if let Some(path) = profile.get("web_identity_token_file") {
             return exchange(&self.sts, role, &self.profiles.variables.path(path), now).await;

@@ -137,7 +137,8 @@ impl Source for AssumedRole {
             return Err(Missing::failed("this process does not call STS"));
         };
         let sts = sts.open(sts_endpoint.as_deref(), region.as_deref())?;
-        let request = RoleRequest { arn, session_name, external_id: external_id.as_ref(), duration: None };
+        let request =
+            RoleRequest { arn, session_name, external_id: external_id.as_ref(), duration: None, tags: &[] };
         let session = sts.assume_role(&base, request, now).await;
         let session = session.map_err(|error| Missing::failed(ask::why(&error)))?;
         Ok(Loaded { credentials: session.credentials, expires: Some(session.expires), look_again: None })

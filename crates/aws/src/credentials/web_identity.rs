@@ -34,7 +34,7 @@ impl Source for WebIdentity {
             return Err(Missing::failed(why));
         };
         let session_name = self.variables.get("AWS_ROLE_SESSION_NAME").unwrap_or(SESSION_NAME);
-        let role = RoleRequest { arn, session_name, external_id: None, duration: None };
+        let role = RoleRequest { arn, session_name, external_id: None, duration: None, tags: &[] };
         exchange(&self.sts, role, &self.variables.path(path), now).await
     }
 }

@@ -95,6 +95,7 @@ fn a_form_says_all_that_is_known_of_a_role_and_escapes_it() {
         session_name: "orders",
         external_id: Some(&id),
         duration: Some(Duration::from_secs(900)),
+        tags: &[],
     };
     let known = "Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=orders\
                  &ExternalId=partner%3A1%2F2&DurationSeconds=900";
