@@ -15,6 +15,7 @@ mod double;
 mod function_endpoint;
 mod moto;
 mod openbao;
+mod postgres;
 mod process;
 mod runtime_api;
 
@@ -25,6 +26,7 @@ pub use double::{Double, Reply};
 pub use function_endpoint::FunctionEndpoint;
 pub use moto::Moto;
 pub use openbao::OpenBao;
+pub use postgres::Postgres;
 pub use process::{Line, Process, Stream};
 pub use runtime_api::RuntimeApi;
 
