@@ -15,6 +15,7 @@ use gateward_control::{Control, ControlParts};
 use gateward_items::{StaticSecrets, Tree};
 use gateward_leases::producer::Producers;
 use gateward_leases::producer::custom::CustomProducers;
+use gateward_leases::producer::native::{AllProducers, NativeParts};
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::witness::{FileWitness, Witness};
 use gateward_leases::{
@@ -97,6 +98,8 @@ impl Assembly {
         let aws = Arc::clone(&clouds.aws);
         let services = AwsServices::new(settings, surroundings, &client, &aws, &clock);
         let queue = settings.revocation_queue.as_deref().map(|url| services.queue(url)).transpose()?;
+        let sts_endpoint = services.endpoint_url("AWS_ENDPOINT_URL_STS").map(str::to_owned);
+        let shared_aws = Arc::clone(&aws);
         let (store, local): (Arc<dyn Store>, _) = match settings.store {
             StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
             StoreKind::Local => {
@@ -145,12 +148,20 @@ impl Assembly {
 
         let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&clock)));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock)));
-        let producers: Arc<dyn Producers> = Arc::new(CustomProducers::new(
-            client,
+        let custom = CustomProducers::new(
+            client.clone(),
             Arc::clone(&producer_tokens),
             Arc::clone(&catalog),
             settings.producers_allow.clone(),
-        ));
+        );
+        let native = NativeParts {
+            connector: Arc::clone(&connector),
+            client,
+            aws: Arc::clone(&shared_aws),
+            sts_endpoint: sts_endpoint.clone(),
+            clock: Arc::clone(&clock),
+        };
+        let producers: Arc<dyn Producers> = Arc::new(AllProducers::new(custom, native));
         // A function's own disk goes when the function does: what would be issued there could not be revoked.
         let lasts = settings.mode != Mode::Lambda || settings.store == StoreKind::Dynamodb;
         let engine = lasts.then(|| {

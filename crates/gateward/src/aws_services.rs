@@ -64,7 +64,7 @@ impl<'a> AwsServices<'a> {
     }
 
     /// Ours, else the one that AWS's own tools take for the service, or for all.
-    fn endpoint_url(&self, variable: &str) -> Option<&str> {
+    pub fn endpoint_url(&self, variable: &str) -> Option<&str> {
         let ours = self.settings.aws_endpoint_url.as_deref();
         ours.or_else(|| self.surroundings.variable(variable))
             .or_else(|| self.surroundings.variable("AWS_ENDPOINT_URL"))

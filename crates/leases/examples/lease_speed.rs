@@ -19,7 +19,7 @@ use gateward_leases::producer::{
     Capabilities, CreateError, Created, Order, Producer, Producers, RevokeAnswer, RevokeCallError,
 };
 use gateward_leases::{Catalog, Engine, EngineParts, EngineSettings, NewDynamicSecret, Wish};
-use gateward_model::{DynamicSecret, GoDuration, ItemName, ProducerUrl};
+use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ItemName, ProducerSettings, ProducerUrl};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{LocalStore, Store};
 use serde_json::Map;
@@ -127,9 +127,11 @@ fn secret(id: u64) -> Result<DynamicSecret> {
     Ok(DynamicSecret {
         id,
         name: name(id)?,
-        create_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/create")?,
-        revoke_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/revoke")?,
-        rotate_sync_url: None,
+        producer: ProducerSettings::Custom(CustomSettings {
+            create_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/create")?,
+            revoke_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/revoke")?,
+            rotate_sync_url: None,
+        }),
         timeout_sec: 10,
         user_ttl: GoDuration::minutes(60),
         max_leases: None,

@@ -13,9 +13,9 @@ use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::producer::{
-    Capabilities, CreateError, Order, Producer, Producers, RevokeAnswer, RevokeCallError, RevokeFailure,
+    Capabilities, CreateError, Order, Producer, RevokeAnswer, RevokeCallError, RevokeFailure,
 };
-use gateward_model::{DynamicSecret, GoDuration, ItemName, ProducerUrl};
+use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ItemName, ProducerSettings, ProducerUrl};
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{MemoryStore, Store};
@@ -61,18 +61,21 @@ async fn producer(manner: Manner) -> Box<dyn Producer> {
     let producers =
         CustomProducers::new(Client::new(connector), Arc::new(tokens), catalog, AllowedProducers::default());
     let url = |last| ProducerUrl::parse(&format!("http://127.0.0.1:{port}/sync/{last}")).unwrap();
-    let secret = DynamicSecret {
-        id: 7,
-        name: ItemName::parse("/db").unwrap(),
+    let urls = CustomSettings {
         create_sync_url: url("create"),
         revoke_sync_url: url("revoke"),
         rotate_sync_url: None,
+    };
+    let secret = DynamicSecret {
+        id: 7,
+        name: ItemName::parse("/db").unwrap(),
+        producer: ProducerSettings::Custom(urls.clone()),
         timeout_sec: TIMEOUT.as_secs(),
         user_ttl: GoDuration::minutes(1),
         max_leases: None,
         capabilities: Capabilities::default(),
     };
-    producers.of(&secret, SecretValue::from("canary-payload"))
+    producers.of(&urls, &secret, SecretValue::from("canary-payload"))
 }
 
 async fn answer(mut stream: TcpStream, manner: Manner) {

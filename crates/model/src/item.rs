@@ -1,11 +1,11 @@
-//! Items: named things in the secrets tree. Here, dynamic secrets with a custom producer.
+//! Items: named things in the secrets tree. Here, dynamic secrets.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{GoDuration, Invalid};
+use crate::{GoDuration, Invalid, ProducerSettings};
 
 /// The full name of an item, `/folder/name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ impl fmt::Display for ProducerUrl {
     }
 }
 
-/// A dynamic secret whose credentials a custom producer makes. Its payload is kept apart, sealed; what is known of it
+/// A dynamic secret. What its producer is called with is kept apart, sealed; what is known of it
 /// in the open (tags, state, protection) stands in the tree of items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DynamicSecret {
@@ -143,13 +143,8 @@ pub struct DynamicSecret {
     pub id: u64,
     /// Its full name.
     pub name: ItemName,
-    /// Called for each credential.
-    pub create_sync_url: ProducerUrl,
-    /// Called when credentials must go.
-    pub revoke_sync_url: ProducerUrl,
-    /// Called to replace the payload.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotate_sync_url: Option<ProducerUrl>,
+    /// What makes its credentials.
+    pub producer: ProducerSettings,
     /// How long one call may take, in seconds.
     pub timeout_sec: u64,
     /// How long a credential lives.
@@ -160,6 +155,16 @@ pub struct DynamicSecret {
     /// What its producer can besides the two calls.
     #[serde(default)]
     pub capabilities: ProducerCapabilities,
+}
+
+impl DynamicSecret {
+    /// Where its payload is replaced, if anywhere.
+    pub fn rotate_sync_url(&self) -> Option<&ProducerUrl> {
+        match &self.producer {
+            ProducerSettings::Custom(custom) => custom.rotate_sync_url.as_ref(),
+            ProducerSettings::Postgresql(_) | ProducerSettings::Aws(_) => None,
+        }
+    }
 }
 
 /// What a producer has said, in the dry run, that it can.

@@ -10,6 +10,7 @@ mod go_duration;
 mod invalid;
 mod item;
 mod json;
+mod producer;
 mod vault;
 
 pub use failure::{ErrorStatus, Failure, Origin};
@@ -17,4 +18,5 @@ pub use go_duration::GoDuration;
 pub use invalid::Invalid;
 pub use item::{DynamicSecret, ItemName, ProducerCapabilities, ProducerUrl};
 pub use json::{from_admin, parse};
+pub use producer::{AwsSettings, CustomSettings, PostgresqlSettings, ProducerSettings};
 pub use vault::Vault;

@@ -1,4 +1,4 @@
-//! Dynamic secrets with a custom producer: their definitions, and getting a credential from one.
+//! Dynamic secrets: definitions of those with a custom producer, and getting a credential from any.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,10 @@ use gateward_items::ItemState;
 use gateward_leases::lease::Holder;
 use gateward_leases::rotation::{Every, MINUTES_A_DAY};
 use gateward_leases::{DynamicSecretChange, Engine, IssueError, Issued, KnownSecret, NewDynamicSecret, Wish};
-use gateward_model::{DynamicSecret, GoDuration, Invalid, ItemName, ProducerCapabilities, ProducerUrl};
+use gateward_model::{
+    CustomSettings, DynamicSecret, GoDuration, Invalid, ItemName, ProducerCapabilities, ProducerSettings,
+    ProducerUrl,
+};
 use gateward_seal::SecretValue;
 use http::{HeaderName, StatusCode};
 use serde::Deserialize;
@@ -17,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::rotated_secret::look_again;
-use super::{Answer, ApiError, Call, Told, fields};
+use super::{Answer, ApiError, Call, Told, fields, native};
 use crate::ControlParts;
 
 /// What a dynamic secret is created with, or changed to; what is not there has its default, or stays.
@@ -73,7 +76,7 @@ pub(super) async fn create(call: Call, wrapper: &str) -> Answer {
         every: sent.every(&secret)?.flatten(),
         ..NewDynamicSecret::new(secret, sent.payload.clone().unwrap_or_default())
     };
-    if let Some(can) = dry_run(&call, &sent, &new.secret, &new.payload, "created").await? {
+    if let Some(can) = tried(&call, sent.skip_dry_run, &new.secret, &new.payload, "created").await? {
         new.secret.capabilities = can;
     }
     call.parts.catalog.create(&new).await?;
@@ -86,7 +89,7 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     let sent: Definition = call.fields()?;
     let before = call.parts.catalog.get(&sent.name).await?;
     let mut secret = sent.applied_to(Some(before.clone()), &call.parts)?;
-    if secret.create_sync_url != before.create_sync_url {
+    if secret.producer != before.producer {
         // Another producer; what it can, a dry run tells.
         secret.capabilities = ProducerCapabilities::default();
     }
@@ -100,7 +103,7 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     };
     let standing = call.parts.catalog.producer(change.secret.id).await?;
     let payload = sent.payload.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
-    if let Some(can) = dry_run(&call, &sent, &change.secret, &payload, "changed").await? {
+    if let Some(can) = tried(&call, sent.skip_dry_run, &change.secret, &payload, "changed").await? {
         change.secret.capabilities = can;
     }
     call.parts.catalog.update(&sent.name, &change).await?;
@@ -108,19 +111,20 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     wrapped(&call, &change.secret.name, wrapper).await
 }
 
-async fn wrapped(call: &Call, name: &ItemName, wrapper: &str) -> Answer {
+pub(super) async fn wrapped(call: &Call, name: &ItemName, wrapper: &str) -> Answer {
     let details = details(&call.parts.catalog.known(name).await?);
     Ok(Value::Object(Map::from_iter([(wrapper.to_owned(), details)])).into())
 }
 
-async fn dry_run(
+/// Has the producer of `secret` tried out, unless that is to be skipped.
+pub(super) async fn tried(
     call: &Call,
-    sent: &Definition,
+    skipped: bool,
     secret: &DynamicSecret,
     payload: &SecretValue,
     done: &str,
 ) -> Result<Option<ProducerCapabilities>, ApiError> {
-    if sent.skip_dry_run {
+    if skipped {
         return Ok(None);
     }
     let outcome = call.parts.producers.of(secret, payload.clone()).dry_run().await;
@@ -147,14 +151,32 @@ impl Definition {
             .as_deref()
             .map(|url| ProducerUrl::parse(url).map_err(|error| error.within("rotate-sync-url")))
             .transpose()?;
+        let standing = match before.as_ref().map(|before| &before.producer) {
+            None => None,
+            Some(ProducerSettings::Custom(urls)) => Some(urls.clone()),
+            Some(other) => {
+                let problem = format!("has a producer of another type: {}", other.kind());
+                return Err(Invalid::new("name", problem));
+            }
+        };
+        let urls = match standing {
+            None => CustomSettings {
+                create_sync_url: create.ok_or_else(|| missing("create-sync-url"))?,
+                revoke_sync_url: revoke.ok_or_else(|| missing("revoke-sync-url"))?,
+                rotate_sync_url: rotate,
+            },
+            Some(standing) => CustomSettings {
+                create_sync_url: create.unwrap_or(standing.create_sync_url),
+                revoke_sync_url: revoke.unwrap_or(standing.revoke_sync_url),
+                rotate_sync_url: rotate.or(standing.rotate_sync_url),
+            },
+        };
         let secret = match before {
             None => DynamicSecret {
                 // Small enough that every client can hold it in a number.
                 id: fastrand::u64(1..1 << 52),
                 name: self.name.clone(),
-                create_sync_url: create.ok_or_else(|| missing("create-sync-url"))?,
-                revoke_sync_url: revoke.ok_or_else(|| missing("revoke-sync-url"))?,
-                rotate_sync_url: rotate,
+                producer: ProducerSettings::Custom(urls.clone()),
                 timeout_sec: self.timeout_sec.unwrap_or(60),
                 user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
                 max_leases: self.max_leases.filter(|most| *most > 0),
@@ -162,9 +184,7 @@ impl Definition {
             },
             Some(before) => DynamicSecret {
                 name: self.new_name.clone().unwrap_or(before.name),
-                create_sync_url: create.unwrap_or(before.create_sync_url),
-                revoke_sync_url: revoke.unwrap_or(before.revoke_sync_url),
-                rotate_sync_url: rotate.or(before.rotate_sync_url),
+                producer: ProducerSettings::Custom(urls.clone()),
                 timeout_sec: self.timeout_sec.unwrap_or(before.timeout_sec),
                 user_ttl: self.user_ttl.clone().unwrap_or(before.user_ttl),
                 max_leases: match self.max_leases {
@@ -180,9 +200,9 @@ impl Definition {
         if secret.user_ttl.span().as_secs() == 0 {
             return Err(Invalid::new("user-ttl", "is at least one second"));
         }
-        permitted(parts, "create-sync-url", &secret.create_sync_url)?;
-        permitted(parts, "revoke-sync-url", &secret.revoke_sync_url)?;
-        if let Some(url) = &secret.rotate_sync_url {
+        permitted(parts, "create-sync-url", &urls.create_sync_url)?;
+        permitted(parts, "revoke-sync-url", &urls.revoke_sync_url)?;
+        if let Some(url) = &urls.rotate_sync_url {
             permitted(parts, "rotate-sync-url", url)?;
         }
         Ok(secret)
@@ -193,7 +213,7 @@ impl Definition {
         match self.enable_admin_rotation {
             None => Ok(None),
             Some(false) => Ok(Some(None)),
-            Some(true) if secret.rotate_sync_url.is_none() => {
+            Some(true) if secret.rotate_sync_url().is_none() => {
                 Err(Invalid::new("rotate-sync-url", "is missing; enable-admin-rotation has it called"))
             }
             Some(true) => match self.admin_rotation_interval_days {
@@ -217,14 +237,11 @@ pub(super) fn permitted(parts: &ControlParts, field: &str, url: &ProducerUrl) ->
 /// What there is to know of a dynamic secret; its payload can be written and not read.
 fn details(known: &KnownSecret) -> Value {
     let KnownSecret { item, secret, rotation, is_on_trial } = known;
-    json!({
+    let mut details = json!({
         "dynamic_secret_id": secret.id,
         "dynamic_secret_name": secret.name,
-        "dynamic_secret_type": "custom",
+        "dynamic_secret_type": secret.producer.kind(),
         "active": item.record.state == ItemState::Enabled,
-        "create_sync_url": secret.create_sync_url,
-        "revoke_sync_url": secret.revoke_sync_url,
-        "rotate_sync_url": secret.rotate_sync_url.as_ref().map(ToString::to_string).unwrap_or_default(),
         "timeout_seconds": secret.timeout_sec,
         "user_ttl": secret.user_ttl,
         "tags": item.record.tags,
@@ -238,7 +255,12 @@ fn details(known: &KnownSecret) -> Value {
         "failure_message": rotation.failure,
         "max_leases": secret.max_leases.unwrap_or_default(),
         "capabilities": secret.capabilities,
-    })
+    });
+    if let (Value::Object(all), Value::Object(producer)) = (&mut details, native::described(&secret.producer))
+    {
+        all.extend(producer);
+    }
+    details
 }
 
 #[derive(Deserialize)]
@@ -262,7 +284,7 @@ pub(super) async fn list(call: Call) -> Answer {
                 // A list has other names for these three.
                 details["id"] = details["dynamic_secret_id"].clone();
                 details["name"] = details["dynamic_secret_name"].clone();
-                details["type"] = "custom".into();
+                details["type"] = details["dynamic_secret_type"].clone();
                 details["init"] = true.into();
                 producers.push(details);
             }
@@ -331,7 +353,7 @@ pub(super) async fn get_value(call: Call) -> Answer {
     let GetValue { name, args, host, target, timeout, ttl, idempotency_key } = call.fields()?;
     for (field, value) in [("host", host), ("target", target)] {
         if value.is_some() {
-            let problem = "a custom dynamic secret has no linked target; leave it out";
+            let problem = "a dynamic secret has no linked target; leave it out";
             return Err(Invalid::new(field, problem).into());
         }
     }

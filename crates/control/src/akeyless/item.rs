@@ -138,7 +138,7 @@ pub(super) async fn describe(call: Call) -> Answer {
 fn describe_dynamic(described: &mut Value, known: &KnownSecret) {
     let failure = known.rotation.failure.as_deref();
     described["item_general_info"] = json!({"dynamic_secret_producer_details": {
-        "producer_type": "custom",
+        "producer_type": known.secret.producer.kind(),
         "user_ttl": known.secret.user_ttl,
         "producer_status": if failure.is_some() { "Error" } else { "OK" },
         "failure_message": failure.unwrap_or_default(),

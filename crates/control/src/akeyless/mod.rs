@@ -7,6 +7,7 @@ mod dynamic_secret;
 mod fields;
 mod item;
 mod login;
+mod native;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -32,6 +33,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use native::Kind;
+
 use crate::request::{BodyRefused, json_answer};
 use crate::{ControlParts, authenticate, request};
 
@@ -45,6 +48,22 @@ const CALLS: &[(&str, Handle)] = &[
     ("gateway-create-producer-custom", |call| Box::pin(dynamic_secret::create(call, "producer_details"))),
     ("dynamic-secret-update-custom", |call| Box::pin(dynamic_secret::update(call, "dynamic_secret_details"))),
     ("gateway-update-producer-custom", |call| Box::pin(dynamic_secret::update(call, "producer_details"))),
+    ("dynamic-secret-create-postgresql", |call| {
+        Box::pin(native::create(call, Kind::Postgresql, "dynamic_secret_details"))
+    }),
+    ("gateway-create-producer-postgresql", |call| {
+        Box::pin(native::create(call, Kind::Postgresql, "producer_details"))
+    }),
+    ("dynamic-secret-update-postgresql", |call| {
+        Box::pin(native::update(call, Kind::Postgresql, "dynamic_secret_details"))
+    }),
+    ("gateway-update-producer-postgresql", |call| {
+        Box::pin(native::update(call, Kind::Postgresql, "producer_details"))
+    }),
+    ("dynamic-secret-create-aws", |call| Box::pin(native::create(call, Kind::Aws, "dynamic_secret_details"))),
+    ("gateway-create-producer-aws", |call| Box::pin(native::create(call, Kind::Aws, "producer_details"))),
+    ("dynamic-secret-update-aws", |call| Box::pin(native::update(call, Kind::Aws, "dynamic_secret_details"))),
+    ("gateway-update-producer-aws", |call| Box::pin(native::update(call, Kind::Aws, "producer_details"))),
     ("dynamic-secret-get", |call| Box::pin(dynamic_secret::get(call))),
     ("gateway-get-producer", |call| Box::pin(dynamic_secret::get(call))),
     ("dynamic-secret-list", |call| Box::pin(dynamic_secret::list(call))),
@@ -300,6 +319,7 @@ impl From<RenewError> for ApiError {
         let status = match error {
             RenewError::Missing(_) => StatusCode::NOT_FOUND,
             RenewError::Over(_) => StatusCode::CONFLICT,
+            RenewError::Producer(_) => StatusCode::BAD_GATEWAY,
             RenewError::Catalog(error) => return error.into(),
             RenewError::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

@@ -21,7 +21,7 @@ pub(super) async fn list(call: Call) -> Answer {
     let Named { name } = call.fields()?;
     let secret = call.parts.catalog.get(&name).await?;
     let leases = engine(&call.parts)?.leases(secret.id).await?;
-    Ok(leases.iter().map(described).collect::<Value>().into())
+    Ok(leases.iter().map(|lease| described(lease, secret.producer.kind())).collect::<Value>().into())
 }
 
 #[derive(Deserialize)]
@@ -84,13 +84,13 @@ async fn own_lease(call: &Call, secret_id: u64, id: &str) -> Result<LeaseId, Api
     Ok(lease_id)
 }
 
-fn described(lease: &Lease) -> Value {
+fn described(lease: &Lease, kind: &str) -> Value {
     let mut json = json!({
         "id": lease.id,
         "access_id": lease.holder.access_id,
         "creation_date": lease.created_at.rfc3339(),
         "custom_ttl": 0,
-        "dynamic_secret_type": "custom",
+        "dynamic_secret_type": kind,
         "encrypted_secret": "",
         "host": "",
         "sub_claims": lease.holder.sub_claims,

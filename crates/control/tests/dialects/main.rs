@@ -21,11 +21,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use gateward_access::{AdminIdentity, Authenticator, Tokens};
+use gateward_aws::Chain;
 use gateward_clock::{Clock, ManualClock, Timestamp};
 use gateward_control::{Control, ControlParts, Surface};
 use gateward_items::{StaticSecrets, Tree};
 use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_leases::producer::custom::CustomProducers;
+use gateward_leases::producer::native::{AllProducers, NativeParts};
 use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::{Catalog, Engine, EngineParts, RotatedSecrets, Rotator, RotatorParts};
 use gateward_net::{Client, Connector, ConnectorSettings};
@@ -118,8 +120,15 @@ impl Plane {
         let static_secrets = StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&shared));
         let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&shared)));
         let allowed = AllowedProducers::default();
-        let producers =
-            Arc::new(CustomProducers::new(client, Arc::clone(&tokens), Arc::clone(&catalog), allowed));
+        let custom = CustomProducers::new(client.clone(), Arc::clone(&tokens), Arc::clone(&catalog), allowed);
+        let native = NativeParts {
+            connector: Arc::new(Connector::new(ConnectorSettings::default()).unwrap()),
+            client,
+            aws: Chain::without_sources(Arc::clone(&shared), runtime.clone()),
+            sts_endpoint: None,
+            clock: Arc::clone(&shared),
+        };
+        let producers = Arc::new(AllProducers::new(custom, native));
         let rotator = Rotator::new(RotatorParts {
             store: Arc::clone(&store),
             catalog: Arc::clone(&catalog),

@@ -20,6 +20,9 @@ pub enum RenewError {
     /// Its time is over, or somebody wants it revoked.
     #[error("lease {0} is not active any more; ask for a new credential")]
     Over(LeaseId),
+    /// The credential ends by itself, and what ends it gives it no more time.
+    #[error("not renewed: {0}")]
+    Producer(String),
     /// The dynamic secret cannot be read.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -37,14 +40,20 @@ impl Engine {
         ttl: Option<Duration>,
     ) -> Result<Timestamp, RenewError> {
         let missing = || RenewError::Missing(lease_id);
-        let (secret, _) = self.catalog.producer(item_id).await?.ok_or_else(missing)?;
+        let (secret, payload) = self.catalog.producer(item_id).await?.ok_or_else(missing)?;
         let most = secret.user_ttl.span();
         let ttl = ttl.map_or(most, |wished| wished.min(most));
+        let producer = self.producers.of(&secret, payload);
         loop {
             let key = LeaseKey { item_id, lease_id };
             let recorded = self.ledger.get(key).await?.ok_or_else(missing)?;
             let now = self.clock.now();
             let renewed = recorded.lease.renew(now + ttl, now).map_err(|_| RenewError::Over(lease_id))?;
+            if let Some(id) = recorded.lease.producer_id() {
+                // Before it is promised: a credential that lives longer than its lease is revoked on time all the same.
+                let extended = producer.extend(id, now + ttl).await;
+                extended.map_err(|error| RenewError::Producer(error.words))?;
+            }
             match self.replace(&recorded, renewed, Hold::Keep).await {
                 Ok(_) => {
                     failpoint::reach("renewed");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gateward_model::{DynamicSecret, ProducerUrl};
+use gateward_model::{CustomSettings, DynamicSecret, ProducerUrl};
 use gateward_net::{Client, FetchError, Limits};
 use gateward_seal::SecretValue;
 use http::{Request, Response, StatusCode};
@@ -20,7 +20,7 @@ use super::protocol::{
 };
 use super::token::{self, ProducerTokens};
 use super::{
-    Capabilities, CreateError, Created, Listing, Order, Producer, Producers, RevokeAnswer, RevokeCallError,
+    Capabilities, CreateError, Created, Listing, Order, Producer, RevokeAnswer, RevokeCallError,
     RevokeFailure, RotateCall, RotateError,
 };
 use crate::items::Catalog;
@@ -47,13 +47,20 @@ impl CustomProducers {
     }
 }
 
-#[async_trait]
-impl Producers for CustomProducers {
-    fn of(&self, secret: &DynamicSecret, payload: SecretValue) -> Box<dyn Producer> {
-        Box::new(CustomProducer { producers: self.clone(), secret: secret.clone(), payload })
+impl CustomProducers {
+    /// The producer of `secret`, whose endpoints are `urls`.
+    pub fn of(
+        &self,
+        urls: &CustomSettings,
+        secret: &DynamicSecret,
+        payload: SecretValue,
+    ) -> Box<dyn Producer> {
+        let (producers, secret) = (self.clone(), secret.clone());
+        Box::new(CustomProducer { producers, urls: urls.clone(), secret, payload })
     }
 
-    async fn rotate(&self, call: &RotateCall) -> Result<SecretValue, RotateError> {
+    /// Has a payload replaced, and gives the new one.
+    pub(super) async fn rotate(&self, call: &RotateCall) -> Result<SecretValue, RotateError> {
         let ask = |payload: SecretValue| async move {
             let body = RotateRequest { payload: payload.expose(), request_id: &call.rotation_id };
             self.send(&call.url, "rotate", call.item_name.as_str(), call.timeout, written(&body)?).await
@@ -86,13 +93,15 @@ impl Producers for CustomProducers {
         }
     }
 
-    fn permits(&self, url: &ProducerUrl) -> bool {
+    /// Whether the administrator lets producers stand at `url`.
+    pub(super) fn permits(&self, url: &ProducerUrl) -> bool {
         self.allowed.permits(url)
     }
 }
 
 struct CustomProducer {
     producers: CustomProducers,
+    urls: CustomSettings,
     secret: DynamicSecret,
     payload: SecretValue,
 }
@@ -116,7 +125,7 @@ impl Producer for CustomProducer {
             })
         };
         let answer =
-            self.call(&self.secret.create_sync_url, "create", &body).await.map_err(|error| match error {
+            self.call(&self.urls.create_sync_url, "create", &body).await.map_err(|error| match error {
                 CallError::NotSent(what) => CreateError::NotCreated(what),
                 CallError::NoAnswer { what, timeout } => CreateError::Lost { reason: what, timeout },
             })?;
@@ -141,7 +150,7 @@ impl Producer for CustomProducer {
                     .rfc3339(),
             })
         };
-        let answer = self.call(&self.secret.create_sync_url, "create", &body).await;
+        let answer = self.call(&self.urls.create_sync_url, "create", &body).await;
         let answer = answer.map_err(|(CallError::NotSent(what) | CallError::NoAnswer { what, .. })| what)?;
         let id = match read_answer(&answer) {
             Ok(created) => created.id,
@@ -170,7 +179,7 @@ impl Producer for CustomProducer {
 
     async fn revoke(&self, ids: &[String]) -> Result<RevokeAnswer, RevokeCallError> {
         let body = |payload: &SecretValue| written(&RevokeRequest { payload: payload.expose(), ids });
-        let answer = match self.call(&self.secret.revoke_sync_url, "revoke", &body).await {
+        let answer = match self.call(&self.urls.revoke_sync_url, "revoke", &body).await {
             Ok(answer) => answer,
             Err(CallError::NotSent(what) | CallError::NoAnswer { what, .. }) => {
                 return Err(RevokeCallError::transient(what));
@@ -192,7 +201,7 @@ impl Producer for CustomProducer {
         if !self.secret.capabilities.list {
             return Ok(None);
         }
-        let url = self.secret.create_sync_url.beside("list");
+        let url = self.urls.create_sync_url.beside("list");
         let body = |payload: &SecretValue| written(&ListRequest { payload: payload.expose(), page });
         let answer = match self.call(&url, "list", &body).await {
             Ok(answer) => answer,

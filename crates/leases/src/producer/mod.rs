@@ -2,9 +2,13 @@
 //!
 //! A producer is called over HTTP ([`custom`]). What it is told and what it must answer is [`protocol`]; how it
 //! knows that the call comes from this gateway is [`token`]; where it may stand, an administrator says ([`allowed`]).
+//! Some are part of the gateway, and speak the same protocol in process: [`native`] finds them.
 
 pub mod allowed;
+mod aws;
 pub mod custom;
+pub mod native;
+mod postgresql;
 pub mod protocol;
 pub mod token;
 
@@ -31,6 +35,13 @@ pub trait Producer: Send + Sync {
     /// Finds out, before the dynamic secret is there, whether the producer understands both calls, and what else it can;
     /// says why not.
     async fn dry_run(&self) -> Result<Capabilities, String>;
+
+    /// The lease of the credential `id` is renewed: whatever ends the credential by itself is to do so no earlier than
+    /// `expires_at`. Nothing to do where nothing does.
+    async fn extend(&self, id: &str, expires_at: Timestamp) -> Result<(), RevokeCallError> {
+        let _ = (id, expires_at);
+        Ok(())
+    }
 
     /// A page of the names of all credentials that exist there, after `page`; `None` if it cannot tell.
     async fn list(&self, page: Option<&str>) -> Result<Option<Listing>, RevokeCallError> {

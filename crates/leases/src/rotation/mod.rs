@@ -240,7 +240,7 @@ impl Rotator {
         let (url, payload, previous): (ProducerUrl, SecretValue, _) = match loaded {
             Loaded::Dynamic(read) => {
                 let Producer { secret, payload, previous, .. } = &read.0;
-                let url = secret.rotate_sync_url.clone();
+                let url = secret.rotate_sync_url().cloned();
                 let url = url.ok_or_else(|| RotateFailure::NoUrl(secret.name.clone()))?;
                 (url, payload.clone(), previous.clone())
             }
@@ -403,7 +403,7 @@ impl Loaded {
     }
 
     fn has_no_url(&self) -> bool {
-        matches!(self, Self::Dynamic(read) if read.0.secret.rotate_sync_url.is_none())
+        matches!(self, Self::Dynamic(read) if read.0.secret.rotate_sync_url().is_none())
     }
 }
 

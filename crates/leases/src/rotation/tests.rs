@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use async_trait::async_trait;
 use gateward_clock::ManualClock;
 use gateward_items::{Tree, Which};
-use gateward_model::{DynamicSecret, GoDuration};
+use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ProducerSettings};
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::MemoryStore;
 
@@ -59,9 +59,11 @@ fn dynamic(rotate: Option<&str>) -> DynamicSecret {
     DynamicSecret {
         id: 7,
         name: name("/d"),
-        create_sync_url: url("http://h/create"),
-        revoke_sync_url: url("http://h/revoke"),
-        rotate_sync_url: rotate.map(url),
+        producer: ProducerSettings::Custom(CustomSettings {
+            create_sync_url: url("http://h/create"),
+            revoke_sync_url: url("http://h/revoke"),
+            rotate_sync_url: rotate.map(url),
+        }),
         timeout_sec: 10,
         user_ttl: GoDuration::minutes(1),
         max_leases: None,
@@ -236,7 +238,7 @@ async fn a_payload_that_somebody_sets_ends_what_was_known_of_the_one_before() {
     let rotator = world.rotator(Handle::current());
     rotator.rotate(&name("/d")).await.unwrap();
     let change = DynamicSecretChange {
-        secret: DynamicSecret { rotate_sync_url: None, name: name("/moved"), ..dynamic(None) },
+        secret: DynamicSecret { name: name("/moved"), ..dynamic(None) },
         payload: Some(SecretValue::from("canary-three")),
         description: Some("text".to_owned()),
         tags: None,

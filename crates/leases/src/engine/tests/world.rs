@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateward_clock::{ManualClock, Timestamp};
-use gateward_model::{DynamicSecret, GoDuration, ItemName, ProducerUrl};
+use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ItemName, ProducerSettings, ProducerUrl};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
 use tokio::runtime::{Builder, Runtime};
@@ -158,9 +158,11 @@ pub fn secret(id: u64) -> DynamicSecret {
     DynamicSecret {
         id,
         name: name(id),
-        create_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/create").unwrap(),
-        revoke_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/revoke").unwrap(),
-        rotate_sync_url: None,
+        producer: ProducerSettings::Custom(CustomSettings {
+            create_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/create").unwrap(),
+            revoke_sync_url: ProducerUrl::parse("http://127.0.0.1/sync/revoke").unwrap(),
+            rotate_sync_url: None,
+        }),
         timeout_sec: 10,
         user_ttl: GoDuration::parse(&format!("{}s", TTL.as_secs())).unwrap(),
         max_leases: None,

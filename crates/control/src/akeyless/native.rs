@@ -1,0 +1,390 @@
+//! Dynamic secrets whose producer is part of the gateway: PostgreSQL users, and sessions of roles in AWS.
+//!
+//! The fields are the vendor's. What of them the gateway does not do is refused where leaving it out would change what
+//! somebody gets, and ignored where it would not.
+
+use gateward_leases::{CatalogError, DynamicSecretChange, NewDynamicSecret};
+use gateward_model::{
+    AwsSettings, DynamicSecret, GoDuration, Invalid, ItemName, PostgresqlSettings, ProducerCapabilities,
+    ProducerSettings, ProducerUrl,
+};
+use gateward_seal::SecretValue;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::dynamic_secret::{LONGEST_TIMEOUT, permitted, tried, wrapped};
+use super::{Answer, ApiError, Call, fields};
+
+/// Which producer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Postgresql,
+    Aws,
+}
+
+/// What every kind has.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Common {
+    name: ItemName,
+    #[serde(default)]
+    new_name: Option<ItemName>,
+    #[serde(default)]
+    user_ttl: Option<GoDuration>,
+    /// Ours: how long one call may take.
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    timeout_sec: Option<u64>,
+    /// Ours: how many credentials may live at once; 0 is no bound.
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    max_leases: Option<u64>,
+    #[serde(default, deserialize_with = "fields::maybe_texts")]
+    tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "fields::text")]
+    description: Option<String>,
+    #[serde(default, rename = "delete_protection", deserialize_with = "fields::maybe_flag")]
+    delete_protection: Option<bool>,
+    #[serde(default, deserialize_with = "fields::flag")]
+    skip_dry_run: bool,
+    #[serde(default, deserialize_with = "fields::text")]
+    target_name: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    custom_username_template: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    producer_encryption_key: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    producer_encryption_key_name: Option<String>,
+    #[serde(default, deserialize_with = "fields::flag")]
+    enable_admin_rotation: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Postgresql {
+    #[serde(default, deserialize_with = "fields::text")]
+    postgresql_host: Option<String>,
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    postgresql_port: Option<u64>,
+    #[serde(default, deserialize_with = "fields::text")]
+    postgresql_db_name: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    postgresql_username: Option<String>,
+    #[serde(default)]
+    postgresql_password: Option<SecretValue>,
+    #[serde(default, deserialize_with = "fields::text")]
+    creation_statements: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    revocation_statement: Option<String>,
+    #[serde(default, deserialize_with = "fields::maybe_whole")]
+    password_length: Option<u64>,
+    #[serde(default, deserialize_with = "fields::maybe_flag")]
+    ssl: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Aws {
+    #[serde(default, deserialize_with = "fields::text")]
+    access_mode: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    aws_access_key_id: Option<String>,
+    #[serde(default)]
+    aws_access_secret_key: Option<SecretValue>,
+    #[serde(default)]
+    aws_external_id: Option<SecretValue>,
+    #[serde(default, deserialize_with = "fields::text")]
+    aws_role_arns: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    region: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    session_tags: Option<String>,
+    #[serde(default, deserialize_with = "fields::text")]
+    transitive_tag_keys: Option<String>,
+}
+
+/// `/dynamic-secret-create-postgresql`, `-aws`, and the older `/gateway-create-producer-…`.
+pub(super) async fn create(call: Call, kind: Kind, wrapper: &str) -> Answer {
+    let sent: Common = call.fields()?;
+    let (producer, sealed) = kind.read(&call, None)?;
+    let secret = sent.applied_to(None, producer)?;
+    allowed(&call, &secret.producer)?;
+    let name = secret.name.clone();
+    if call.parts.catalog.exists(&name).await? {
+        return Err(CatalogError::Exists(name).into());
+    }
+    let mut new = NewDynamicSecret {
+        description: sent.description.clone(),
+        tags: sent.tags.clone().unwrap_or_default(),
+        delete_protection: sent.delete_protection.unwrap_or_default(),
+        ..NewDynamicSecret::new(secret, sealed.unwrap_or_default())
+    };
+    new.secret.capabilities =
+        tried(&call, sent.skip_dry_run, &new.secret, &new.payload, "created").await?.unwrap_or(kind.can());
+    call.parts.catalog.create(&new).await?;
+    wrapped(&call, &name, wrapper).await
+}
+
+/// `/dynamic-secret-update-postgresql`, `-aws`, and the older `/gateway-update-producer-…`.
+pub(super) async fn update(call: Call, kind: Kind, wrapper: &str) -> Answer {
+    let sent: Common = call.fields()?;
+    let before = call.parts.catalog.get(&sent.name).await?;
+    let (producer, sealed) = kind.read(&call, Some(&before.producer))?;
+    let secret = sent.applied_to(Some(before), producer)?;
+    allowed(&call, &secret.producer)?;
+    let standing = call.parts.catalog.producer(secret.id).await?;
+    let payload = sealed.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
+    tried(&call, sent.skip_dry_run, &secret, &payload, "changed").await?;
+    let change = DynamicSecretChange {
+        payload: sealed,
+        description: sent.description.clone(),
+        tags: sent.tags.clone(),
+        delete_protection: sent.delete_protection,
+        every: None,
+        secret,
+    };
+    call.parts.catalog.update(&sent.name, &change).await?;
+    wrapped(&call, &change.secret.name, wrapper).await
+}
+
+impl Kind {
+    /// What a producer of this kind can, as its dry run would say.
+    fn can(self) -> ProducerCapabilities {
+        let list = matches!(self, Self::Postgresql);
+        ProducerCapabilities { request_id: true, list, max_batch: None }
+    }
+
+    /// The settings that were sent, on top of those that stand, and what is to be sealed, if that was sent.
+    fn read(
+        self,
+        call: &Call,
+        before: Option<&ProducerSettings>,
+    ) -> Result<(ProducerSettings, Option<SecretValue>), ApiError> {
+        match (self, before) {
+            (Self::Postgresql, None) => postgresql(call.fields()?, None),
+            (Self::Postgresql, Some(ProducerSettings::Postgresql(before))) => {
+                postgresql(call.fields()?, Some(before))
+            }
+            (Self::Aws, None) => aws(call.fields()?, None),
+            (Self::Aws, Some(ProducerSettings::Aws(before))) => aws(call.fields()?, Some(before)),
+            (_, Some(other)) => {
+                let problem = format!("has a producer of another type: {}", other.kind());
+                Err(Invalid::new("name", problem).into())
+            }
+        }
+    }
+}
+
+fn postgresql(
+    sent: Postgresql,
+    before: Option<&PostgresqlSettings>,
+) -> Result<(ProducerSettings, Option<SecretValue>), ApiError> {
+    let port = sent.postgresql_port.map(u16::try_from).transpose();
+    let port = port.map_err(|_| Invalid::new("postgresql-port", "is a port, from 1 to 65535"))?;
+    // One that is too large is as wrong as one that is just over the bound.
+    let length = sent.password_length.map(|length| u8::try_from(length).unwrap_or(u8::MAX));
+    let password = sent.postgresql_password.filter(|password| !password.is_empty());
+    let settings = match before {
+        None => PostgresqlSettings {
+            host: sent.postgresql_host.unwrap_or_else(|| "127.0.0.1".to_owned()),
+            port: port.unwrap_or(5432),
+            database: sent.postgresql_db_name.unwrap_or_default(),
+            username: sent.postgresql_username.unwrap_or_default(),
+            tls: sent.ssl.unwrap_or_default(),
+            creation_statements: sent.creation_statements,
+            revocation_statement: sent.revocation_statement,
+            password_length: length.unwrap_or(24),
+        },
+        Some(before) => {
+            let host = sent.postgresql_host.unwrap_or_else(|| before.host.clone());
+            let port = port.unwrap_or(before.port);
+            if password.is_none() && (&host, port) != (&before.host, before.port) {
+                // Whoever may change the address must not be able to have the password sent to it.
+                let problem = "is missing; another server is told it only if it is given again";
+                return Err(Invalid::new("postgresql-password", problem).into());
+            }
+            PostgresqlSettings {
+                host,
+                port,
+                database: sent.postgresql_db_name.unwrap_or_else(|| before.database.clone()),
+                username: sent.postgresql_username.unwrap_or_else(|| before.username.clone()),
+                tls: sent.ssl.unwrap_or(before.tls),
+                creation_statements: sent.creation_statements.or_else(|| before.creation_statements.clone()),
+                revocation_statement: sent
+                    .revocation_statement
+                    .or_else(|| before.revocation_statement.clone()),
+                password_length: length.unwrap_or(before.password_length),
+            }
+        }
+    };
+    settings.check()?;
+    Ok((ProducerSettings::Postgresql(settings), password))
+}
+
+fn aws(sent: Aws, before: Option<&AwsSettings>) -> Result<(ProducerSettings, Option<SecretValue>), ApiError> {
+    if sent.access_mode.as_deref().is_some_and(|mode| mode != "assume_role")
+        || sent.access_mode.is_none() && before.is_none()
+    {
+        let problem = "must be assume_role; users of IAM are not made";
+        return Err(Invalid::new("access-mode", problem).into());
+    }
+    if sent.aws_access_key_id.is_some() != sent.aws_access_secret_key.is_some() {
+        let problem = "goes with aws-access-key-id: both, or neither for the gateway's own credentials";
+        return Err(Invalid::new("aws-access-secret-key", problem).into());
+    }
+    if before.is_some() && sent.aws_external_id.is_some() != sent.aws_access_secret_key.is_some() {
+        let problem = "is kept with the access key; give both again, or neither";
+        return Err(Invalid::new("aws-external-id", problem).into());
+    }
+    let listed = |text: String, separators: &[char]| {
+        let words = text.split(separators).map(str::trim).filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let tags = sent.session_tags.map(|text| tags(&text)).transpose()?;
+    let roles = sent.aws_role_arns.map(|text| listed(text, &[',']));
+    let transitive = sent.transitive_tag_keys.map(|text| listed(text, &[',', ' ']));
+    let standing = before.cloned();
+    let standing = standing.as_ref();
+    let settings = AwsSettings {
+        access_key_id: sent.aws_access_key_id.or_else(|| standing?.access_key_id.clone()),
+        role_arns: roles.or_else(|| Some(standing?.role_arns.clone())).unwrap_or_default(),
+        region: sent
+            .region
+            .or_else(|| Some(standing?.region.clone()))
+            .unwrap_or_else(|| "us-east-2".to_owned()),
+        session_tags: tags.or_else(|| Some(standing?.session_tags.clone())).unwrap_or_default(),
+        transitive_tag_keys: transitive
+            .or_else(|| Some(standing?.transitive_tag_keys.clone()))
+            .unwrap_or_default(),
+    };
+    settings.check()?;
+    let sealed = [("secret_access_key", sent.aws_access_secret_key), ("external_id", sent.aws_external_id)];
+    let sealed: Map<String, Value> = sealed
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?.expose()))))
+        .collect();
+    let mut sealed = Value::Object(sealed);
+    let payload = sealed.as_object().filter(|fields| !fields.is_empty());
+    let payload = payload.map(|_| SecretValue::new(sealed.to_string()));
+    gateward_seal::wipe(&mut sealed);
+    Ok((ProducerSettings::Aws(settings), payload))
+}
+
+/// `team=blue,cost=7`.
+fn tags(text: &str) -> Result<Vec<(String, String)>, Invalid> {
+    let wrong = || Invalid::new("session-tags", "is name=value, separated by commas");
+    text.split(',')
+        .map(|tag| {
+            let (name, value) = tag.split_once('=').ok_or_else(wrong)?;
+            let (name, value) = (name.trim(), value.trim());
+            if name.is_empty() { Err(wrong()) } else { Ok((name.to_owned(), value.to_owned())) }
+        })
+        .collect()
+}
+
+impl Common {
+    fn applied_to(
+        &self,
+        before: Option<DynamicSecret>,
+        producer: ProducerSettings,
+    ) -> Result<DynamicSecret, Invalid> {
+        let sealed_with =
+            self.producer_encryption_key.as_ref().or(self.producer_encryption_key_name.as_ref());
+        for (field, said, problem) in [
+            ("target-name", self.target_name.is_some(), "give the server and the administrator here"),
+            (
+                "custom-username-template",
+                self.custom_username_template.is_some(),
+                "names hold the lease's id, so that none is ever lost; leave it out",
+            ),
+            (
+                "producer-encryption-key-name",
+                sealed_with.is_some(),
+                "secrets are sealed with the gateway's own key",
+            ),
+            (
+                "enable-admin-rotation",
+                self.enable_admin_rotation,
+                "administrators are not rotated; leave it out",
+            ),
+        ] {
+            if said {
+                return Err(Invalid::new(field, problem));
+            }
+        }
+        let secret = match before {
+            None => DynamicSecret {
+                id: fastrand::u64(1..1 << 52),
+                name: self.name.clone(),
+                producer,
+                timeout_sec: self.timeout_sec.unwrap_or(15),
+                user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
+                max_leases: self.max_leases.filter(|most| *most > 0),
+                capabilities: ProducerCapabilities::default(),
+            },
+            Some(before) => DynamicSecret {
+                name: self.new_name.clone().unwrap_or(before.name),
+                producer,
+                timeout_sec: self.timeout_sec.unwrap_or(before.timeout_sec),
+                user_ttl: self.user_ttl.clone().unwrap_or(before.user_ttl),
+                max_leases: match self.max_leases {
+                    None => before.max_leases,
+                    most => most.filter(|most| *most > 0),
+                },
+                ..before
+            },
+        };
+        if !(1..=LONGEST_TIMEOUT).contains(&secret.timeout_sec) {
+            return Err(Invalid::new("timeout-sec", format!("is seconds, from 1 to {LONGEST_TIMEOUT}")));
+        }
+        let seconds = secret.user_ttl.span().as_secs();
+        match &secret.producer {
+            ProducerSettings::Aws(_) if !(15 * 60..=12 * 60 * 60).contains(&seconds) => {
+                Err(Invalid::new("user-ttl", "AWS gives sessions of 15 minutes to 12 hours"))
+            }
+            _ if seconds == 0 => Err(Invalid::new("user-ttl", "is at least one second")),
+            _ => Ok(secret),
+        }
+    }
+}
+
+/// Refuses a server where the administrator lets no producer stand.
+fn allowed(call: &Call, producer: &ProducerSettings) -> Result<(), Invalid> {
+    let ProducerSettings::Postgresql(PostgresqlSettings { host, port, .. }) = producer else {
+        return Ok(());
+    };
+    // The list knows hosts and ports by the URLs that they have.
+    let url = ProducerUrl::parse(&format!("http://{host}:{port}/"));
+    permitted(&call.parts, "postgresql-host", &url.map_err(|error| error.within("postgresql-host"))?)
+}
+
+/// What may be seen of a producer, in the vendor's words.
+pub(super) fn described(producer: &ProducerSettings) -> Value {
+    match producer {
+        ProducerSettings::Custom(custom) => json!({
+            "create_sync_url": custom.create_sync_url,
+            "revoke_sync_url": custom.revoke_sync_url,
+            "rotate_sync_url": custom.rotate_sync_url.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }),
+        ProducerSettings::Postgresql(postgresql) => json!({
+            "db_host_name": postgresql.host,
+            "db_port": postgresql.port.to_string(),
+            "db_name": postgresql.database,
+            "db_user_name": postgresql.username,
+            "ssl_connection_mode": postgresql.tls,
+            "postgres_creation_statements": postgresql.creation(),
+            "postgres_revocation_statements": postgresql.revocation(),
+            "password_length": postgresql.password_length,
+            "revocation": "on demand",
+        }),
+        ProducerSettings::Aws(aws) => json!({
+            "aws_access_mode": "assume_role",
+            "aws_access_key_id": aws.access_key_id.as_deref().unwrap_or_default(),
+            "aws_role_arns": aws.role_arns.join(","),
+            "aws_region": aws.region,
+            "aws_session_tags":
+                aws.session_tags.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+            "aws_transitive_tag_keys": aws.transitive_tag_keys.join(" "),
+            // A session ends by itself, and not before.
+            "revocation": "by expiry alone",
+        }),
+    }
+}
