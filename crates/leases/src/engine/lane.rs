@@ -75,8 +75,7 @@ impl Lane {
         if self.known.contains(&lease) {
             return Offer::Known;
         }
-        let room = if self.open_until.is_some() { BATCH } else { ROOM };
-        if self.waiting.len() >= room {
+        if self.waiting.len() >= self.room() {
             self.more = true;
             return Offer::Full;
         }
@@ -158,8 +157,8 @@ impl Lane {
 
     /// Whether the due index is to be looked through for more; it is then believed that this is done.
     pub(super) fn takes_more(&mut self, now: Timestamp) -> bool {
-        let wants =
-            self.more && self.waiting.len() <= ROOM / 4 && self.open_until.is_none_or(|until| until <= now);
+        let has_room = self.waiting.len() <= self.room() / 4;
+        let wants = self.more && has_room && self.open_until.is_none_or(|until| until <= now);
         self.more &= !wants;
         wants
     }
@@ -167,6 +166,11 @@ impl Lane {
     /// Whether its producer is being called.
     pub(super) fn is_at_work(&self) -> bool {
         self.under_way > 0
+    }
+
+    /// How many may wait: a producer that is not called needs no more than its next call takes.
+    fn room(&self) -> usize {
+        if self.open_until.is_some() { BATCH } else { ROOM }
     }
 
     /// Whether nothing is to be remembered of it.
@@ -274,6 +278,21 @@ mod tests {
             lane.waiting.pop_front();
         }
         assert!(lane.takes_more(Timestamp::default()) && !lane.takes_more(Timestamp::default()));
+    }
+
+    #[test]
+    fn a_lane_of_a_producer_that_fails_has_nothing_looked_for_that_it_could_not_take() {
+        let (mut lane, now, mut rng) = (full(), Timestamp::from_secs(9), fastrand::Rng::with_seed(1));
+        lane.waiting.truncate(ROOM / 8);
+        for _ in 0..TRIP {
+            let batch = lane.next(now, BATCH).unwrap();
+            lane.ended(&batch, Outcome::Failed, now, &mut rng);
+        }
+        let probe_at = lane.wakes_at().unwrap();
+        assert_eq!(lane.offer(lease(ROOM * 3)), Offer::Full);
+        assert!(!lane.takes_more(probe_at), "before the probe");
+        assert!(lane.next(probe_at, BATCH).is_some());
+        assert!(!lane.takes_more(probe_at), "while it is under way");
     }
 
     #[test]
