@@ -9,16 +9,27 @@ use gateward_seal::SecretValue;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
+use crate::AwsBounds;
+
 /// Names who logs in: `p-` and up to 64 letters, digits, `-` or `_`. No secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AccessId(String);
 
-/// Who may do everything, and logs in with an access key.
+/// Who may do everything, and how they show who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminIdentity {
     access_id: AccessId,
-    access_key: SecretValue,
+    proof: Proof,
+}
+
+/// How the administrator shows who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// With an access key.
+    AccessKey(SecretValue),
+    /// As somebody whom AWS knows, within these bounds. Without any, nobody is the administrator.
+    AwsIam(AwsBounds),
 }
 
 /// Why an identity cannot be taken.
@@ -38,7 +49,7 @@ impl AdminIdentity {
         if access_key.expose().trim().is_empty() {
             return Err(IdentityError::EmptyAccessKey);
         }
-        Ok(Self { access_id, access_key })
+        Ok(Self { access_id, proof: Proof::AccessKey(access_key) })
     }
 
     /// A new identity that nobody can guess: 80 random bits in the id, 256 in the key.
@@ -47,8 +58,17 @@ impl AdminIdentity {
         let letters =
             random_bytes::<RANDOM_LETTERS>().map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()]);
         let access_id = AccessId(format!("p-{}", letters.map(char::from).iter().collect::<String>()));
-        let access_key = SecretValue::new(STANDARD.encode(random_bytes::<ACCESS_KEY_BYTES>().as_slice()));
-        Self { access_id, access_key }
+        Self { access_id, proof: Proof::AccessKey(Self::generate_key()) }
+    }
+
+    /// An administrator whom AWS knows.
+    pub fn aws_iam(access_id: AccessId, bounds: AwsBounds) -> Self {
+        Self { access_id, proof: Proof::AwsIam(bounds) }
+    }
+
+    /// A new access key that nobody can guess.
+    pub(crate) fn generate_key() -> SecretValue {
+        SecretValue::new(STANDARD.encode(random_bytes::<ACCESS_KEY_BYTES>().as_slice()))
     }
 
     /// Who it is.
@@ -56,13 +76,33 @@ impl AdminIdentity {
         &self.access_id
     }
 
-    /// What it logs in with.
-    pub fn access_key(&self) -> &SecretValue {
-        &self.access_key
+    /// What it logs in with, if that is a key.
+    pub fn access_key(&self) -> Option<&SecretValue> {
+        match &self.proof {
+            Proof::AccessKey(key) => Some(key),
+            Proof::AwsIam(_) => None,
+        }
+    }
+
+    /// The kind of its login, as it is set.
+    pub fn access_type(&self) -> &'static str {
+        match &self.proof {
+            Proof::AccessKey(_) => "access_key",
+            Proof::AwsIam(_) => "aws_iam",
+        }
+    }
+
+    pub(crate) fn proof(&self) -> &Proof {
+        &self.proof
     }
 }
 
 impl AccessId {
+    /// A new one that nobody has.
+    pub fn generate() -> Self {
+        AdminIdentity::generate().access_id
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -135,7 +175,7 @@ mod tests {
         let [one, other] = [(); 2].map(|()| AdminIdentity::generate());
         assert_eq!(one.access_id().as_str().parse(), Ok(one.access_id().clone()));
         assert_eq!(one.access_id().as_str().len(), 2 + 16);
-        assert_eq!(STANDARD.decode(one.access_key().expose()).expect("base64").len(), 32);
+        assert_eq!(STANDARD.decode(one.access_key().expect("a key").expose()).expect("base64").len(), 32);
         assert_ne!(one.access_id(), other.access_id());
         assert_ne!(one.access_key(), other.access_key());
     }

@@ -1,16 +1,26 @@
-//! Logging in, and who a request is from.
+//! Logging in, who a request is from, and what they may.
 
+use gateward_aws::sts::Identity as CallerIdentity;
+use gateward_clock::Timestamp;
 use gateward_seal::SecretValue;
 use ring::digest::{Digest, SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::{AdminIdentity, Identity, Permission, Token, TokenError, Tokens};
+use crate::admin::Proof;
+use crate::allowed::AllowedAccess;
+use crate::cloud_id::SignedRequest;
+use crate::directory::{AuthMethod, Directory};
+use crate::sts::Judge;
+use crate::{AdminIdentity, Identity, Need, Permission, Token, TokenError, Tokens, aws_iam};
 
-/// Knows the administrator, gives tokens and takes them.
+/// Knows the administrator and whom else there is, gives tokens and takes them.
 #[derive(Debug)]
 pub struct Authenticator {
     admin: AdminIdentity,
     tokens: Tokens,
+    deployed: Vec<AllowedAccess>,
+    directory: Option<Directory>,
+    judge: Option<Judge>,
 }
 
 /// A login failed. There is one message for every reason, so that nobody learns which access ids there are.
@@ -21,32 +31,114 @@ pub struct LoginError;
 impl Authenticator {
     /// For `admin` alone.
     pub fn new(admin: AdminIdentity, tokens: Tokens) -> Self {
-        Self { admin, tokens }
+        Self { admin, tokens, deployed: Vec::new(), directory: None, judge: None }
+    }
+
+    /// The same with entries of the deployment, which nobody changes while the gateway runs.
+    #[must_use]
+    pub fn with_allowed(self, deployed: Vec<AllowedAccess>) -> Self {
+        Self { deployed, ..self }
+    }
+
+    /// The same with what is made while the gateway runs.
+    #[must_use]
+    pub fn with_directory(self, directory: Directory) -> Self {
+        Self { directory: Some(directory), ..self }
+    }
+
+    /// The same for those whom AWS knows.
+    #[must_use]
+    pub fn with_judge(self, judge: Judge) -> Self {
+        Self { judge: Some(judge), ..self }
     }
 
     /// A token for whoever shows an access id and its key. A wrong id takes as long as a wrong key.
-    pub fn login(&self, access_id: &str, access_key: &SecretValue) -> Result<Token, LoginError> {
+    pub async fn login(&self, access_id: &str, access_key: &SecretValue) -> Result<Token, LoginError> {
+        self.refresh().await;
         let known = same(access_id, self.admin.access_id().as_str());
-        let right = same(access_key.expose(), self.admin.access_key().expose());
-        if !bool::from(known & right) {
-            return Err(LoginError);
+        let right = match self.admin.proof() {
+            Proof::AccessKey(ours) => same(access_key.expose(), ours.expose()),
+            Proof::AwsIam(_) => Choice::from(0),
+        };
+        if bool::from(known & right) {
+            return Ok(self.tokens.issue(self.admin.access_id()));
         }
-        Ok(self.tokens.issue(self.admin.access_id()))
+        let method = self.method(access_id).filter(|method| method.has_key(access_key)).ok_or(LoginError)?;
+        Ok(self.tokens.issue(&method.access_id))
+    }
+
+    /// A token for whoever AWS says that signed `cloud_id`.
+    pub async fn login_with_aws(&self, access_id: &str, cloud_id: &SecretValue) -> Result<Token, LoginError> {
+        self.refresh().await;
+        let refused = |why: &str| {
+            tracing::warn!(why, "a login with a cloud id was refused");
+            LoginError
+        };
+        let judge = self.judge.as_ref().ok_or_else(|| refused("STS is not asked here"))?;
+        let directory = self.directory.as_ref().ok_or_else(|| refused("uses cannot be noted"))?;
+        let signed = SignedRequest::parse(cloud_id.expose(), judge.own_host(), self.now());
+        let signed = signed.map_err(|error| refused(error.0))?;
+        let caller = judge.ask(&signed).await.ok_or_else(|| refused("STS does not vouch for it"))?;
+        let access_id = self
+            .admitted(access_id, &caller)
+            .ok_or_else(|| refused("the identity is outside of the access id's bounds"))?;
+        match directory.is_first_use(&signed.signature, signed.signed).await {
+            Ok(true) => Ok(self.tokens.issue_with(&access_id, &aws_iam::claims(&caller))),
+            Ok(false) => Err(refused("it was used before")),
+            Err(error) => {
+                tracing::error!(%error, "uses of cloud ids cannot be noted");
+                Err(LoginError)
+            }
+        }
+    }
+
+    fn admitted(&self, access_id: &str, caller: &CallerIdentity) -> Option<crate::AccessId> {
+        let is_admin = access_id == self.admin.access_id().as_str();
+        if let Proof::AwsIam(bounds) = self.admin.proof()
+            && is_admin
+        {
+            // Without a bound everybody whom AWS knows would be the administrator.
+            let within = !bounds.is_empty() && bounds.admit(caller);
+            return within.then(|| self.admin.access_id().clone());
+        }
+        self.method(access_id).filter(|method| method.admits(caller)).map(|method| method.access_id)
     }
 
     /// Whose token it is. A token of somebody who may no longer log in is not valid.
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        let identity = self.tokens.verify(token)?;
-        if identity.access_id != *self.admin.access_id() {
+        let (identity, issued) = self.tokens.read(token)?;
+        if identity.access_id == *self.admin.access_id() {
+            return Ok(identity);
+        }
+        let method = self.method(identity.access_id.as_str()).ok_or(TokenError::Invalid)?;
+        if issued.millis() < method.since {
             return Err(TokenError::Invalid);
         }
         Ok(identity)
     }
 
-    /// Whether `identity` has `permission`. The administrator has all.
-    pub fn permits(&self, identity: &Identity, permission: Permission) -> bool {
-        match permission {
-            Permission::VaultValues => identity.access_id == *self.admin.access_id(),
+    /// Whether `identity` may do what takes `need`. The administrator may do everything; what nobody allowed is refused.
+    pub fn permits(&self, identity: &Identity, need: Need) -> bool {
+        if identity.access_id == *self.admin.access_id() {
+            return true;
+        }
+        need.is_met_by(|wanted| self.has(identity, wanted))
+    }
+
+    /// Whether `identity` has `wanted`.
+    pub fn has(&self, identity: &Identity, wanted: Permission) -> bool {
+        let kept = self.directory.as_ref().map(Directory::current);
+        let mut entries = self.deployed.iter().chain(kept.iter().flat_map(|kept| &kept.allowed));
+        identity.access_id == *self.admin.access_id()
+            || entries.any(|entry| {
+                entry.permissions.iter().any(|has| has.gives(wanted)) && entry.is_about(identity)
+            })
+    }
+
+    /// Reads what was made while the gateway ran, if that may have changed.
+    pub async fn refresh(&self) {
+        if let Some(directory) = &self.directory {
+            directory.refresh().await;
         }
     }
 
@@ -58,6 +150,31 @@ impl Authenticator {
     /// Who the administrator is.
     pub fn admin(&self) -> &AdminIdentity {
         &self.admin
+    }
+
+    /// The entries of the deployment.
+    pub fn deployed(&self) -> &[AllowedAccess] {
+        &self.deployed
+    }
+
+    /// What is made while the gateway runs, where that is kept.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
+    /// Until when a token is taken, and since when.
+    pub fn times(&self, token: &str) -> Result<(Timestamp, Timestamp), TokenError> {
+        self.tokens.times(token)
+    }
+
+    fn method(&self, access_id: &str) -> Option<AuthMethod> {
+        let kept = self.directory.as_ref()?.current();
+        let method = kept.methods.iter().find(|method| method.access_id.as_str() == access_id)?;
+        method.is_open(self.now()).then(|| method.clone())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.tokens.clock().now()
     }
 }
 
@@ -72,21 +189,21 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use gateward_clock::{ManualClock, Timestamp};
+    use gateward_clock::ManualClock;
     use gateward_seal::{RootKey, Sealer};
 
     use super::*;
 
-    #[test]
-    fn the_right_key_gives_a_token_that_is_taken() {
+    #[tokio::test]
+    async fn the_right_key_gives_a_token_that_is_taken() {
         let authenticator = authenticator("p-1234");
-        let token = authenticator.login("p-1234", &SecretValue::from("canary")).expect("a token");
+        let token = authenticator.login("p-1234", &SecretValue::from("canary")).await.expect("a token");
         let identity = authenticator.verify(token.text.expose()).expect("an identity");
         assert_eq!(identity.access_id.as_str(), "p-1234");
     }
 
-    #[test]
-    fn every_failed_login_says_the_same() {
+    #[tokio::test]
+    async fn every_failed_login_says_the_same() {
         let authenticator = authenticator("p-1234");
         let wrong = [
             ("p-1234", "canarY"),
@@ -98,15 +215,16 @@ mod tests {
             ("canary", "p-1234"),
         ];
         for (access_id, access_key) in wrong {
-            let refusal = authenticator.login(access_id, &SecretValue::from(access_key));
+            let refusal = authenticator.login(access_id, &SecretValue::from(access_key)).await;
             assert_eq!(refusal, Err(LoginError), "{access_id:?}");
         }
         assert_eq!(LoginError.to_string(), "the access id or the access key is wrong");
     }
 
-    #[test]
-    fn a_token_of_an_administrator_that_was_replaced_is_invalid() {
-        let token = authenticator("p-1234").login("p-1234", &SecretValue::from("canary")).expect("a token");
+    #[tokio::test]
+    async fn a_token_of_an_administrator_that_was_replaced_is_invalid() {
+        let token =
+            authenticator("p-1234").login("p-1234", &SecretValue::from("canary")).await.expect("a token");
         assert_eq!(authenticator("p-5678").verify(token.text.expose()), Err(TokenError::Invalid));
     }
 

@@ -1,14 +1,26 @@
-//! Who may: the admin identity, logging in, and the tokens that logging in gives.
+//! Who may: the admin identity, auth methods, logging in, the tokens that logging in gives, and gateway permissions.
 //!
-//! An [`Authenticator`] knows one identity, the administrator's. [`Authenticator::login`] gives a token for its access
-//! id and key, and [`Authenticator::verify`] says whose token a request carries.
+//! An [`Authenticator`] knows the administrator, whom the deployment has set, and a [`Directory`] of those who were added
+//! while the gateway ran. [`Authenticator::login`] and [`Authenticator::login_with_aws`] give a token,
+//! [`Authenticator::verify`] says whose token a request carries, and [`Authenticator::permits`] what they may.
 
 mod admin;
+pub mod allowed;
 mod authenticator;
+mod aws_iam;
+mod cloud_id;
+mod directory;
 mod permission;
+mod sts;
 mod tokens;
+mod wildcard;
 
 pub use admin::{AccessId, AdminIdentity, IdentityError};
+pub use allowed::{AllowedAccess, AllowedError, SubClaims};
 pub use authenticator::{Authenticator, LoginError};
-pub use permission::Permission;
+pub use aws_iam::AwsBounds;
+pub use cloud_id::{NoCloudId, SignedRequest};
+pub use directory::{AuthMethod, Directory, DirectoryError, Kept, MethodKind};
+pub use permission::{Need, Permission};
+pub use sts::{Judge, NoEndpoint};
 pub use tokens::{Identity, Token, TokenError, Tokens};

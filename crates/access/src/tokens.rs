@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::AccessId;
 use crate::admin::random_bytes;
+use crate::allowed::SubClaims;
 
 /// Issues tokens, and verifies those that any instance with the same root key has issued.
 pub struct Tokens {
@@ -41,7 +42,7 @@ pub struct Identity {
     /// Who logged in.
     pub access_id: AccessId,
     /// What their auth method says of them; an access key says nothing.
-    pub sub_claims: BTreeMap<String, Vec<String>>,
+    pub sub_claims: SubClaims,
 }
 
 /// Why a token is not taken.
@@ -60,6 +61,10 @@ struct Payload {
     access_id: AccessId,
     /// In milliseconds since 1970.
     expires: Timestamp,
+    /// The same for when it was issued.
+    issued: Timestamp,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    sub_claims: SubClaims,
     /// Random, so that no two tokens are the same and a record can name one.
     id: String,
 }
@@ -76,9 +81,16 @@ impl Tokens {
 
     /// A token for `access_id`.
     pub fn issue(&self, access_id: &AccessId) -> Token {
-        let expires = self.clock.now() + self.ttl;
+        self.issue_with(access_id, &SubClaims::new())
+    }
+
+    /// A token for `access_id`, of whom `sub_claims` are known.
+    pub fn issue_with(&self, access_id: &AccessId, sub_claims: &SubClaims) -> Token {
+        let issued = self.clock.now();
+        let expires = issued + self.ttl;
         let id = URL_SAFE_NO_PAD.encode(random_bytes::<ID_BYTES>());
-        let payload = Payload { access_id: access_id.clone(), expires, id };
+        let payload =
+            Payload { access_id: access_id.clone(), expires, issued, sub_claims: sub_claims.clone(), id };
         let json = serde_json::to_vec(&payload).expect("texts and a number are JSON");
         let mut text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json));
         let mac = hmac::sign(&self.key, text.as_bytes());
@@ -89,6 +101,25 @@ impl Tokens {
 
     /// Whose token `text` is. Nothing in it is looked at before its MAC is found right, in constant time.
     pub fn verify(&self, text: &str) -> Result<Identity, TokenError> {
+        self.read(text).map(|(identity, _)| identity)
+    }
+
+    /// The same, and when it was issued.
+    pub(crate) fn read(&self, text: &str) -> Result<(Identity, Timestamp), TokenError> {
+        let Payload { access_id, issued, sub_claims, .. } = self.payload(text)?;
+        Ok((Identity { access_id, sub_claims }, issued))
+    }
+
+    /// When `text` was issued, and until when it is taken.
+    pub(crate) fn times(&self, text: &str) -> Result<(Timestamp, Timestamp), TokenError> {
+        self.payload(text).map(|payload| (payload.issued, payload.expires))
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn payload(&self, text: &str) -> Result<Payload, TokenError> {
         let (signed, mac) = text.rsplit_once(SEPARATOR).ok_or(TokenError::Invalid)?;
         let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| TokenError::Invalid)?;
         hmac::verify(&self.key, signed.as_bytes(), &mac).map_err(|_| TokenError::Invalid)?;
@@ -99,7 +130,7 @@ impl Tokens {
         if self.clock.now() >= payload.expires {
             return Err(TokenError::Expired);
         }
-        Ok(Identity { access_id: payload.access_id, sub_claims: BTreeMap::new() })
+        Ok(payload)
     }
 }
 

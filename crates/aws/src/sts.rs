@@ -78,6 +78,13 @@ pub struct Identity {
     pub user_id: String,
 }
 
+impl Identity {
+    /// Reads the answer to GetCallerIdentity, for who has sent somebody else's request for it.
+    pub fn read(xml: &Bytes) -> Option<Self> {
+        answer::identity(&Answer(xml.clone())).ok()
+    }
+}
+
 /// Why STS did not do it. Carries AWS's own name for the error, and nothing else of its answer.
 #[derive(Debug, Error)]
 pub enum StsError {

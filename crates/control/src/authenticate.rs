@@ -3,11 +3,11 @@
 //! A token is looked for where each dialect's clients put it: `Authorization: Bearer`, `Kong-Admin-Token`,
 //! `X-API-KEY`, and `token` in a JSON body. Never in a cookie, so no page can act in its visitor's name.
 
-use gateward_access::Identity;
+use gateward_access::{Identity, Need};
 use gateward_seal::SecretValue;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use crate::ControlParts;
+use crate::{ControlParts, audit};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,16 +18,38 @@ pub(crate) enum Refusal {
     /// What says who it is does not stand.
     #[error("the token is not valid, or has expired; log in again")]
     Wrong,
+    /// Who it is may not do it.
+    #[error(
+        "you may not do this; whoever administers this gateway can allow it (gateway-create-allowed-access)"
+    )]
+    Forbidden,
 }
 
-/// Whom the token in `headers`, or else `in_body`, was given to.
+impl Refusal {
+    /// The status of an answer that says so.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::Missing | Self::Wrong => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+        }
+    }
+}
+
+/// Whom the token in `headers`, or else `in_body`, was given to, if they may do what takes `need`.
 pub(crate) fn identity(
     parts: &ControlParts,
     headers: &HeaderMap,
     in_body: Option<&str>,
+    need: Need,
 ) -> Result<Identity, Refusal> {
     let token = token(headers).or(in_body).ok_or(Refusal::Missing)?;
-    parts.authenticator.verify(token).map_err(|_| Refusal::Wrong)
+    let identity = parts.authenticator.verify(token).map_err(|_| Refusal::Wrong)?;
+    audit::note(identity.access_id.as_str());
+    if !parts.authenticator.permits(&identity, need) {
+        tracing::warn!(access_id = %identity.access_id, "a call was refused to somebody who may not make it");
+        return Err(Refusal::Forbidden);
+    }
+    Ok(identity)
 }
 
 /// What somebody may do with the resources of the APISIX Admin API.
@@ -44,18 +66,21 @@ pub(crate) fn apisix(
     parts: &ControlParts,
     headers: &HeaderMap,
     in_query: Option<&str>,
+    need: Need,
 ) -> Result<Role, Refusal> {
     let in_query = in_query.filter(|key| !key.is_empty());
     if let Some(key) = in_query.or_else(|| text(headers, &API_KEY)) {
         let is = |ours: &Option<SecretValue>| ours.as_ref().is_some_and(|ours| ours.matches(key));
         if is(&parts.apisix_admin_key) {
+            audit::note("apisix_admin_key");
             return Ok(Role::Admin);
         }
         if is(&parts.apisix_viewer_key) {
+            audit::note("apisix_viewer_key");
             return Ok(Role::Viewer);
         }
     }
-    identity(parts, headers, in_query).map(|_| Role::Admin)
+    identity(parts, headers, in_query, need).map(|_| Role::Admin)
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {

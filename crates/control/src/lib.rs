@@ -9,6 +9,7 @@
 
 mod akeyless;
 mod apisix;
+mod audit;
 mod authenticate;
 mod door;
 mod guard;
@@ -16,6 +17,7 @@ mod health;
 mod kong;
 mod listen;
 mod metrics;
+mod permissions;
 mod references;
 mod request;
 mod resources;
@@ -36,7 +38,7 @@ use gateward_leases::{Catalog, Engine, RotatedSecrets, Rotator};
 use gateward_plugins::Shared;
 use gateward_proxy::declarative::Declared;
 use gateward_proxy::{Configuration, Traffic};
-use gateward_seal::{Sealer, SecretValue};
+use gateward_seal::{Fragments, Sealer, SecretValue};
 use gateward_store::Store;
 use gateward_upstreams::Registry;
 use gateward_vaults::Resolver;
@@ -56,6 +58,8 @@ pub struct ControlParts {
     pub clock: Arc<dyn Clock>,
     /// Who may.
     pub authenticator: Authenticator,
+    /// The customer fragments: what they are called, and no more goes out of them.
+    pub fragments: Fragments,
     /// The key of the APISIX Admin API, where there is one.
     pub apisix_admin_key: Option<SecretValue>,
     /// The key for those who may look at APISIX resources and change nothing, where there is one.
@@ -207,7 +211,12 @@ impl Control {
         let refusal = if self.parts.local_only { guard::refusal(&request) } else { None };
         let mut response = match refusal {
             Some(refusal) => refusal,
-            None => router.clone().oneshot(request).await.into_response(),
+            None => {
+                self.parts.authenticator.refresh().await;
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                let answer = async { router.clone().oneshot(request).await.into_response() };
+                audit::audited(method, path, &id, answer).await
+            }
         };
         let headers = response.headers_mut();
         headers.entry("x-request-id").or_insert(id);

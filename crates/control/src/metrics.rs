@@ -15,13 +15,13 @@ use gateward_model::apisix::Kind;
 use gateward_plugins::{Exposition, MetricKind, Requests, Spans};
 use gateward_upstreams::Health;
 use gateward_vaults::VaultCounts;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use crate::references::STATES;
 use crate::request::json_answer;
-use crate::{ControlParts, authenticate};
+use crate::{ControlParts, authenticate, permissions};
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     Router::new().route("/metrics", get(own))
@@ -67,9 +67,10 @@ fn told(
     metrics: impl FnOnce() -> Exposition,
 ) -> Response {
     if !parts.local_only
-        && let Err(refusal) = authenticate::apisix(parts, headers, key.api_key.as_deref())
+        && let Err(refusal) =
+            authenticate::apisix(parts, headers, key.api_key.as_deref(), permissions::METRICS)
     {
-        return json_answer(StatusCode::UNAUTHORIZED, &json!({"error": refusal.to_string()}));
+        return json_answer(refusal.status(), &json!({"error": refusal.to_string()}));
     }
     ([(CONTENT_TYPE, Exposition::CONTENT_TYPE)], metrics().into_text()).into_response()
 }

@@ -11,14 +11,13 @@ use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use gateward_access::Permission;
 use gateward_clock::Timestamp;
 use gateward_vaults::{MissKind, Reference, ReferenceState, ValueState};
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::request::json_answer;
-use crate::{ControlParts, authenticate, request};
+use crate::{ControlParts, authenticate, permissions, request};
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     Router::new().route("/v1/references", get(list)).route("/v1/references/value", post(value))
@@ -57,8 +56,8 @@ async fn list(
     Query(page): Query<Page>,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = authenticate::identity(&parts, &headers, None) {
-        return refused(StatusCode::UNAUTHORIZED, &refusal.to_string());
+    if let Err(refusal) = authenticate::identity(&parts, &headers, None, permissions::REFERENCES) {
+        return refused(refusal.status(), &refusal.to_string());
     }
     let size = page.size.as_ref().map_or(Some(USUAL_SIZE), |size| size.parse().ok());
     let Some(size) = size.filter(|size| (1..=LARGEST_SIZE).contains(size)) else {
@@ -97,16 +96,10 @@ fn shown(state: &ReferenceState) -> Value {
 }
 
 async fn value(State(parts): State<Arc<ControlParts>>, request: Request<Body>) -> Response {
-    let identity = match authenticate::identity(&parts, request.headers(), None) {
-        Ok(identity) => identity,
-        Err(refusal) => return refused(StatusCode::UNAUTHORIZED, &refusal.to_string()),
+    let reader = match authenticate::identity(&parts, request.headers(), None, permissions::VAULT_VALUES) {
+        Ok(identity) => identity.access_id,
+        Err(refusal) => return refused(refusal.status(), &refusal.to_string()),
     };
-    let reader = &identity.access_id;
-    if !parts.authenticator.permits(&identity, Permission::VaultValues) {
-        tracing::warn!(%reader, "a secret was asked for by somebody who may not have it");
-        let problem = "you may not read values from vaults; ask whoever administers this gateway";
-        return refused(StatusCode::FORBIDDEN, problem);
-    }
     let body = match request::read(request.into_body()).await {
         Ok(body) => body,
         Err(error) => return refused(error.status(), &error.to_string()),

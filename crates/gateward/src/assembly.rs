@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateward_access::{Authenticator, Tokens};
+use gateward_access::{Authenticator, Directory, Judge, Tokens};
 use gateward_clock::{Clock, SystemClock};
 use gateward_control::{Control, ControlParts};
 use gateward_items::{StaticSecrets, Tree};
@@ -113,7 +113,8 @@ impl Assembly {
         };
         let is_new = store.revision().await? == Revision::default();
         let root_key = root_key::open(&settings.root_key, &*store, &services).await?;
-        let sealer = Arc::new(Sealer::new(root_key));
+        let default_fragment = settings.default_fragment.as_ref();
+        let sealer = Arc::new(Sealer::with_fragments(root_key, &settings.fragments, default_fragment)?);
         let tree = Tree::new(Arc::clone(&store));
         let static_secrets =
             Arc::new(StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&clock)));
@@ -148,6 +149,7 @@ impl Assembly {
 
         let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&clock)));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock)));
+        let judge = Judge::new(client.clone(), settings.sts_endpoint_url.as_deref())?;
         let custom = CustomProducers::new(
             client.clone(),
             Arc::clone(&producer_tokens),
@@ -186,11 +188,17 @@ impl Assembly {
             })
         });
         let tokens = Tokens::new(&sealer, Arc::clone(&clock), Tokens::DEFAULT_TTL);
+        let directory = Directory::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock));
+        let authenticator = Authenticator::new(settings.admin.clone(), tokens)
+            .with_allowed(settings.allowed.clone())
+            .with_directory(directory)
+            .with_judge(judge);
         let control = Control::new(ControlParts {
+            fragments: settings.fragments.clone(),
             store,
             sealer,
             clock: Arc::clone(&clock),
-            authenticator: Authenticator::new(settings.admin.clone(), tokens),
+            authenticator,
             apisix_admin_key: settings.apisix_admin_key.clone(),
             apisix_viewer_key: settings.apisix_viewer_key.clone(),
             declared: configuration.declared(),

@@ -4,6 +4,7 @@
 //! knows is refused, wherever it stands, so that a slip of the pen is never a setting left at its default.
 
 mod admin_file;
+mod confidants;
 mod error;
 mod given;
 mod limits;
@@ -18,11 +19,11 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateward_access::AdminIdentity;
+use gateward_access::{AdminIdentity, AllowedAccess};
 use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
 use gateward_proxy::host::server::Limits;
-use gateward_seal::SecretValue;
+use gateward_seal::{FragmentId, Fragments, SecretValue};
 
 pub use admin_file::{AdminFile, AdminFileError, Kept};
 pub use error::SettingsError;
@@ -31,7 +32,7 @@ pub use values::{AccessLog, StoreKind};
 
 use crate::arguments::ProcessArguments;
 use crate::surroundings::Surroundings;
-use values::{Addresses, TrafficAddresses};
+use values::{AccessIdType, Addresses, TrafficAddresses};
 
 /// How the process runs, all of it decided.
 #[derive(Clone, Debug)]
@@ -60,6 +61,14 @@ pub struct Settings {
     pub root_key: RootKeySource,
     /// Who administers the gateway.
     pub admin: AdminIdentity,
+    /// Who else may do what, by the deployment.
+    pub allowed: Vec<AllowedAccess>,
+    /// The STS that is asked about identities of AWS, if not the one that they signed for.
+    pub sts_endpoint_url: Option<String>,
+    /// Second halves of the key.
+    pub fragments: Fragments,
+    /// The one of them that seals what nobody chose a key for.
+    pub default_fragment: Option<FragmentId>,
     /// Whether the administrator was made up just now, and has to be told to somebody.
     pub admin_is_new: bool,
     /// What APISIX clients say to administer routes; without it they need a token.
@@ -210,6 +219,8 @@ impl Settings {
         let (traffic, control) = listen(mode, &given)?;
         let compatibility = (mode == Mode::Dev && !control.chosen).then_some(COMPATIBILITY_PORTS);
         let administration = administration(mode, &given, &data_dir)?;
+        let fragments = confidants::fragments(&given)?;
+        let allowed = confidants::allowed(&given)?;
         Ok(Self {
             mode,
             traffic,
@@ -222,6 +233,10 @@ impl Settings {
             resources: given.resources.map(|paths| paths.0).unwrap_or_default(),
             root_key,
             admin: administration.admin,
+            allowed,
+            sts_endpoint_url: given.sts_endpoint_url,
+            fragments,
+            default_fragment: given.default_customer_fragment,
             admin_is_new: administration.is_new,
             apisix_admin_key: administration.apisix_admin_key,
             apisix_viewer_key: administration.apisix_viewer_key,
@@ -303,6 +318,15 @@ fn administration(
     data_dir: &std::path::Path,
 ) -> Result<Administration, SettingsError> {
     let chosen = match (&given.admin_access_id, &given.admin_access_key) {
+        (Some(access_id), key) if given.admin_access_id_type == Some(AccessIdType::AwsIam) => {
+            if key.is_some() {
+                return Err(SettingsError::KeyWithAwsIam);
+            }
+            Some(AdminIdentity::aws_iam(access_id.clone(), confidants::admin_bounds(given)))
+        }
+        (None, _) if given.admin_access_id_type == Some(AccessIdType::AwsIam) => {
+            return Err(SettingsError::HalfAdmin("admin_access_id"));
+        }
         (Some(access_id), Some(access_key)) => {
             Some(AdminIdentity::new(access_id.clone(), access_key.clone())?)
         }
@@ -340,7 +364,7 @@ fn administration(
                 let made = AdminIdentity::generate();
                 Kept {
                     access_id: made.access_id().clone(),
-                    access_key: made.access_key().clone(),
+                    access_key: made.access_key().cloned().unwrap_or_default(),
                     apisix_admin_key: APISIX_KEY_OF_DOCUMENTS.into(),
                 }
             })?;

@@ -51,7 +51,7 @@ pub fn tell(
     }
     let mut text = format!("Gateward serves traffic on http://{traffic} and control on http://{control}\n");
     if settings.admin_is_new {
-        let (id, key) = (admin.access_id().as_str(), admin.access_key().expose());
+        let (id, key) = (admin.access_id().as_str(), admin.access_key().map_or("", SecretValue::expose));
         let file = settings.data_dir.join("admin.json");
         text += &format!(
             "Administrator: access id {id}, access key {key}\n(told once; kept in {})\n",

@@ -10,6 +10,13 @@
 //! record key = HKDF-SHA256(root key, info = length ‖ purpose ‖ root key id ‖ random)
 //! sealed with AES-256-GCM, associated data = length ‖ table ‖ length ‖ key ‖ version
 //! ```
+//!
+//! With a customer fragment the format is another one, and both halves make the key:
+//!
+//! ```text
+//! record     = format (2) ‖ root key id (8) ‖ id of both (8) ‖ length (1) ‖ fragment id ‖ random ‖ nonce ‖ ciphertext ‖ tag
+//! record key = HKDF-SHA256(root key ‖ customer fragment, info = length ‖ purpose ‖ id of both ‖ length ‖ fragment id ‖ random)
+//! ```
 
 use std::fmt;
 
@@ -18,13 +25,24 @@ use ring::hkdf::{self, HKDF_SHA256, Prk};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
-use crate::RootKey;
+use crate::{FragmentId, Fragments, FragmentsError, RootKey};
 
-/// Seals and opens, and derives keys for other uses. Holds what it needs of the root key for as long as it lives.
+/// Seals and opens, and derives keys for other uses. Holds what it needs of the root key, and of the customer fragments,
+/// for as long as it lives.
 pub struct Sealer {
     root: Prk,
     id: KeyId,
+    both: Vec<BothHalves>,
+    /// Which of them seals what nobody chose a key for.
+    default: Option<usize>,
     random: SystemRandom,
+}
+
+/// The root key and a customer fragment together.
+struct BothHalves {
+    fragment: FragmentId,
+    prk: Prk,
+    id: KeyId,
 }
 
 /// Where a sealed record stands.
@@ -43,7 +61,7 @@ pub struct Place<'a> {
 pub struct KeyId([u8; KEY_ID_BYTES]);
 
 /// Why a record does not open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// It is too short, or of a format that this version of Gateward does not know.
     #[error("this is no sealed record, or one of a format that this version does not know")]
@@ -58,19 +76,56 @@ pub enum OpenError {
         /// The one that was tried.
         ours: KeyId,
     },
+    /// The customer fragment that it was sealed with was not given.
+    #[error(
+        "sealed with the customer fragment {fragment}, which this gateway was not given; start it with that fragment"
+    )]
+    MissingFragment {
+        /// Which one.
+        fragment: FragmentId,
+    },
+    /// The customer fragment of that name is another one now.
+    #[error(
+        "sealed with another value of the customer fragment {fragment} than this gateway was given; start it with that one"
+    )]
+    OtherFragment {
+        /// Which one.
+        fragment: FragmentId,
+    },
     /// It was changed, or it was sealed for another purpose or place.
     #[error("the sealed record does not open: it was altered, or it was sealed for another purpose or place")]
     Altered,
 }
 
 impl Sealer {
-    /// Takes the root key over.
+    /// Takes the root key over. It opens nothing that was sealed with a customer fragment.
     #[expect(clippy::needless_pass_by_value, reason = "the caller is to keep no copy; the key is wiped here")]
     pub fn new(root_key: RootKey) -> Self {
-        let root = hkdf::Salt::new(HKDF_SHA256, &[]).extract(root_key.bytes());
-        let mut id = [0; KEY_ID_BYTES];
-        id.copy_from_slice(&expand(&root, &[&prefixed("root key id")])[..KEY_ID_BYTES]);
-        Self { root, id: KeyId(id), random: SystemRandom::new() }
+        let (root, id) = extracted(root_key.bytes(), "root key id");
+        Self { root, id, both: Vec::new(), default: None, random: SystemRandom::new() }
+    }
+
+    /// The same with `fragments`, of which `default` seals what nobody chose another for.
+    pub fn with_fragments(
+        root_key: RootKey,
+        fragments: &Fragments,
+        default: Option<&FragmentId>,
+    ) -> Result<Self, FragmentsError> {
+        let mut both = Vec::new();
+        for fragment in fragments.iter() {
+            let mut halves =
+                Zeroizing::new(Vec::with_capacity(root_key.bytes().len() + fragment.value().len()));
+            halves.extend_from_slice(root_key.bytes());
+            halves.extend_from_slice(fragment.value());
+            let (prk, id) = extracted(&halves, "root key and customer fragment id");
+            both.push(BothHalves { fragment: fragment.id().clone(), prk, id });
+        }
+        let place = |id: &FragmentId| {
+            let place = both.iter().position(|halves| halves.fragment == *id);
+            place.ok_or_else(|| FragmentsError::NoDefault(id.clone()))
+        };
+        let default = default.map(place).transpose()?;
+        Ok(Self { both, default, ..Self::new(root_key) })
     }
 
     /// Which root key this is.
@@ -78,28 +133,73 @@ impl Sealer {
         self.id
     }
 
-    /// Seals `plaintext`, to be opened for the same purpose at the same place.
+    /// The fragment that seals what nobody chose another for.
+    pub fn default_fragment(&self) -> Option<&FragmentId> {
+        self.default.map(|place| &self.both[place].fragment)
+    }
+
+    /// Whether the fragment called `id` was given.
+    pub fn has_fragment(&self, id: &FragmentId) -> bool {
+        self.both.iter().any(|halves| halves.fragment == *id)
+    }
+
+    /// Seals `plaintext`, to be opened for the same purpose at the same place; with the default fragment, if there is one.
     pub fn seal(&self, purpose: &str, place: &Place<'_>, plaintext: &[u8]) -> Vec<u8> {
+        self.sealed(self.default.map(|default| &self.both[default]), purpose, place, plaintext)
+    }
+
+    /// The same with the root key alone, for what the gateway itself must be able to read at any start.
+    pub fn seal_without_fragment(&self, purpose: &str, place: &Place<'_>, plaintext: &[u8]) -> Vec<u8> {
+        self.sealed(None, purpose, place, plaintext)
+    }
+
+    /// The same with the fragment called `fragment`, which must have been given.
+    pub fn seal_with(
+        &self,
+        fragment: &FragmentId,
+        purpose: &str,
+        place: &Place<'_>,
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, OpenError> {
+        let halves = self.halves(fragment)?;
+        Ok(self.sealed(Some(halves), purpose, place, plaintext))
+    }
+
+    fn sealed(
+        &self,
+        halves: Option<&BothHalves>,
+        purpose: &str,
+        place: &Place<'_>,
+        plaintext: &[u8],
+    ) -> Vec<u8> {
         let random: [u8; RANDOM_BYTES] = self.random_bytes();
         let nonce: [u8; aead::NONCE_LEN] = self.random_bytes();
 
         // Sized before the plaintext goes in, so that growing leaves no copy of it behind.
-        let mut record = Vec::with_capacity(HEADER_BYTES + plaintext.len() + TAG_BYTES);
-        record.push(FORMAT);
+        let fragment_bytes = halves.map_or(0, |halves| KEY_ID_BYTES + 1 + halves.fragment.as_str().len());
+        let mut record = Vec::with_capacity(HEADER_BYTES + fragment_bytes + plaintext.len() + TAG_BYTES);
+        record.push(if halves.is_some() { FORMAT_WITH_FRAGMENT } else { FORMAT });
         record.extend_from_slice(&self.id.0);
+        if let Some(BothHalves { fragment, id, .. }) = halves {
+            record.extend_from_slice(&id.0);
+            let length = u8::try_from(fragment.as_str().len()).expect("an id is short");
+            record.push(length);
+            record.extend_from_slice(fragment.as_str().as_bytes());
+        }
         record.extend_from_slice(&random);
         record.extend_from_slice(&nonce);
         record.extend_from_slice(plaintext);
 
+        let header = HEADER_BYTES + fragment_bytes;
         let tag = self
-            .record_key(purpose, &random)
-            .seal_in_place_separate_tag(unique(&nonce), associated_data(place), &mut record[HEADER_BYTES..])
+            .record_key(halves, purpose, &random)
+            .seal_in_place_separate_tag(unique(&nonce), associated_data(place), &mut record[header..])
             .expect("no record is 64 gigabytes long");
         record.extend_from_slice(tag.as_ref());
         record
     }
 
-    /// Opens what [`Sealer::seal`] returned for the same purpose and place.
+    /// Opens what was sealed for the same purpose and place, with whichever fragment it was.
     pub fn open(
         &self,
         purpose: &str,
@@ -107,23 +207,51 @@ impl Sealer {
         record: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let ([format], rest) = record.split_first_chunk().ok_or(OpenError::Format)?;
-        let (sealed_with, rest) = rest.split_first_chunk().ok_or(OpenError::Format)?;
+        let (sealed_with, mut rest) = rest.split_first_chunk().ok_or(OpenError::Format)?;
+        let fragment = match *format {
+            FORMAT => None,
+            FORMAT_WITH_FRAGMENT => {
+                let (id, after) = rest.split_first_chunk::<KEY_ID_BYTES>().ok_or(OpenError::Format)?;
+                let ([length], after) = after.split_first_chunk().ok_or(OpenError::Format)?;
+                let (name, after) = after.split_at_checked(usize::from(*length)).ok_or(OpenError::Format)?;
+                let name: Option<FragmentId> =
+                    std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+                rest = after;
+                Some((name.ok_or(OpenError::Format)?, KeyId(*id)))
+            }
+            _ => return Err(OpenError::Format),
+        };
         let (random, rest) = rest.split_first_chunk().ok_or(OpenError::Format)?;
         let (nonce, sealed) = rest.split_first_chunk::<{ aead::NONCE_LEN }>().ok_or(OpenError::Format)?;
-        if *format != FORMAT || sealed.len() < TAG_BYTES {
+        if sealed.len() < TAG_BYTES {
             return Err(OpenError::Format);
         }
         if *sealed_with != self.id.0 {
             return Err(OpenError::OtherRootKey { sealed_with: KeyId(*sealed_with), ours: self.id });
         }
+        let halves = match fragment {
+            None => None,
+            Some((fragment, id)) => {
+                let halves = self.halves(&fragment)?;
+                if halves.id != id {
+                    return Err(OpenError::OtherFragment { fragment });
+                }
+                Some(halves)
+            }
+        };
         let mut opened = Zeroizing::new(sealed.to_vec());
         let length = self
-            .record_key(purpose, random)
+            .record_key(halves, purpose, random)
             .open_in_place(unique(nonce), associated_data(place), &mut opened)
             .map_err(|_| OpenError::Altered)?
             .len();
         opened.truncate(length);
         Ok(opened)
+    }
+
+    fn halves(&self, fragment: &FragmentId) -> Result<&BothHalves, OpenError> {
+        let found = self.both.iter().find(|halves| halves.fragment == *fragment);
+        found.ok_or_else(|| OpenError::MissingFragment { fragment: fragment.clone() })
     }
 
     /// A key for another use than sealing (a token's signature, say); each purpose has its own.
@@ -139,11 +267,25 @@ impl Sealer {
         bytes
     }
 
-    fn record_key(&self, purpose: &str, random: &[u8; RANDOM_BYTES]) -> LessSafeKey {
+    fn record_key(
+        &self,
+        halves: Option<&BothHalves>,
+        purpose: &str,
+        random: &[u8; RANDOM_BYTES],
+    ) -> LessSafeKey {
         let purpose = prefixed(purpose);
-        let info: [&[u8]; 3] = [&purpose, &self.id.0, random];
-        let key = self.root.expand(&info, &AES_256_GCM).expect("one key is not too much for HKDF");
-        LessSafeKey::new(key.into())
+        let key = match halves {
+            None => self
+                .root
+                .expand(&[&purpose[..], &self.id.0, random], &AES_256_GCM)
+                .map(aead::UnboundKey::from),
+            Some(BothHalves { fragment, prk, id }) => {
+                let fragment = prefixed(fragment.as_str());
+                prk.expand(&[&purpose[..], &id.0, &fragment, random], &AES_256_GCM)
+                    .map(aead::UnboundKey::from)
+            }
+        };
+        LessSafeKey::new(key.expect("one key is not too much for HKDF"))
     }
 }
 
@@ -180,6 +322,14 @@ fn prefixed(text: &str) -> Vec<u8> {
     bytes
 }
 
+/// What keys are derived from `secret` with, and what it can be told apart by.
+fn extracted(secret: &[u8], id_purpose: &str) -> (Prk, KeyId) {
+    let prk = hkdf::Salt::new(HKDF_SHA256, &[]).extract(secret);
+    let mut id = [0; KEY_ID_BYTES];
+    id.copy_from_slice(&expand(&prk, &[&prefixed(id_purpose)])[..KEY_ID_BYTES]);
+    (prk, KeyId(id))
+}
+
 fn expand(root: &Prk, info: &[&[u8]]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     let expanded = root.expand(info, HKDF_SHA256).and_then(|okm| okm.fill(&mut *key));
@@ -194,6 +344,7 @@ fn unique(nonce: &[u8; aead::NONCE_LEN]) -> Nonce {
 
 /// The first byte of a record; another layout gets another one.
 const FORMAT: u8 = 1;
+const FORMAT_WITH_FRAGMENT: u8 = 2;
 const KEY_ID_BYTES: usize = 8;
 const RANDOM_BYTES: usize = 16;
 const TAG_BYTES: usize = 16;

@@ -74,7 +74,7 @@ fn a_token_that_is_cut_or_longer_is_invalid() {
 
 #[test]
 fn a_payload_with_a_mac_of_its_own_making_is_invalid() {
-    let payload = format!("{{\"access_id\":\"p-1234\",\"expires\":{},\"id\":\"x\"}}", u64::MAX);
+    let payload = format!("{{\"access_id\":\"p-1234\",\"issued\":0,\"expires\":{},\"id\":\"x\"}}", u64::MAX);
     let signed = format!("t-{}", URL_SAFE_NO_PAD.encode(payload));
     let made_up = hmac::Key::new(hmac::HMAC_SHA256, &[]);
     let mac = URL_SAFE_NO_PAD.encode(hmac::sign(&made_up, signed.as_bytes()));

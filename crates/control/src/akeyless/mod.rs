@@ -3,8 +3,11 @@
 //! Requests have kebab-case names and carry many defaults that client libraries send; what is not known here is
 //! ignored, what is known and cannot be done is refused.
 
+mod allowed_access;
+mod auth_method;
 mod dynamic_secret;
 mod fields;
+mod gateway;
 mod item;
 mod login;
 mod native;
@@ -23,7 +26,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use gateward_access::Identity;
+use gateward_access::{DirectoryError, Identity, Need};
 use gateward_items::{ItemKind, ItemState};
 use gateward_leases::lease::Holder;
 use gateward_leases::ledger::LedgerError;
@@ -36,7 +39,7 @@ use serde_json::{Value, json};
 use native::Kind;
 
 use crate::request::{BodyRefused, json_answer};
-use crate::{ControlParts, authenticate, request};
+use crate::{ControlParts, authenticate, permissions, request};
 
 /// What a call does.
 type Handle = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -111,22 +114,43 @@ const CALLS: &[(&str, Handle)] = &[
     ("rotated-secret-delete", |call| Box::pin(item::delete(call, Some(ItemKind::RotatedSecret)))),
     ("gateway-rotate-secret", |call| Box::pin(rotated_secret::rotate(call))),
     ("rotate-secret", |call| Box::pin(rotated_secret::rotate(call))),
+    ("gateway-create-allowed-access", |call| Box::pin(allowed_access::create(call))),
+    ("gateway-update-allowed-access", |call| Box::pin(allowed_access::update(call))),
+    ("gateway-get-allowed-access", |call| Box::pin(allowed_access::get(call))),
+    ("gateway-delete-allowed-access", |call| Box::pin(allowed_access::delete(call))),
+    ("gateway-get-config", |call| Box::pin(gateway::config(call))),
+    ("gateway-list-customer-fragments", |call| Box::pin(gateway::fragments(call))),
+    ("gateway-download-customer-fragments", |call| Box::pin(gateway::download_fragments(call))),
+    ("describe-sub-claims", |call| Box::pin(gateway::sub_claims(call))),
+    ("describe-permissions", |call| Box::pin(gateway::permissions(call))),
+    ("auth-method-create-api-key", |call| Box::pin(auth_method::create_api_key(call))),
+    ("create-auth-method", |call| Box::pin(auth_method::create_api_key(call))),
+    ("auth-method-create-aws-iam", |call| Box::pin(auth_method::create_aws_iam(call))),
+    ("create-auth-method-aws-iam", |call| Box::pin(auth_method::create_aws_iam(call))),
+    ("auth-method-get", |call| Box::pin(auth_method::get(call))),
+    ("get-auth-method", |call| Box::pin(auth_method::get(call))),
+    ("auth-method-list", |call| Box::pin(auth_method::list(call))),
+    ("list-auth-methods", |call| Box::pin(auth_method::list(call))),
+    ("auth-method-delete", |call| Box::pin(auth_method::delete(call))),
+    ("delete-auth-method", |call| Box::pin(auth_method::delete(call))),
+    ("reset-access-key", |call| Box::pin(auth_method::reset_key(call))),
 ];
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     let open = Router::new()
         .route("/auth", open(login::auth))
+        .route("/validate-token", open(login::validate))
         .route("/validate-producer-credentials", open(validate::validate))
         .route("/.well-known/jwks.json", get(validate::jwks));
     let add = |router: Router<_>, (path, handle): &(&str, Handle)| {
-        router.route(&format!("/{path}"), guarded(*handle))
+        router.route(&format!("/{path}"), guarded(permissions::of_call(path).0, *handle))
     };
     CALLS.iter().fold(open, add)
 }
 
 /// Whether this API has `path` at the root; where one address serves everything, routes come first.
 pub(crate) fn has(path: &str) -> bool {
-    path == "auth" || CALLS.iter().any(|(call, _)| *call == path)
+    matches!(path, "auth" | "validate-token") || CALLS.iter().any(|(call, _)| *call == path)
 }
 
 /// A call that succeeded, or why not.
@@ -199,9 +223,9 @@ where
 }
 
 /// A path for those with a token.
-fn guarded(handle: Handle) -> axum::routing::MethodRouter<Arc<ControlParts>> {
+fn guarded(need: Need, handle: Handle) -> axum::routing::MethodRouter<Arc<ControlParts>> {
     post(move |State(parts): State<Arc<ControlParts>>, request: Request<Body>| async move {
-        let outcome = match admitted(parts, request).await {
+        let outcome = match admitted(parts, need, request).await {
             Ok(call) => handle(call).await,
             Err(error) => Err(error),
         };
@@ -210,11 +234,11 @@ fn guarded(handle: Handle) -> axum::routing::MethodRouter<Arc<ControlParts>> {
     .fallback(only_post)
 }
 
-async fn admitted(parts: Arc<ControlParts>, request: Request<Body>) -> Result<Call, ApiError> {
+async fn admitted(parts: Arc<ControlParts>, need: Need, request: Request<Body>) -> Result<Call, ApiError> {
     let (headers, body) = body(request).await?;
     let token = body.get("token").and_then(Value::as_str).filter(|token| !token.is_empty());
-    let identity = authenticate::identity(&parts, &headers, token)
-        .map_err(|refusal| ApiError::new(StatusCode::UNAUTHORIZED, refusal.to_string()))?;
+    let identity = authenticate::identity(&parts, &headers, token, need)
+        .map_err(|refusal| ApiError::new(refusal.status(), refusal.to_string()))?;
     Ok(Call { parts, identity, headers, body })
 }
 
@@ -289,6 +313,20 @@ impl From<CatalogError> for ApiError {
             CatalogError::Protected(_) | CatalogError::Disabled(_) => StatusCode::FORBIDDEN,
             CatalogError::Kind { .. } | CatalogError::Invalid(_) => StatusCode::BAD_REQUEST,
             CatalogError::Sealed { .. } | CatalogError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<DirectoryError> for ApiError {
+    fn from(error: DirectoryError) -> Self {
+        let status = match error {
+            DirectoryError::Missing { .. } => StatusCode::NOT_FOUND,
+            DirectoryError::Exists { .. } | DirectoryError::Busy | DirectoryError::Full => {
+                StatusCode::CONFLICT
+            }
+            DirectoryError::Deployed { .. } => StatusCode::FORBIDDEN,
+            DirectoryError::Sealed(_) | DirectoryError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }

@@ -44,6 +44,6 @@ async fn one(
 }
 
 fn health(parts: &ControlParts, key: &Key, headers: &HeaderMap) -> Result<Vec<UpstreamHealth>, Problem> {
-    authenticate::apisix(parts, headers, key.api_key.as_deref())?;
+    authenticate::apisix(parts, headers, key.api_key.as_deref(), crate::permissions::RESOURCES)?;
     Ok(parts.registry.health())
 }

@@ -85,7 +85,12 @@ async fn respond(parts: &ControlParts, request: Request<Body>) -> Answer {
         _ => {}
     }
     let arguments = Arguments::of(request.uri())?;
-    let role = authenticate::apisix(parts, request.headers(), arguments.get("api_key"))?;
+    let role = authenticate::apisix(
+        parts,
+        request.headers(),
+        arguments.get("api_key"),
+        crate::permissions::RESOURCES,
+    )?;
     if role == Role::Viewer && !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Problem::unauthorized("invalid method for role viewer"));
     }

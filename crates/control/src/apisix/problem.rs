@@ -83,6 +83,9 @@ impl From<Refusal> for Problem {
         Self::unauthorized(match refusal {
             Refusal::Missing => "missing apikey",
             Refusal::Wrong => "wrong apikey",
+            Refusal::Forbidden => {
+                return Self::status(StatusCode::FORBIDDEN, Refusal::Forbidden.to_string());
+            }
         })
     }
 }

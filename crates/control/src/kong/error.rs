@@ -175,7 +175,7 @@ impl KongError {
             Self::MethodNotAllowed => {
                 message(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed".to_owned())
             }
-            Self::Refused(refusal) => message(StatusCode::UNAUTHORIZED, refusal.to_string()),
+            Self::Refused(refusal) => message(refusal.status(), refusal.to_string()),
             Self::Resource(error @ ResourceError::Changed) => {
                 message(StatusCode::CONFLICT, error.to_string())
             }

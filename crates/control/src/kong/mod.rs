@@ -26,7 +26,7 @@ use self::entity::Stamp;
 use self::error::KongError;
 use crate::request::json_answer;
 use crate::resources::VAULTS;
-use crate::{ControlParts, authenticate};
+use crate::{ControlParts, authenticate, permissions};
 
 /// Who may use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +183,8 @@ fn admit(parts: &ControlParts, access: Access, headers: &HeaderMap) -> Result<()
     match access {
         Access::Open => Ok(()),
         Access::Authenticated => {
-            authenticate::identity(parts, headers, None).map(|_| ()).map_err(KongError::Refused)
+            let admitted = authenticate::identity(parts, headers, None, permissions::RESOURCES);
+            admitted.map(|_| ()).map_err(KongError::Refused)
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The control plane's three dialects, asked as their clients ask, without sockets.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is a test that fails")]
 
+mod access;
 mod akeyless;
 mod akeyless_items;
 mod apisix;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use gateward_access::{AdminIdentity, Authenticator, Tokens};
+use gateward_access::{AdminIdentity, AllowedAccess, Authenticator, Directory, Tokens};
 use gateward_aws::Chain;
 use gateward_clock::{Clock, ManualClock, Timestamp};
 use gateward_control::{Control, ControlParts, Surface};
@@ -33,7 +34,7 @@ use gateward_leases::{Catalog, Engine, EngineParts, RotatedSecrets, Rotator, Rot
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_proxy::declarative::Declared;
 use gateward_proxy::{Configuration, ConfigurationParts};
-use gateward_seal::{RootKey, Sealer, SecretValue};
+use gateward_seal::{Fragments, RootKey, Sealer, SecretValue};
 use gateward_store::{Key, MemoryStore, Store};
 use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
@@ -146,11 +147,17 @@ impl Plane {
             owner: "only".to_owned(),
             settings: gateward_leases::EngineSettings::default(),
         });
+        let directory = Directory::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&shared));
+        let own_tokens = Tokens::new(&sealer, Arc::clone(&shared), Duration::from_secs(60));
+        let deployed = AllowedAccess::parse_list(DEPLOYED).unwrap();
+        let authenticator =
+            Authenticator::new(admin, own_tokens).with_allowed(deployed).with_directory(directory);
         let control = Control::new(ControlParts {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             clock: Arc::clone(&shared),
-            authenticator: Authenticator::new(admin, Tokens::new(&sealer, shared, Duration::from_secs(60))),
+            fragments: Fragments::default(),
+            authenticator,
             apisix_admin_key: Some(SecretValue::from("canary-admin")),
             apisix_viewer_key: Some(SecretValue::from("canary-viewer")),
             declared,
@@ -252,5 +259,8 @@ async fn pages_of_another_place_are_refused_before_anything_is_looked_at() {
         plane.ask(Surface::KongOpen, "GET", "/vaults", &[("origin", "https://evil.example")], "").await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
 }
+
+/// What the deployment allows others.
+const DEPLOYED: &str = r#"[{"name": "deployed", "p-deployed": "", "permissions": ["admin"]}]"#;
 
 pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");

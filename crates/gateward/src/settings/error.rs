@@ -4,7 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use gateward_access::IdentityError;
+use gateward_access::{AllowedError, IdentityError, NoEndpoint};
+use gateward_seal::FragmentsError;
 
 use super::AdminFileError;
 
@@ -72,6 +73,40 @@ pub enum SettingsError {
         "a Lambda function keeps no files, so it is given the root key: set GATEWARD_ROOT_KEY_KMS or GATEWARD_ROOT_KEY"
     )]
     NoRootKeyInLambda,
+    /// Whoever is known to AWS has no key that could be stolen.
+    #[error(
+        "admin_access_key is set, and admin_access_id_type is aws_iam; drop the key, or set the type to access_key"
+    )]
+    KeyWithAwsIam,
+    /// Bounds of a login that is not used.
+    #[error("{0} is set, and admin_access_id_type is access_key; set the type to aws_iam, or drop it")]
+    BoundWithoutAwsIam(&'static str),
+    /// Nobody could change anything.
+    #[error(
+        "admin_access_id_type is aws_iam, and nobody else is allowed anything: set allowed_access_permissions to \
+         [{{\"name\": \"\", \"access_id\": \"p-…\", \"permissions\": [\"admin\"]}}]"
+    )]
+    NobodyAllowed,
+    /// Entries that cannot be taken.
+    #[error("allowed_access_permissions: {0}")]
+    Allowed(AllowedError),
+    /// Fragments that cannot be taken.
+    #[error("{0}: {1}")]
+    Fragments(&'static str, FragmentsError),
+    /// Two places for one thing.
+    #[error("customer_fragments and customer_fragments_file are both set; keep one")]
+    FragmentsTwice,
+    /// The fragments' file cannot be read.
+    #[error("customer_fragments_file: {} cannot be read", path.display())]
+    FragmentsFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An endpoint that is none.
+    #[error("sts_endpoint_url: {0}")]
+    StsEndpoint(NoEndpoint),
     /// Half an administrator.
     #[error("{0} is not set; admin_access_id and admin_access_key go together")]
     HalfAdmin(&'static str),

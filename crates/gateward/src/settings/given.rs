@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gateward_access::AccessId;
-use gateward_seal::SecretValue;
+use gateward_seal::{FragmentId, SecretValue};
 use serde::Deserialize;
 
 use super::values::{
-    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, LambdaAnswers, LimitChanges, LogFilter,
-    Paths, ProducerPlaces, StoreKind, Threads, TrafficAddresses,
+    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, Json, LambdaAnswers, LimitChanges,
+    LogFilter, Paths, ProducerPlaces, StoreKind, Texts, Threads, TrafficAddresses,
 };
 
 /// Settings that were given in one place; each may be missing.
@@ -61,6 +61,27 @@ pub struct Given {
     /// How the administrator logs in [default: access_key]
     #[arg(long, value_name = "TYPE")]
     pub(super) admin_access_id_type: Option<AccessIdType>,
+    /// With aws_iam: the ARNs of administrators, as STS tells them, with * and ?, with commas between them
+    #[arg(long, value_name = "ARNS")]
+    pub(super) admin_bound_arns: Option<Texts>,
+    /// With aws_iam: the AWS accounts of administrators, with commas between them
+    #[arg(long, value_name = "NUMBERS")]
+    pub(super) admin_bound_aws_accounts: Option<Texts>,
+    /// Who else may do what: JSON, [{"name": "", "access_id": "p-…", "permissions": ["admin"]}]
+    #[arg(long, value_name = "JSON")]
+    pub(super) allowed_access_permissions: Option<Json>,
+    /// The URL of the STS that is asked about identities of AWS [default: the one that they signed for]
+    #[arg(long, value_name = "URL")]
+    pub(super) sts_endpoint_url: Option<String>,
+    /// Second halves of the key: JSON, {"customer_fragments": [{"id": "cf-…", "value": "…"}]}
+    #[arg(long, value_name = "JSON")]
+    pub(super) customer_fragments: Option<Json>,
+    /// The file with that JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) customer_fragments_file: Option<PathBuf>,
+    /// The customer fragment that seals what nobody chose a key for [default: none]
+    #[arg(long, value_name = "ID")]
+    pub(super) default_customer_fragment: Option<FragmentId>,
     /// The key with which APISIX clients administer routes
     #[arg(long, value_name = "KEY")]
     pub(super) apisix_admin_key: Option<SecretValue>,
@@ -103,7 +124,7 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 28] = [
+pub(super) const KEYS: [&str; 35] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -119,6 +140,13 @@ pub(super) const KEYS: [&str; 28] = [
     "admin_access_id",
     "admin_access_key",
     "admin_access_id_type",
+    "admin_bound_arns",
+    "admin_bound_aws_accounts",
+    "allowed_access_permissions",
+    "sts_endpoint_url",
+    "customer_fragments",
+    "customer_fragments_file",
+    "default_customer_fragment",
     "apisix_admin_key",
     "apisix_viewer_key",
     "tls_ca",
@@ -153,6 +181,13 @@ impl Given {
             admin_access_id: self.admin_access_id.or(there.admin_access_id),
             admin_access_key: self.admin_access_key.or(there.admin_access_key),
             admin_access_id_type: self.admin_access_id_type.or(there.admin_access_id_type),
+            admin_bound_arns: self.admin_bound_arns.or(there.admin_bound_arns),
+            admin_bound_aws_accounts: self.admin_bound_aws_accounts.or(there.admin_bound_aws_accounts),
+            allowed_access_permissions: self.allowed_access_permissions.or(there.allowed_access_permissions),
+            sts_endpoint_url: self.sts_endpoint_url.or(there.sts_endpoint_url),
+            customer_fragments: self.customer_fragments.or(there.customer_fragments),
+            customer_fragments_file: self.customer_fragments_file.or(there.customer_fragments_file),
+            default_customer_fragment: self.default_customer_fragment.or(there.default_customer_fragment),
             apisix_admin_key: self.apisix_admin_key.or(there.apisix_admin_key),
             apisix_viewer_key: self.apisix_viewer_key.or(there.apisix_viewer_key),
             tls_ca: self.tls_ca.or(there.tls_ca),

@@ -44,6 +44,12 @@ pub(super) fn environment(source: &Source<'_>) -> Result<Given, SettingsError> {
             });
         }
     }
+    // The name that the vendor's gateway reads it by.
+    if let Some(fragments) = surroundings.variable("CUSTOMER_FRAGMENTS")
+        && !fields.contains_key("customer_fragments_file")
+    {
+        fields.entry("customer_fragments").or_insert_with(|| Value::from(fragments));
+    }
     source.fill(&mut fields, &variable)?;
     read(fields, variable)
 }

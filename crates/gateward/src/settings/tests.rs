@@ -128,16 +128,24 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "p-other",
         "canary-access-key",
         "access_key",
+        "arn:aws:iam::*:user/ann,b",
+        "123456789012",
+        "[]",
+        "https://sts.example.com",
+        "canary-fragments",
+        "/f",
+        "cf-a",
         "canary-apisix",
         "canary-viewer",
         "/ca.pem",
         "example.com",
         "10.0.0.2,[::1]:5353",
-        "producers.example.com",
+        "producers.example.com:443",
         "body_bytes=1,connections_per_address=1,connection_age=1",
         "7",
         "warn",
         "/a.log",
+        "https://sqs.eu-west-1.amazonaws.com/1/queue",
         "streamed",
         "9",
     ];
@@ -163,6 +171,58 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
     let nothing = format!("{:?}", Given::default());
     assert_eq!(nothing.matches("None").count(), KEYS.len());
     assert!(!format!("{by_flags:?}").contains("None"), "{by_flags:?}");
+}
+
+#[test]
+fn an_administrator_whom_aws_knows_has_no_key_and_others_are_allowed_something() {
+    let allowed = r#"[{"name": "", "p-other": "", "permissions": ["admin"]}]"#;
+    let aws = [("GATEWARD_ADMIN_ACCESS_ID", "p-admin"), ("GATEWARD_ADMIN_ACCESS_ID_TYPE", "aws_iam")];
+    let place = place().with(&aws);
+    let error = place.refused(Mode::Serve, &[]);
+    assert!(error.contains("set allowed_access_permissions"), "{error}");
+    let settings = place.decide(Mode::Serve, &["--allowed-access-permissions", allowed]).unwrap();
+    assert_eq!(settings.admin.access_key(), None);
+    assert_eq!(settings.allowed[0].access_id.as_str(), "p-other");
+    let error = place.refused(Mode::Serve, &["--admin-access-key", "canary"]);
+    assert!(error.contains("drop the key"), "{error}");
+    let error = super::tests::place().with_admin().refused(Mode::Serve, &["--admin-bound-arns", "a"]);
+    assert!(error.contains("set the type to aws_iam"), "{error}");
+    let error =
+        super::tests::place().with_admin().refused(Mode::Serve, &["--allowed-access-permissions", "{"]);
+    assert!(error.contains("allowed_access_permissions: allowed access permissions are JSON"), "{error}");
+}
+
+#[test]
+fn customer_fragments_come_from_a_variable_of_either_name_from_the_file_and_from_a_file_of_their_own() {
+    let value = "Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=";
+    let json = format!(r#"{{"customer_fragments": [{{"id": "cf-a", "value": "{value}"}}]}}"#);
+    let ids = |settings: &Settings| {
+        settings.fragments.iter().map(|fragment| fragment.id().to_string()).collect::<Vec<_>>()
+    };
+    for name in ["GATEWARD_CUSTOMER_FRAGMENTS", "CUSTOMER_FRAGMENTS"] {
+        let settings = place().with_admin().with(&[(name, &json)]).decide(Mode::Serve, &[]).unwrap();
+        assert_eq!(ids(&settings), ["cf-a"]);
+        assert!(!format!("{settings:?}").contains(value));
+    }
+    let yaml =
+        format!("customer_fragments:\n  - id: cf-a\n    value: {value}\ndefault_customer_fragment: cf-a\n");
+    let settings = place().with_admin().with_file(&yaml).decide(Mode::Serve, &[]).unwrap();
+    assert_eq!(ids(&settings), ["cf-a"]);
+    let place = place().with_admin();
+    let path = place.directory.path().join("fragments.json");
+    fs::write(&path, &json).unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(ids(&place.decide(Mode::Serve, &["--customer-fragments-file", path]).unwrap()), ["cf-a"]);
+    let referred =
+        place.with(&[("FRAGMENTS", &json), ("GATEWARD_CUSTOMER_FRAGMENTS", "{vault://env/fragments}")]);
+    assert_eq!(ids(&referred.decide(Mode::Serve, &[]).unwrap()), ["cf-a"]);
+    let error = referred.refused(Mode::Serve, &["--default-customer-fragment", "cf-b"]);
+    assert!(error.contains("cf-b is none of those"), "{error}");
+    let error = super::tests::place().with_admin().refused(Mode::Serve, &["--customer-fragments", "canary"]);
+    assert!(error.contains("customer_fragments: customer fragments are JSON"), "{error}");
+    let error =
+        super::tests::place().with_admin().refused(Mode::Serve, &["--customer-fragments-file", "/nowhere"]);
+    assert!(error.contains("customer_fragments_file: /nowhere cannot be read"), "{error}");
 }
 
 #[test]
@@ -282,7 +342,7 @@ fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
         ("control_listen", "", "an IP address and a port"),
         ("store", "canary", "local, memory or dynamodb"),
         ("admin_access_id", "canary", "an access id is p-"),
-        ("admin_access_id_type", "aws_iam", "and in no other way"),
+        ("admin_access_id_type", "canary", "access_key or aws_iam"),
         ("data_threads", "0", "from 1 to 1024"),
         ("data_threads", "canary", "from 1 to 1024"),
         ("log", "canary=[", "a filter is"),

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
+use gateward_seal::SecretValue;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tracing_subscriber::EnvFilter;
 
@@ -65,9 +66,23 @@ pub enum StoreKind {
     Dynamodb,
 }
 
-/// How the administrator logs in: with an access key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccessIdType;
+/// How the administrator logs in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AccessIdType {
+    /// With an access key.
+    #[default]
+    AccessKey,
+    /// As somebody whom AWS knows.
+    AwsIam,
+}
+
+/// Texts; at least one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts(pub(super) Vec<String>);
+
+/// JSON, which may hold secrets. The file may say it in its own way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Json(pub(super) SecretValue);
 
 /// A number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,9 +213,40 @@ impl FromStr for AccessIdType {
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
         match text {
-            "access_key" => Ok(Self),
-            _ => Err(Wrong("the administrator logs in with an access_key, and in no other way")),
+            "access_key" => Ok(Self::AccessKey),
+            "aws_iam" => Ok(Self::AwsIam),
+            _ => Err(Wrong("the administrator logs in by access_key or aws_iam")),
         }
+    }
+}
+
+impl FromStr for Texts {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let texts: Vec<String> = text.split(',').map(|text| text.trim().to_owned()).collect();
+        let empty = texts.iter().any(String::is_empty);
+        if empty { Err(Wrong("it is a text, or several with commas between them")) } else { Ok(Self(texts)) }
+    }
+}
+
+impl FromStr for Json {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        Ok(Self(SecretValue::from(text)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = serde_json::Value::deserialize(deserializer)?;
+        let text = match &value {
+            serde_json::Value::String(text) => SecretValue::from(text.as_str()),
+            other => SecretValue::new(other.to_string()),
+        };
+        gateward_seal::wipe(&mut value);
+        Ok(Self(text))
     }
 }
 
@@ -251,7 +297,7 @@ macro_rules! settings {
     )*};
 }
 
-settings!(Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter);
+settings!(Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog StoreKind AccessIdType Texts Threads LambdaAnswers DrainSeconds LogFilter);
 
 macro_rules! read_from_the_file {
     ($($value:ty)*) => {$(
@@ -264,7 +310,7 @@ macro_rules! read_from_the_file {
 }
 
 read_from_the_file!(
-    Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog LimitChanges StoreKind AccessIdType Threads LambdaAnswers DrainSeconds LogFilter
+    Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog LimitChanges StoreKind AccessIdType Texts Threads LambdaAnswers DrainSeconds LogFilter
 );
 
 /// A value as the file has it: text, a whole number, or a list of texts, which is as good as one with commas.

@@ -100,7 +100,7 @@ impl ProducerTokens {
             }
             let document =
                 Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| TokenKeyError::Unusable)?;
-            let sealed = sealer.seal_at(PURPOSE, &place, 1, document.as_ref());
+            let sealed = sealer.seal_own_at(PURPOSE, &place, 1, document.as_ref());
             let write =
                 Write { key: place.clone(), precondition: Precondition::Absent, change: Change::Put(sealed) };
             match store.commit(vec![write]).await {

@@ -1,0 +1,69 @@
+//! Sends a signed request to STS, and hears whose it was.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateward_aws::sts::Identity as CallerIdentity;
+use gateward_net::{Client, Limits};
+use http::{HeaderValue, Request, StatusCode, header};
+
+use crate::cloud_id::{BODY, SignedRequest};
+
+/// STS, as cloud ids are judged by it.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    client: Client,
+    endpoint: Option<(String, String)>,
+}
+
+/// An endpoint is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is http:// or https:// and a host, with a port or without, and nothing more")]
+pub struct NoEndpoint;
+
+impl Judge {
+    /// One that calls `endpoint`, or else the host that a request was signed for.
+    pub fn new(client: Client, endpoint: Option<&str>) -> Result<Self, NoEndpoint> {
+        let read = |url: &str| {
+            let url = url.trim_end_matches('/');
+            let host =
+                url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or(NoEndpoint)?;
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+            if host.is_empty() || !host.bytes().all(is_plain) {
+                return Err(NoEndpoint);
+            }
+            Ok((format!("{url}/"), host.to_owned()))
+        };
+        Ok(Self { client, endpoint: endpoint.map(read).transpose()? })
+    }
+
+    /// The host of the endpoint, which cloud ids may be signed for too.
+    pub(crate) fn own_host(&self) -> Option<&str> {
+        self.endpoint.as_ref().map(|(_, host)| host.as_str())
+    }
+
+    /// Whose the request is; `None` if STS does not say so. Follows no redirects.
+    pub(crate) async fn ask(&self, signed: &SignedRequest) -> Option<CallerIdentity> {
+        let url = match &self.endpoint {
+            Some((url, _)) => url.clone(),
+            None => format!("https://{}/", signed.host),
+        };
+        let mut request = Request::post(url).body(Bytes::from_static(BODY.as_bytes())).ok()?;
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, HeaderValue::from_str(&signed.host).ok()?);
+        headers.extend(signed.headers.iter().cloned());
+        match self.client.fetch(request, LIMITS).await {
+            Ok(answer) if answer.status() == StatusCode::OK => CallerIdentity::read(answer.body()),
+            Ok(answer) => {
+                tracing::info!(status = answer.status().as_u16(), "STS does not vouch for a cloud id");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "STS cannot be asked about a cloud id");
+                None
+            }
+        }
+    }
+}
+
+const LIMITS: Limits = Limits { timeout: Duration::from_secs(4), max_body: 64 * 1024, verify: true };

@@ -1,0 +1,205 @@
+//! Who may: auth methods, entries of allowed access, and what each gives.
+
+use std::time::Duration;
+
+use gateward_control::Surface;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::{Answer, JSON, Plane};
+
+async fn post(plane: &Plane, path: &str, token: &str, body: Value) -> Answer {
+    let mut body = body;
+    body["token"] = token.into();
+    plane.ask(Surface::All, "POST", path, &[], &body.to_string()).await
+}
+
+/// An access id and key of somebody new, and a token.
+async fn somebody(plane: &Plane, admin: &str, name: &str) -> (String, String, String) {
+    let made = post(plane, "/auth-method-create-api-key", admin, json!({"name": name})).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+    let text = |field: &str| made.json[field].as_str().unwrap().to_owned();
+    let (id, key) = (text("access_id"), text("access_key"));
+    let token = log_in(plane, &id, &key).await.json["token"].as_str().unwrap().to_owned();
+    (id, key, token)
+}
+
+async fn log_in(plane: &Plane, id: &str, key: &str) -> Answer {
+    let body = json!({"access-id": id, "access-key": key, "access-type": "access_key"});
+    plane.ask(Surface::All, "POST", "/auth", &[], &body.to_string()).await
+}
+
+#[tokio::test]
+async fn whom_nobody_allowed_anything_may_nothing() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let (_, _, token) = somebody(&plane, &admin, "ann").await;
+    let calls = [
+        "/dynamic-secret-list",
+        "/get-dynamic-secret-value",
+        "/create-secret",
+        "/get-secret-value",
+        "/list-items",
+        "/describe-item",
+        "/delete-item",
+        "/target-get-details",
+        "/gateway-rotate-secret",
+        "/gateway-get-config",
+        "/gateway-list-customer-fragments",
+        "/gateway-create-allowed-access",
+        "/gateway-delete-allowed-access",
+        "/auth-method-create-api-key",
+        "/auth-method-list",
+        "/reset-access-key",
+        "/v1/references/value",
+    ];
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), JSON];
+    for path in calls {
+        let answer = plane.ask(Surface::All, "POST", path, &headers, r#"{"name": "/x"}"#).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} {answer:?}");
+    }
+    for (method, path) in [
+        ("GET", "/vaults"),
+        ("PUT", "/vaults/a"),
+        ("GET", "/apisix/admin/routes"),
+        ("PUT", "/apisix/admin/routes/1"),
+        ("GET", "/v1/references"),
+        ("GET", "/metrics"),
+    ] {
+        let answer = plane.ask(Surface::All, method, path, &headers, "{}").await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path} {answer:?}");
+    }
+    let mine = post(&plane, "/describe-permissions", &token, json!({})).await;
+    assert_eq!(mine.json["permissions"], json!([]));
+}
+
+#[tokio::test]
+async fn an_entry_gives_its_permissions_and_no_others() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let (id, _, token) = somebody(&plane, &admin, "ann").await;
+    // What the vendor's client sends.
+    let sent = json!({"access-id": id, "case-sensitive": "true", "json": false, "name": "n", "permissions": "static_secret,defaults"});
+    let made = post(&plane, "/gateway-create-allowed-access", &admin, sent.clone()).await;
+    assert_eq!(
+        (&made.json["permissions"], &made.json["editable"]),
+        (&json!(["defaults", "static_secret"]), &json!(true))
+    );
+    let again = post(&plane, "/gateway-create-allowed-access", &admin, sent).await;
+    assert_eq!(again.status, StatusCode::CONFLICT);
+    let secret = json!({"name": "/s", "value": "v"});
+    assert_eq!(post(&plane, "/create-secret", &token, secret).await.status, StatusCode::OK);
+    assert_eq!(post(&plane, "/gateway-get-config", &token, json!({})).await.status, StatusCode::OK);
+    let seen = post(&plane, "/gateway-get-config", &token, json!({})).await;
+    assert_eq!(seen.json["admins"]["allowed_access"], json!([]));
+    for path in ["/dynamic-secret-list", "/delete-item", "/gateway-create-allowed-access", "/target-list"] {
+        let answer = post(&plane, path, &token, json!({"name": "/s"})).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let claims = json!({"name": "n", "sub-claims": {"group": "a,b"}});
+    post(&plane, "/gateway-update-allowed-access", &admin, claims).await;
+    let answer = post(&plane, "/get-secret-value", &token, json!({"names": ["/s"]})).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    let config = post(&plane, "/gateway-get-config", &admin, json!({})).await;
+    let allowed = config.json["admins"]["allowed_access"].as_array().unwrap();
+    assert_eq!(allowed[0]["editable"], json!(false));
+    assert_eq!(allowed[1]["sub_claims"], json!({"group": ["a", "b"]}));
+    let gone = post(&plane, "/gateway-delete-allowed-access", &admin, json!({"name": "n"})).await;
+    assert_eq!(gone.json, json!({"allowed_access_name": "n"}));
+    let missing = post(&plane, "/gateway-get-allowed-access", &admin, json!({"name": "n"})).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn entries_of_the_deployment_are_not_changed_here() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let body = json!({"name": "deployed", "access-id": "p-x", "permissions": "admin"});
+    for path in
+        ["/gateway-create-allowed-access", "/gateway-update-allowed-access", "/gateway-delete-allowed-access"]
+    {
+        let answer = post(&plane, path, &admin, body.clone()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(answer.json["error"].as_str().unwrap().contains("set by the deployment"));
+    }
+    let shown = post(&plane, "/gateway-get-allowed-access", &admin, json!({"name": "deployed"})).await;
+    assert_eq!((&shown.json["access_id"], &shown.json["editable"]), (&json!("p-deployed"), &json!(false)));
+}
+
+#[tokio::test]
+async fn a_key_that_was_reset_and_a_method_that_was_deleted_let_nobody_in() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let (id, key, token) = somebody(&plane, &admin, "ann").await;
+    let reset = post(&plane, "/reset-access-key", &admin, json!({"name": "ann"})).await;
+    let new_key = reset.json["access_key"].as_str().unwrap().to_owned();
+    assert_eq!(log_in(&plane, &id, &key).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        post(&plane, "/describe-permissions", &token, json!({})).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    plane.clock.advance(Duration::from_millis(1));
+    let fresh = log_in(&plane, &id, &new_key).await;
+    let token = fresh.json["token"].as_str().unwrap().to_owned();
+    assert_eq!(post(&plane, "/describe-permissions", &token, json!({})).await.status, StatusCode::OK);
+    assert_eq!(post(&plane, "/validate-token", &token, json!({})).await.json["is_valid"], true);
+    let listed = post(&plane, "/auth-method-list", &admin, json!({})).await;
+    assert!(!listed.json.to_string().contains(&new_key));
+    assert_eq!(listed.json["auth_methods"][0]["auth_method_access_id"], id);
+    post(&plane, "/auth-method-delete", &admin, json!({"name": "ann"})).await;
+    assert_eq!(log_in(&plane, &id, &new_key).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        post(&plane, "/describe-permissions", &token, json!({})).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(post(&plane, "/validate-token", &token, json!({})).await.json["is_valid"], false);
+}
+
+#[tokio::test]
+async fn nobody_logs_in_by_a_method_whose_time_is_over() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let expires = 1_700_000_010;
+    let body = json!({"name": "ann", "access-expires": expires});
+    let made = post(&plane, "/auth-method-create-api-key", &admin, body).await;
+    let (id, key) = (made.json["access_id"].as_str().unwrap(), made.json["access_key"].as_str().unwrap());
+    assert_eq!(log_in(&plane, id, key).await.status, StatusCode::OK);
+    plane.clock.advance(Duration::from_secs(10));
+    assert_eq!(log_in(&plane, id, key).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_method_of_aws_wants_an_account_and_shows_its_bounds() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let refused = post(
+        &plane,
+        "/auth-method-create-aws-iam",
+        &admin,
+        json!({"name": "aws", "bound-aws-account-id": ["1"]}),
+    )
+    .await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let body = json!({"name": "aws", "bound-aws-account-id": ["123456789012"], "bound-role-name": "gateway"});
+    let made = post(&plane, "/auth-method-create-aws-iam", &admin, body).await;
+    assert!(made.json.get("access_key").is_none());
+    let shown = post(&plane, "/auth-method-get", &admin, json!({"name": "aws"})).await;
+    assert_eq!(shown.json["access_info"]["aws_iam_access_rules"]["role_name"], json!(["gateway"]));
+    let id = made.json["access_id"].as_str().unwrap();
+    assert_eq!(log_in(&plane, id, "").await.status, StatusCode::UNAUTHORIZED);
+    let body = json!({"access-id": id, "access-type": "aws_iam", "cloud-id": "canary"});
+    let answer = plane.ask(Surface::All, "POST", "/auth", &[], &body.to_string()).await;
+    let expected = json!({"error": "the access id or the cloud id is wrong"});
+    assert_eq!((answer.status, answer.json), (StatusCode::UNAUTHORIZED, expected));
+}
+
+#[tokio::test]
+async fn fragments_are_listed_and_never_given_out() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let listed = post(&plane, "/gateway-list-customer-fragments", &admin, json!({})).await;
+    assert_eq!(listed.json["customer_fragments"], json!([]));
+    let refused = post(&plane, "/gateway-download-customer-fragments", &admin, json!({})).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
