@@ -262,6 +262,10 @@ impl Engine {
     /// ACTIVE was written though the commit seemed to fail, and its caller was told that there is nothing.
     async fn revoke_unheard(&self, recorded: &Recorded) {
         let LeaseState::Active { .. } = recorded.lease.state else { return };
+        // Whoever asked again with the same key may have been given it meanwhile.
+        if recorded.lease.again.is_some() {
+            return;
+        }
         let Ok(revoking) = recorded.lease.revoke(self.clock.now()) else { return };
         if let Err(error) = self.replace(recorded, revoking, Hold::Keep).await {
             // Then it goes when its time is over.
