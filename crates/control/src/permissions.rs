@@ -62,7 +62,8 @@ pub(crate) fn of_call(call: &str) -> (Need, Does) {
         "gateway-get-config" => (Need::Any(&[Permission::General]), Look),
         "gateway-list-customer-fragments" => (Need::Any(&[Permission::ZeroKnowledgeEncryption]), Look),
         "describe-permissions" | "describe-sub-claims" => (Need::Login, Look),
-        "gateway-get-allowed-access"
+        "lease-report"
+        | "gateway-get-allowed-access"
         | "auth-method-get"
         | "get-auth-method"
         | "auth-method-list"

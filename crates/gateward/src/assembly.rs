@@ -38,7 +38,7 @@ use crate::clouds::clouds;
 use crate::own_resolver::with_defaults;
 use crate::revocations::{Later, errands};
 use crate::root_key;
-use crate::settings::{Mode, Settings, StoreKind};
+use crate::settings::{LeaseLimits, Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
 
@@ -270,19 +270,17 @@ fn owner(store: StoreKind) -> String {
 
 /// A store that does not last is nothing that could be put back.
 fn lease_settings(settings: &Settings) -> EngineSettings {
+    let LeaseLimits { caps, hold, keep } = settings.lease_limits;
+    let usual = EngineSettings { caps, hold_for: hold, retention: keep, ..EngineSettings::default() };
     if settings.mode == Mode::Lambda {
         // Nothing that a function writes lasts but the table, and its time stands still between two events.
-        return EngineSettings {
-            longest_create: LONGEST_CREATE_IN_LAMBDA,
-            remembers_due: true,
-            ..EngineSettings::default()
-        };
+        return EngineSettings { longest_create: LONGEST_CREATE_IN_LAMBDA, remembers_due: true, ..usual };
     }
     let witness = (settings.store != StoreKind::Memory).then(|| {
         // Beside the store, and not in it: a backup of the store alone does not take it along.
-        Arc::new(FileWitness::at(settings.data_dir.join("lease-witness.json"))) as Arc<dyn Witness>
+        Arc::new(FileWitness::at(settings.lease_witness.clone())) as Arc<dyn Witness>
     });
-    EngineSettings { witness, ..EngineSettings::default() }
+    EngineSettings { witness, ..usual }
 }
 
 /// With the grace that the engine gives, 25 s: API Gateway waits for 29.

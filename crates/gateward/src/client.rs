@@ -12,16 +12,33 @@ use crate::arguments::{Ask, Auth};
 use crate::surroundings::Surroundings;
 use call::Call;
 use indent::indent;
+use session::Answered;
 
 pub use error::AskError;
 pub use gateway_url::GatewayUrl;
 pub use session::Session;
 
-/// Asks a running gateway for what `ask` says. The answer is what to print.
-pub async fn ask(ask: &Ask, surroundings: &Surroundings) -> Result<String, AskError> {
+/// What a gateway has answered.
+pub struct Told {
+    /// What was asked for.
+    pub result: String,
+    /// What else a person may want to know.
+    pub note: Option<String>,
+}
+
+/// Asks a running gateway for what `ask` says.
+pub async fn ask(ask: &Ask, surroundings: &Surroundings) -> Result<Told, AskError> {
     let session = Session::open(ask.connection(), surroundings).await?;
-    let answer = session.call(Call::of(ask)).await?;
-    Ok(match ask {
+    let Answered { body: answer, lease } = session.call(Call::of(ask)).await?;
+    let note = match (ask, lease) {
+        (Ask::GetValue(get), Some((id, expires))) => Some(format!(
+            "lease {id}, revoked at {expires}; sooner with: gateward dynamic-secret tmp-creds delete --name {} \
+             --tmp-creds-id {id}",
+            get.name
+        )),
+        _ => None,
+    };
+    let result = match ask {
         Ask::One(call) if !call.common().json => {
             let mut read = serde_json::from_str(&answer).unwrap_or_default();
             let told = call.told(&read);
@@ -37,7 +54,8 @@ pub async fn ask(ask: &Ask, surroundings: &Surroundings) -> Result<String, AskEr
         Ask::GetValue(get) if !get.json => indent(&answer),
         Ask::GetTmpCreds(get) if !get.json => indent(&answer),
         _ => answer,
-    })
+    };
+    Ok(Told { result, note })
 }
 
 /// Logs in to a running gateway. The answer is what to print.

@@ -82,7 +82,11 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Ask(ask) => {
-            terminal.result(&one_runtime()?.block_on(client::ask(&ask, &surroundings))?)?;
+            let told = one_runtime()?.block_on(client::ask(&ask, &surroundings))?;
+            terminal.result(&told.result)?;
+            if let Some(note) = &told.note {
+                terminal.message(note);
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

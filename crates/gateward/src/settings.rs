@@ -7,6 +7,7 @@ mod admin_file;
 mod confidants;
 mod error;
 mod given;
+mod lease_limits;
 mod limits;
 mod references;
 mod sources;
@@ -28,7 +29,7 @@ use gateward_seal::{FragmentId, Fragments, SecretValue};
 pub use admin_file::{AdminFile, AdminFileError, Kept};
 pub use error::SettingsError;
 pub use given::Given;
-pub use values::{AccessLog, StoreKind};
+pub use values::{AccessLog, LeaseLimits, StoreKind};
 
 use crate::arguments::ProcessArguments;
 use crate::surroundings::Surroundings;
@@ -85,6 +86,10 @@ pub struct Settings {
     pub producers_allow: AllowedProducers,
     /// How much a client may take.
     pub limits: Limits,
+    /// How many leases may live, and for how long what about them.
+    pub lease_limits: LeaseLimits,
+    /// The file by which a restored store is noticed.
+    pub lease_witness: PathBuf,
     /// How many threads carry traffic.
     pub data_threads: usize,
     /// What is logged, in the words of tracing's filters.
@@ -245,6 +250,8 @@ impl Settings {
             dns_servers: given.dns_servers.map(|servers| servers.0).unwrap_or_default(),
             producers_allow: given.producers_allow.map(|list| list.0).unwrap_or_default(),
             limits: given.limits.map_or_else(Limits::default, |limits| limits.0),
+            lease_limits: given.lease_limits.unwrap_or_default(),
+            lease_witness: given.lease_witness.unwrap_or_else(|| data_dir.join("lease-witness.json")),
             data_threads: given.data_threads.map_or_else(
                 || surroundings.cores.clamp(1, USUAL_MOST_THREADS),
                 |threads| usize::from(threads.0),

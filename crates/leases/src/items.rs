@@ -7,18 +7,20 @@
 //! After a rotation the producer's record has two payloads, the new one and the one before, until a call with the new
 //! one has succeeded.
 
+mod record;
+
 use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use gateward_clock::Clock;
 use gateward_items::{Item, ItemKind, Record, Standing, TRIES, Tree};
 use gateward_model::{DynamicSecret, ItemName};
 use gateward_seal::{Sealer, SecretValue};
-use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, Write};
-use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use gateward_store::{Change, CommitError, Precondition, Store, Write};
+
+pub(crate) use record::{OpenSecret, Producer};
+use record::{producer_key, standing_key};
 
 use crate::rotation::{Every, Rotation, Subject, moved};
 
@@ -142,12 +144,8 @@ impl Catalog {
         };
         writes.extend([
             Tree::put(&item, None),
-            self.put(&producer, Precondition::Absent, 1)?,
-            Write {
-                key: standing_key(secret.id),
-                precondition: Precondition::Absent,
-                change: Change::Put(Bytes::new()),
-            },
+            producer.put(&self.sealer, Precondition::Absent, 1)?,
+            record::stand(secret.id),
         ]);
         self.commit(writes, &secret.name).await.map_err(|error| match error {
             CatalogError::Changed(name) => CatalogError::Exists(name),
@@ -273,7 +271,7 @@ impl Catalog {
             }
             let mut writes = moved(Subject::Dynamic(change.secret.id), due, producer.rotation.next_at);
             writes.extend(Tree::replace(&item, &before));
-            writes.push(self.put(&producer, Precondition::Version(version), version + 1)?);
+            writes.push(producer.put(&self.sealer, Precondition::Version(version), version + 1)?);
             if self.commit_as(writes, &item.name, name).await? {
                 return Ok(());
             }
@@ -295,7 +293,7 @@ impl Catalog {
             // Also if its name stays: whoever has opened the secret is to find that it has changed.
             let (mut producer, version) = self.standing_producer(&before.item).await?;
             producer.secret.name = item.name.clone();
-            writes.push(self.put(&producer, Precondition::Version(version), version + 1)?);
+            writes.push(producer.put(&self.sealer, Precondition::Version(version), version + 1)?);
             if self.commit_as(writes, &item.name, name).await? {
                 return Ok(item);
             }
@@ -314,7 +312,7 @@ impl Catalog {
         producer.rotation = Rotation::default();
         writes.extend([
             Tree::delete(&before),
-            self.put(&producer, Precondition::Version(version), version + 1)?,
+            producer.put(&self.sealer, Precondition::Version(version), version + 1)?,
             Write { key: standing_key(id), precondition: Precondition::Any, change: Change::Delete },
         ]);
         self.commit(writes, name).await?;
@@ -354,7 +352,7 @@ impl Catalog {
             return Ok(());
         }
         producer.previous = None;
-        let write = self.put(&producer, Precondition::Version(version), version + 1)?;
+        let write = producer.put(&self.sealer, Precondition::Version(version), version + 1)?;
         // Should somebody else have changed it, the next call tries again.
         self.commit(vec![write], &producer.secret.name).await?;
         self.note_trial(&producer);
@@ -380,7 +378,7 @@ impl Catalog {
         if let Some(payload) = payload {
             producer.previous = Some(std::mem::replace(&mut producer.payload, payload.clone()));
         }
-        writes.push(self.put(&producer, Precondition::Version(version), version + 1)?);
+        writes.push(producer.put(&self.sealer, Precondition::Version(version), version + 1)?);
         self.commit(writes, &producer.secret.name).await?;
         self.note_trial(&producer);
         Ok(())
@@ -396,15 +394,9 @@ impl Catalog {
 
     async fn read(&self, id: u64) -> Result<Option<(Producer, u64)>, CatalogError> {
         let Some(entry) = self.store.get(&producer_key(id)).await? else { return Ok(None) };
-        let producer = self.opened(id, &entry)?;
+        let producer = Producer::open(&self.sealer, id, &entry)?;
         self.note_trial(&producer);
         Ok(Some((producer, entry.version)))
-    }
-
-    fn opened(&self, id: u64, entry: &Entry) -> Result<Producer, CatalogError> {
-        let broken = |why: String| CatalogError::Sealed { item: format!("number {id}"), why };
-        let plaintext = self.sealer.open_entry(PURPOSE, entry).map_err(|error| broken(error.to_string()))?;
-        serde_json::from_slice(&plaintext).map_err(|_| broken("it is no record".to_owned()))
     }
 
     fn note_trial(&self, producer: &Producer) {
@@ -418,31 +410,6 @@ impl Catalog {
                 on_trial.remove(&producer.secret.id);
             }
         }
-    }
-
-    /// What writes the sealed record of a producer, which will have `version` there.
-    fn put(
-        &self,
-        producer: &Producer,
-        precondition: Precondition,
-        version: u64,
-    ) -> Result<Write, CatalogError> {
-        let Producer { secret, payload, previous, retired, rotation } = producer;
-        let record = Written {
-            secret,
-            payload: payload.expose(),
-            previous: previous.as_ref().map(SecretValue::expose),
-            retired: *retired,
-            rotation,
-        };
-        let unwritable = |error: serde_json::Error| CatalogError::Sealed {
-            item: secret.name.to_string(),
-            why: error.to_string(),
-        };
-        let plaintext = serde_json::to_vec(&record).map(Zeroizing::new).map_err(unwritable)?;
-        let key = producer_key(secret.id);
-        let sealed = self.sealer.seal_at(PURPOSE, &key, version, &plaintext);
-        Ok(Write { key, precondition, change: Change::Put(sealed) })
     }
 
     async fn commit(&self, writes: Vec<Write>, name: &ItemName) -> Result<(), CatalogError> {
@@ -475,53 +442,6 @@ fn known(item: Item, producer: Producer) -> KnownSecret {
     let Producer { secret, previous, rotation, .. } = producer;
     KnownSecret { item, secret, rotation, is_on_trial: previous.is_some() }
 }
-
-/// A dynamic secret of which a credential can be issued.
-pub(crate) struct OpenSecret {
-    pub(crate) secret: DynamicSecret,
-    pub(crate) payload: SecretValue,
-    /// Goes into the commit that opens a lease: it holds only while nothing of the secret was changed, neither its
-    /// producer nor its payload nor its state.
-    pub(crate) unchanged: Write,
-    /// Goes into the commit that hands the credential out: it holds only while the secret has not been deleted. A change
-    /// or a rotation in the meantime is no reason to take the credential back.
-    pub(crate) stands: Write,
-}
-
-/// What a producer is called with, as it was read.
-#[derive(Clone, Deserialize)]
-pub(crate) struct Producer {
-    pub(crate) secret: DynamicSecret,
-    pub(crate) payload: SecretValue,
-    /// The payload before, while the newest has yet to be tried.
-    #[serde(default)]
-    pub(crate) previous: Option<SecretValue>,
-    /// Whether its item was deleted.
-    retired: bool,
-    #[serde(default)]
-    pub(crate) rotation: Rotation,
-}
-
-#[derive(Serialize)]
-struct Written<'a> {
-    secret: &'a DynamicSecret,
-    payload: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    previous: Option<&'a str>,
-    retired: bool,
-    rotation: &'a Rotation,
-}
-
-fn producer_key(id: u64) -> Key {
-    Key { partition: "producers".to_owned(), sort: format!("{id:020}") }
-}
-
-/// Where the mark of a secret stands that was not deleted.
-fn standing_key(id: u64) -> Key {
-    Key { partition: "standing".to_owned(), sort: format!("{id:020}") }
-}
-
-const PURPOSE: &str = "producer payload";
 
 /// How many dynamic secrets are kept open.
 const OPENED: usize = 256;

@@ -52,6 +52,9 @@ pub struct Lease {
     pub created_at: Timestamp,
     /// How long the credential lives, in milliseconds from the producer's answer.
     pub ttl_millis: u64,
+    /// How long it was given with its last renewal, from that one on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_millis: Option<u64>,
     /// Which part of the gateway's counter counts it.
     #[serde(default)]
     pub(crate) counted_in: u8,
@@ -86,6 +89,7 @@ impl Lease {
             holder,
             created_at: now,
             ttl_millis: millis(ttl),
+            renewed_millis: None,
             counted_in: 0,
             order_kept: false,
             again: None,
@@ -188,7 +192,9 @@ impl Lease {
     pub fn renew(&self, expires_at: Timestamp, now: Timestamp) -> Result<Self, Refused> {
         match &self.state {
             LeaseState::Active { producer_id, expires_at: until } if *until > now => {
-                Ok(self.with(LeaseState::Active { producer_id: producer_id.clone(), expires_at }))
+                let renewed = self.with(LeaseState::Active { producer_id: producer_id.clone(), expires_at });
+                let given = millis(expires_at.saturating_since(now));
+                Ok(Self { renewed_millis: Some(given), ..renewed })
             }
             _ => Err(Refused),
         }

@@ -29,8 +29,8 @@ mod turns;
 pub mod witness;
 
 pub use engine::{
-    Attention, Engine, EngineParts, EngineSettings, Held, IssueError, Issued, Listed, OperatorError, Query,
-    RenewError, Report, ReportError, RevokeError, Settlement, TurnError, Wish,
+    Asked, Attention, Engine, EngineParts, EngineSettings, Held, IssueError, Issued, Listed, OperatorError,
+    Query, Reconciled, RenewError, Report, ReportError, RevokeError, Settlement, TurnError, Wish,
 };
 pub use items::{Catalog, CatalogError, DynamicSecretChange, KnownSecret, NewDynamicSecret};
 pub use lease::{Lease, LeaseId, LeaseState, Verdict};

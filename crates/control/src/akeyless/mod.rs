@@ -9,6 +9,7 @@ mod dynamic_secret;
 mod fields;
 mod gateway;
 mod item;
+mod leases;
 mod login;
 mod native;
 mod rotated_secret;
@@ -83,6 +84,10 @@ const CALLS: &[(&str, Handle)] = &[
     ("gateway-update-producer-tmp-creds", |call| Box::pin(tmp_creds::renew(call))),
     ("dynamic-secret-tmp-creds-delete", |call| Box::pin(tmp_creds::delete(call))),
     ("gateway-revoke-producer-tmp-creds", |call| Box::pin(tmp_creds::delete(call))),
+    ("lease-report", |call| Box::pin(leases::report(call))),
+    ("lease-abandon", |call| Box::pin(leases::abandon(call))),
+    ("lease-settle", |call| Box::pin(leases::settle(call))),
+    ("lease-let-go", |call| Box::pin(leases::let_go(call))),
     ("create-secret", |call| Box::pin(static_secret::create(call))),
     ("get-secret-value", |call| Box::pin(static_secret::get(call))),
     ("update-secret-val", |call| Box::pin(static_secret::update(call))),

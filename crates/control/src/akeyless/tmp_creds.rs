@@ -84,12 +84,14 @@ async fn own_lease(call: &Call, secret_id: u64, id: &str) -> Result<LeaseId, Api
     Ok(lease_id)
 }
 
-fn described(lease: &Lease, kind: &str) -> Value {
+/// What is told of a lease of a secret of that `kind`.
+pub(super) fn described(lease: &Lease, kind: &str) -> Value {
     let mut json = json!({
         "id": lease.id,
         "access_id": lease.holder.access_id,
         "creation_date": lease.created_at.rfc3339(),
-        "custom_ttl": 0,
+        // The minutes that `tmp-creds-update` gave; the item's own time is none of its own.
+        "custom_ttl": lease.renewed_millis.map_or(0, |millis| millis.div_ceil(60_000)),
         "dynamic_secret_type": kind,
         "encrypted_secret": "",
         "host": "",

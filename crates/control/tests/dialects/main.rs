@@ -13,6 +13,7 @@ mod apisix_schemas;
 mod apisix_serving;
 mod apisix_store;
 mod kong;
+mod leases;
 mod listening;
 mod metrics;
 mod references;

@@ -35,6 +35,9 @@ pub(super) struct SpokenCreate {
     /// How long a credential lives: 90s, 60m, 1h30m
     #[arg(long, value_name = "DURATION", default_value = "60m")]
     user_ttl: String,
+    /// How many of its credentials may live at once; 0 is no bound
+    #[arg(long, alias = "max_leases", value_name = "NUMBER")]
+    max_leases: Option<u64>,
     /// A tag; may be repeated
     #[arg(short, long)]
     tag: Vec<String>,
@@ -88,6 +91,8 @@ pub struct Create {
     pub timeout_sec: u64,
     /// How long a credential lives, as Go writes it.
     pub user_ttl: String,
+    /// How many credentials may live at once.
+    pub max_leases: Option<u64>,
     /// For people.
     pub tags: Vec<String>,
     /// For people.
@@ -147,6 +152,7 @@ impl SpokenCreate {
             payload: self.payload,
             timeout_sec: self.timeout_sec,
             user_ttl: self.user_ttl,
+            max_leases: self.max_leases,
             tags: self.tag,
             description: self.description,
             delete_protection: self.delete_protection,

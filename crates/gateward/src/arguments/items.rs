@@ -5,6 +5,7 @@
 
 mod dynamic_secret;
 mod item;
+mod leases;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, UpdateSecret};
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
+use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};
 use rotated_secret::{CreateRotated, DeleteRotated, GetRotatedValue, ListRotated, Rotate, UpdateRotated};
 use static_secret::{CreateSecret, GetSecretValue, RollbackSecret, UpdateSecretVal};
 use target::{CreateTarget, DeleteTarget, GetTarget, ListTargets, UpdateTarget};
@@ -83,6 +85,9 @@ pub(super) enum SpokenItem {
     /// Targets: where rotated secrets are rotated
     #[command(subcommand, disable_help_subcommand = true)]
     Target(SpokenTarget),
+    /// Leases: the credentials that are out, and what somebody must decide about them
+    #[command(subcommand, disable_help_subcommand = true)]
+    Leases(SpokenLeases),
     /// Rotated secrets: values that a producer replaces
     #[command(subcommand, disable_help_subcommand = true)]
     RotatedSecret(SpokenRotated),
@@ -92,6 +97,26 @@ pub(super) enum SpokenItem {
     /// Rotate a rotated secret, or the payload of a dynamic secret, now
     #[command(alias = "rotate-secret", after_help = AFTER_HELP_TOKEN)]
     GatewayRotateSecret(Rotate),
+}
+
+/// The commands below `leases`.
+#[derive(Debug, Subcommand)]
+pub(super) enum SpokenLeases {
+    /// Tell how many leases stand how, and what exists at producers that no lease knows
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    Report(ReportLeases),
+    /// List leases that somebody must look at
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    List(ListLeases),
+    /// Let the credential of a parked lease be, though it may work
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    Abandon(AbandonLease),
+    /// Say what became of a lease whose answer was lost
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    Settle(SettleLease),
+    /// Let revocations go on that were held after a restored backup or a jump of the clock
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    LetGo(LetGoLeases),
 }
 
 /// The commands below `target`.
@@ -176,6 +201,11 @@ impl SpokenItem {
             Self::Target(SpokenTarget::Get(call)) => Box::new(call),
             Self::Target(SpokenTarget::List(call)) => Box::new(call),
             Self::Target(SpokenTarget::Delete(call)) => Box::new(call),
+            Self::Leases(SpokenLeases::Report(call)) => Box::new(call),
+            Self::Leases(SpokenLeases::List(call)) => Box::new(call),
+            Self::Leases(SpokenLeases::Abandon(call)) => Box::new(call),
+            Self::Leases(SpokenLeases::Settle(call)) => Box::new(call),
+            Self::Leases(SpokenLeases::LetGo(call)) => Box::new(call),
             Self::RotatedSecret(SpokenRotated::Create(call)) => Box::new(call),
             Self::RotatedSecret(SpokenRotated::Update(call)) => Box::new(call),
             Self::RotatedSecret(SpokenRotated::GetValue(call)) | Self::GetRotatedSecretValue(call) => {

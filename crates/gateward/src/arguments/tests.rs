@@ -51,6 +51,10 @@ fn help_is_as_it_was() {
         &["rotated-secret"],
         &["rotated-secret", "create"],
         &["gateway-rotate-secret"],
+        &["leases"],
+        &["leases", "report"],
+        &["leases", "list"],
+        &["leases", "settle"],
     ] {
         let stop = said(&[&["gateward"], words, &["--help"]].concat()).unwrap_err();
         assert!(stop.is_result, "{words:?}");

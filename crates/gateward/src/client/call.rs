@@ -70,6 +70,7 @@ impl Call {
         let payload = create.payload.as_ref().map(SecretValue::expose);
         set(&mut body, "rotate-sync-url", create.rotate_sync_url.as_deref());
         set(&mut body, "payload", payload);
+        set(&mut body, "max-leases", create.max_leases);
         set(&mut body, "tags", Some(&create.tags).filter(|tags| !tags.is_empty()).cloned());
         set(&mut body, "description", create.description.as_deref());
         set(&mut body, "delete_protection", create.delete_protection.map(|on| on.to_string()));

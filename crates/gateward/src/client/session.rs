@@ -26,6 +26,14 @@ pub struct Session {
     token: SecretValue,
 }
 
+/// What a call was answered with.
+pub(super) struct Answered {
+    /// JSON.
+    pub(super) body: String,
+    /// The lease of a credential that was issued, and when it ends.
+    pub(super) lease: Option<(String, String)>,
+}
+
 impl Session {
     /// Finds out which gateway to ask and as whom, and logs in where there is no token.
     pub async fn open(connection: &Connection, surroundings: &Surroundings) -> Result<Self, AskError> {
@@ -38,12 +46,15 @@ impl Session {
     }
 
     /// Makes `call`. The answer is JSON, as it came.
-    pub(super) async fn call(&self, mut call: Call) -> Result<String, AskError> {
+    pub(super) async fn call(&self, mut call: Call) -> Result<Answered, AskError> {
         call.body.insert("token".to_owned(), self.token.expose().into());
         let answer = self.gateway.call(call).await?;
         let text = String::from_utf8(answer.body().to_vec());
         let is_json = read::<IgnoredAny>(&answer).is_some();
-        text.ok().filter(|_| is_json).ok_or_else(|| self.gateway.is_none(&answer))
+        let body = text.ok().filter(|_| is_json).ok_or_else(|| self.gateway.is_none(&answer))?;
+        let header = |name| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
+        let lease = header("x-gateward-lease-id").zip(header("x-gateward-lease-expires"));
+        Ok(Answered { body, lease })
     }
 
     /// The settings of the vault called `prefix`, with `***` in the places of secrets.

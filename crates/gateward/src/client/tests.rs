@@ -79,7 +79,7 @@ async fn run(words: &[&str], surroundings: &Surroundings) -> Result<String, AskE
     let understood = arguments::parse(words.map(Into::into), surroundings).unwrap();
     match understood.command {
         Command::Auth(auth) => super::auth(&auth, surroundings).await,
-        Command::Ask(ask) => super::ask(&ask, surroundings).await,
+        Command::Ask(ask) => super::ask(&ask, surroundings).await.map(|told| told.result),
         other => panic!("{other:?} asks no gateway"),
     }
 }
@@ -542,3 +542,5 @@ async fn commands_about_items_send_what_the_vendors_clients_send_and_say_what_ca
         assert_eq!(told, *printed, "{words:?}");
     }
 }
+
+mod leases;

@@ -8,8 +8,8 @@ use gateward_seal::{FragmentId, SecretValue};
 use serde::Deserialize;
 
 use super::values::{
-    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, Json, LambdaAnswers, LimitChanges,
-    LogFilter, Paths, ProducerPlaces, StoreKind, Texts, Threads, TrafficAddresses,
+    AccessIdType, AccessLog, Addresses, DnsServers, DrainSeconds, Json, LambdaAnswers, LeaseLimits,
+    LimitChanges, LogFilter, Paths, ProducerPlaces, StoreKind, Texts, Threads, TrafficAddresses,
 };
 
 /// Settings that were given in one place; each may be missing.
@@ -103,6 +103,12 @@ pub struct Given {
     /// How much a client may take: NAME=VALUE with commas between them
     #[arg(long, value_name = "LIMITS")]
     pub(super) limits: Option<LimitChanges>,
+    /// How many leases may live, and how long holds and records last: NAME=VALUE with commas between them
+    #[arg(long, value_name = "LIMITS")]
+    pub(super) lease_limits: Option<LeaseLimits>,
+    /// The file by which a restored store is noticed; keep it out of backups [default: lease-witness.json in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub(super) lease_witness: Option<PathBuf>,
     /// How many threads carry traffic [default: one a core, 8 at most]
     #[arg(long, value_name = "NUMBER")]
     pub(super) data_threads: Option<Threads>,
@@ -124,7 +130,7 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 35] = [
+pub(super) const KEYS: [&str; 37] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -154,6 +160,8 @@ pub(super) const KEYS: [&str; 35] = [
     "dns_servers",
     "producers_allow",
     "limits",
+    "lease_limits",
+    "lease_witness",
     "data_threads",
     "log",
     "access_log",
@@ -195,6 +203,8 @@ impl Given {
             dns_servers: self.dns_servers.or(there.dns_servers),
             producers_allow: self.producers_allow.or(there.producers_allow),
             limits: self.limits.or(there.limits),
+            lease_limits: self.lease_limits.or(there.lease_limits),
+            lease_witness: self.lease_witness.or(there.lease_witness),
             data_threads: self.data_threads.or(there.data_threads),
             log: self.log.or(there.log),
             access_log: self.access_log.or(there.access_log),

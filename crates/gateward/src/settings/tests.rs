@@ -142,6 +142,8 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "10.0.0.2,[::1]:5353",
         "producers.example.com:443",
         "body_bytes=1,connections_per_address=1,connection_age=1",
+        "gateway=1,identity=2,item=3,hold_seconds=4,keep_days=5",
+        "/witness.json",
         "7",
         "warn",
         "/a.log",
@@ -467,12 +469,15 @@ fn the_page_about_the_settings_has_every_setting_and_every_limit() {
         assert!(page.contains(&format!("`{key}`")), "{key}");
     }
     let limits = "unheard-of".parse::<values::LimitChanges>().unwrap_err().to_string();
-    let (_, limits) = limits.split_once(": ").unwrap();
-    let words = limits.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
-    let names =
-        words.filter(|word| !["the", "times", "in", "seconds", "sizes", "numbers", ""].contains(word));
-    for name in names {
-        assert!(page.contains(&format!("`{name}`")), "{name}");
+    let of_leases = "unheard-of".parse::<values::LeaseLimits>().unwrap_err().to_string();
+    for limits in [limits, of_leases] {
+        let (_, limits) = limits.split_once(": ").unwrap();
+        let words = limits.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+        let names =
+            words.filter(|word| !["the", "times", "in", "seconds", "sizes", "numbers", ""].contains(word));
+        for name in names {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
     }
 }
 

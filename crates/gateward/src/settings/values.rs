@@ -13,6 +13,7 @@ use gateward_seal::SecretValue;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use tracing_subscriber::EnvFilter;
 
+pub use super::lease_limits::LeaseLimits;
 pub use super::limits::LimitChanges;
 
 /// A value is not what its setting takes. Says what that is, and never what it was.
@@ -291,6 +292,10 @@ impl Setting for LimitChanges {
     const IS_TABLE: bool = true;
 }
 
+impl Setting for LeaseLimits {
+    const IS_TABLE: bool = true;
+}
+
 macro_rules! settings {
     ($($value:ty)*) => {$(
         impl Setting for $value {}
@@ -310,7 +315,7 @@ macro_rules! read_from_the_file {
 }
 
 read_from_the_file!(
-    Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog LimitChanges StoreKind AccessIdType Texts Threads LambdaAnswers DrainSeconds LogFilter
+    Addresses TrafficAddresses DnsServers Paths ProducerPlaces AccessLog LimitChanges LeaseLimits StoreKind AccessIdType Texts Threads LambdaAnswers DrainSeconds LogFilter
 );
 
 /// A value as the file has it: text, a whole number, or a list of texts, which is as good as one with commas.

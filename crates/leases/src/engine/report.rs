@@ -4,10 +4,10 @@
 use gateward_clock::Timestamp;
 use serde::Serialize;
 
-use super::{Engine, Held};
+use super::{Asked, Engine, Held, Reconciled};
 use crate::due::LeaseKey;
 use crate::items::CatalogError;
-use crate::lease::{Lease, LeaseState};
+use crate::lease::{Lease, LeaseId};
 use crate::ledger::attention::Kind;
 use crate::ledger::{LedgerError, PAGE};
 
@@ -18,8 +18,8 @@ pub struct Query {
     pub after: Option<(Attention, String)>,
     /// The most of each list; 100, if nothing is said.
     pub limit: Option<usize>,
-    /// Asks the producer of this dynamic secret what exists.
-    pub reconcile: Option<u64>,
+    /// Which producers are asked what exists there.
+    pub producers: Asked,
 }
 
 /// Why people must look at a lease.
@@ -55,9 +55,9 @@ pub struct Report {
     pub held: Option<Held>,
     /// What people must look at.
     pub attention: Vec<Listed>,
-    /// What exists at the producer that was asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reconciled: Option<Reconciled>,
+    /// What exists at the producers that were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reconciled: Vec<Reconciled>,
 }
 
 /// One list of a report.
@@ -76,19 +76,6 @@ pub struct Listed {
     pub next: Option<String>,
 }
 
-/// What exists at a producer.
-#[derive(Debug, Serialize)]
-pub struct Reconciled {
-    /// Whether it can list at all.
-    pub can_list: bool,
-    /// How many it has listed.
-    pub listed: u64,
-    /// The names that no lease knows. While credentials are being made, theirs may be among them.
-    pub unknown_to_us: Vec<String>,
-    /// How many are being made.
-    pub in_the_making: u64,
-}
-
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
@@ -98,9 +85,6 @@ pub enum ReportError {
     /// There is no such dynamic secret.
     #[error("there is no dynamic secret with the number {0}")]
     Missing(u64),
-    /// The producer could not list.
-    #[error("the producer could not list what exists: {0}")]
-    Producer(String),
     /// The store failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -113,13 +97,20 @@ impl Engine {
         let live = self.ledger.live().await?;
         let limit = query.limit.unwrap_or(PAGE_OF_LIST).clamp(1, PAGE);
         let mut attention = Vec::with_capacity(KINDS.len());
+        let mut not_well = 0;
         for (kind, stored) in KINDS {
-            let after = match &query.after {
-                Some((asked, _)) if *asked != kind => continue,
-                Some((_, after)) => Some(after.as_str()),
-                None => None,
+            let list = match &query.after {
+                // Of the others only how many there are.
+                Some((asked, _)) if *asked != kind => self.listed(kind, stored, None, 0).await?,
+                Some((_, after)) => self.listed(kind, stored, Some(after), limit).await?,
+                None => self.listed(kind, stored, None, limit).await?,
             };
-            attention.push(self.listed(kind, stored, after, limit).await?);
+            if kind != Attention::Quarantined {
+                not_well += list.count;
+            }
+            if query.after.as_ref().is_none_or(|(asked, _)| *asked == kind) {
+                attention.push(list);
+            }
         }
         let (mut due, mut due_since) = (0, None::<Timestamp>);
         self.ledger
@@ -129,12 +120,7 @@ impl Engine {
                 true
             })
             .await?;
-        let not_well: u64 =
-            attention.iter().filter(|list| list.kind != Attention::Quarantined).map(|list| list.count).sum();
-        let reconciled = match query.reconcile {
-            Some(item_id) => Some(self.reconcile(item_id).await?),
-            None => None,
-        };
+        let reconciled = self.reconcile(&query.producers).await?;
         Ok(Report {
             at,
             live,
@@ -146,6 +132,18 @@ impl Engine {
             attention,
             reconciled,
         })
+    }
+
+    /// The dynamic secret of a lease that people must look at; others are found under their secrets.
+    pub async fn item_of(&self, lease_id: LeaseId) -> Result<Option<u64>, LedgerError> {
+        for (_, stored) in KINDS {
+            let (_, names) = self.ledger.attention(stored, None, usize::MAX).await?;
+            let mut keys = names.iter().filter_map(|name| LeaseKey::from_sort(name));
+            if let Some(key) = keys.find(|key| key.lease_id == lease_id) {
+                return Ok(Some(key.item_id));
+            }
+        }
+        Ok(None)
     }
 
     async fn listed(
@@ -184,40 +182,6 @@ impl Engine {
         }
         Ok(list)
     }
-
-    /// Asks a producer what exists, and looks for what no lease knows.
-    async fn reconcile(&self, item_id: u64) -> Result<Reconciled, ReportError> {
-        let producer = self.catalog.producer(item_id).await?;
-        let (secret, payload) = producer.ok_or(ReportError::Missing(item_id))?;
-        let producer = self.producers.of(&secret, payload);
-        let mut reconciled =
-            Reconciled { can_list: false, listed: 0, unknown_to_us: Vec::new(), in_the_making: 0 };
-        let mut page = None;
-        for _ in 0..PAGES {
-            let listing = producer.list(page.as_deref()).await;
-            let listing = listing.map_err(|error| ReportError::Producer(error.to_string()))?;
-            let Some(listing) = listing else { break };
-            reconciled.can_list = true;
-            for id in listing.ids {
-                reconciled.listed += 1;
-                // After the listing: what became known meanwhile is known.
-                if !self.ledger.is_held(item_id, &id).await? {
-                    reconciled.unknown_to_us.push(id);
-                }
-            }
-            page = listing.next;
-            if page.is_none() {
-                break;
-            }
-        }
-        if !reconciled.unknown_to_us.is_empty() {
-            let leases = self.ledger.of_item(item_id).await?;
-            let making =
-                leases.iter().filter(|recorded| matches!(recorded.lease.state, LeaseState::Intent { .. }));
-            reconciled.in_the_making = making.count() as u64;
-        }
-        Ok(reconciled)
-    }
 }
 
 const KINDS: [(Attention, Kind); 4] = [
@@ -229,6 +193,3 @@ const KINDS: [(Attention, Kind); 4] = [
 
 /// How many leases of each list are told at once.
 const PAGE_OF_LIST: usize = 100;
-
-/// A listing that does not end by then never does.
-const PAGES: usize = 10_000;

@@ -3,6 +3,7 @@
 mod histories;
 mod kill_nine;
 mod outside;
+mod people;
 mod sentences;
 mod turns;
 mod world;

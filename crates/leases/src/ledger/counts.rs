@@ -20,6 +20,8 @@ pub struct Caps {
     pub gateway: Option<u64>,
     /// Of each identity.
     pub identity: Option<u64>,
+    /// Of each dynamic secret that does not say itself how many.
+    pub item: Option<u64>,
 }
 
 /// Which cap was reached.
@@ -50,7 +52,7 @@ impl Caps {
             let parts = u64::from(PARTS);
             cap / parts + u64::from(u64::from(lease.counted_in) < cap % parts)
         };
-        let bounds = [self.gateway.map(share), of_item, self.identity];
+        let bounds = [self.gateway.map(share), of_item.or(self.item), self.identity];
         let mut writes = keys(lease).map(|key| add(key, 1));
         for (write, bound) in writes.iter_mut().zip(bounds) {
             write.precondition = bound.map_or(Precondition::Any, Precondition::Below);

@@ -38,6 +38,9 @@ pub struct UpdateSecret {
     /// How long a credential lives: 90s, 60m, 1h30m
     #[arg(long, value_name = "DURATION")]
     user_ttl: Option<String>,
+    /// How many of its credentials may live at once; 0 is no bound
+    #[arg(long, alias = "max_leases", value_name = "NUMBER")]
+    max_leases: Option<u64>,
     /// The tags, in place of those that it has; may be repeated
     #[arg(short, long)]
     tag: Vec<String>,
@@ -107,6 +110,7 @@ impl OneCall for UpdateSecret {
             .maybe("payload", self.payload.as_ref().map(SecretValue::expose))
             .maybe("timeout-sec", self.timeout_sec)
             .maybe("user-ttl", self.user_ttl.as_deref())
+            .maybe("max-leases", self.max_leases)
             .list("tags", &self.tag)
             .maybe("description", self.description.as_deref())
             .maybe("delete_protection", self.delete_protection.map(|on| on.to_string()))

@@ -35,7 +35,7 @@ impl History {
         let mut caps = Caps::default();
         let mut of_item = None;
         if rng.u8(0..3) == 0 {
-            caps = Caps { gateway: Some(rng.u64(3..8)), identity: Some(rng.u64(2..5)) };
+            caps = Caps { gateway: Some(rng.u64(3..8)), identity: Some(rng.u64(2..5)), item: None };
             of_item = Some(rng.u64(2..5));
         }
         let world = World::with(seed, caps, of_item);
