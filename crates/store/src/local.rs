@@ -1,4 +1,5 @@
-//! The embedded store: one directory, one process, a log-structured tree (fjall) below and group commit above.
+//! The embedded store: one directory, one process, a log-structured tree (lsm-tree) below, a journal beside it, and group
+//! commit above.
 //!
 //! What bounds a durable store is the sync, some hundred microseconds to some milliseconds each. So all commits go
 //! to one thread, which takes whatever waits, does it as one batch with one sync, and then answers everybody: the
@@ -9,25 +10,32 @@
 //! another thread would cost more than that. A listing can touch many blocks, so it goes to the blocking threads.
 
 mod encoding;
+mod journal;
+mod keeper;
+mod tables;
 mod writer;
 
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::history::History;
 use crate::{Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable};
+use journal::Journal;
+use keeper::Keeper;
+use tables::Tables;
 use writer::{Order, Writer};
 
 /// A store in a directory of this machine, open in one process at a time.
 pub struct LocalStore {
     /// Gone when the store is closed, and with it the hold on the directory.
-    tables: RwLock<Option<Tables>>,
+    opened: RwLock<Option<Arc<Opened>>>,
     history: Arc<History>,
     /// Unbounded, because every sender waits for its answer: no more can stand in it than there are callers, and a
     /// bound would only move where they wait.
@@ -47,6 +55,16 @@ pub enum OpenError {
         /// The store's directory.
         directory: PathBuf,
     },
+    /// Something else kept its store there.
+    #[error(
+        "the store in {} was kept by a development version before 0.1, in a form that is not read any more; move the \
+         directory away, or name another data directory",
+        directory.display()
+    )]
+    Older {
+        /// The store's directory.
+        directory: PathBuf,
+    },
     /// The directory cannot be made or read, or what is in it is no store.
     #[error("the store in {} cannot be opened", directory.display())]
     Engine {
@@ -55,16 +73,16 @@ pub enum OpenError {
         /// What the engine says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The thread that writes could not be started.
+    /// A thread of the store's could not be started.
     #[error("the store's thread cannot be started")]
-    Thread(#[source] std::io::Error),
+    Thread(#[source] io::Error),
 }
 
-/// The engine's handles; cheap to clone.
-#[derive(Clone)]
-struct Tables {
-    database: Database,
-    entries: Keyspace,
+/// What an open store holds on to.
+struct Opened {
+    tables: Arc<Tables>,
+    /// Locked as long as this lives.
+    _lock: File,
 }
 
 impl LocalStore {
@@ -74,20 +92,29 @@ impl LocalStore {
             directory: path.to_owned(),
             source,
         };
-        let tables = Tables::open(path).map_err(|error| match error {
-            fjall::Error::Locked => OpenError::InUse { directory: path.to_owned() },
-            error => failed(error.into()),
-        })?;
-        let revision = tables.revision().map_err(|error| failed(error.into()))?;
+        fs::create_dir_all(path).map_err(|error| failed(error.into()))?;
+        // Before the database of an earlier version there would come to be a second store.
+        if path.join("keyspaces").exists() {
+            return Err(OpenError::Older { directory: path.to_owned() });
+        }
+        let lock = lock(path).map_err(|error| failed(error.into()))?;
+        let lock = lock.ok_or_else(|| OpenError::InUse { directory: path.to_owned() })?;
+        let tables = Tables::open(&path.join("tree")).map_err(|error| failed(error.into()))?;
+        let folder = path.join("journal");
+        let journal = Journal::open(&folder, |change| tables.change([change]));
+        let journal = journal.map_err(|error| failed(error.into()))?;
+        let tables = Arc::new(tables);
+        let revision = revision(&tables).map_err(|error| failed(error.into()))?;
         let history = Arc::new(History::starting_at(revision));
         let (orders, waiting) = mpsc::unbounded_channel();
-        let writer = Writer::new(tables.clone(), Arc::clone(&history));
+        let keeper = Keeper::start(Arc::clone(&tables), folder).map_err(OpenError::Thread)?;
+        let writer = Writer::new(Arc::clone(&tables), journal, keeper, Arc::clone(&history));
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(waiting))
             .map_err(OpenError::Thread)?;
         Ok(Arc::new(Self {
-            tables: RwLock::new(Some(tables)),
+            opened: RwLock::new(Some(Arc::new(Opened { tables, _lock: lock }))),
             history,
             orders,
             writer: Mutex::new(Some(thread)),
@@ -106,12 +133,12 @@ impl LocalStore {
             }
         }
         self.history.close();
-        self.tables.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.opened.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    fn tables(&self) -> Result<Tables, StoreError> {
-        let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        tables.clone().ok_or(StoreError::Closed)
+    fn opened(&self) -> Result<Arc<Opened>, StoreError> {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        opened.clone().ok_or(StoreError::Closed)
     }
 }
 
@@ -125,9 +152,8 @@ impl Drop for LocalStore {
 impl Store for LocalStore {
     async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         acceptable::key(key)?;
-        let Tables { database, entries } = self.tables()?;
-        // Through a snapshot, here and below: the bare tables show a batch while it is being applied.
-        let found = database.snapshot().get(&entries, encoding::key(key)).map_err(engine)?;
+        let opened = self.opened()?;
+        let found = opened.tables.snapshot().get(&encoding::key(key)).map_err(engine)?;
         found.map(|stored| encoding::entry(key.clone(), &stored)).transpose()
     }
 
@@ -138,9 +164,9 @@ impl Store for LocalStore {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         acceptable::partition(partition)?;
-        let tables = self.tables()?;
+        let opened = self.opened()?;
         let partition = partition.to_owned();
-        let listing = tokio::task::spawn_blocking(move || tables.list(&partition, &range, limit));
+        let listing = tokio::task::spawn_blocking(move || list(&opened.tables, &partition, &range, limit));
         listing.await.map_err(|failure| StoreError::Engine(failure.into()))?
     }
 
@@ -156,46 +182,44 @@ impl Store for LocalStore {
     }
 
     async fn revision(&self) -> Result<Revision, StoreError> {
-        self.tables()?;
+        self.opened()?;
         Ok(self.history.newest())
     }
 }
 
-impl Tables {
-    fn open(path: &Path) -> Result<Self, fjall::Error> {
-        let database = Database::builder(path)
-            .cache_size(BLOCK_CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .worker_threads(MAINTENANCE_THREADS)
-            .open()?;
-        let entries = database
-            .keyspace("entries", || KeyspaceCreateOptions::default().max_memtable_size(WRITE_BUFFER_BYTES))?;
-        Ok(Self { database, entries })
+/// Makes the directory `path` this process's; nothing, if it is another's.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let lock = File::create(path.join("lock"))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
     }
+}
 
-    /// The revision of the last commit.
-    fn revision(&self) -> Result<Revision, StoreError> {
-        let stored = self.entries.get(encoding::REVISION).map_err(engine)?;
-        stored.map_or(Ok(Revision(0)), |stored| encoding::version(&stored).map(Revision))
-    }
+/// The revision of the last commit.
+fn revision(tables: &Tables) -> Result<Revision, StoreError> {
+    let stored = tables.snapshot().get(&encoding::REVISION).map_err(engine)?;
+    stored.map_or(Ok(Revision(0)), |stored| encoding::version(&stored).map(Revision))
+}
 
-    fn list(
-        &self,
-        partition: &str,
-        range: &(Bound<String>, Bound<String>),
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let encoded = encoding::range(partition, range);
-        if ends_before_it_starts(&encoded) {
-            return Ok(Vec::new());
-        }
-        let mut listed = Vec::new();
-        for stored in self.database.snapshot().range(&self.entries, encoded).take(limit) {
-            let (key, value) = stored.into_inner().map_err(engine)?;
-            listed.push(encoding::entry(encoding::decode_key(partition, &key)?, &value)?);
-        }
-        Ok(listed)
+fn list(
+    tables: &Tables,
+    partition: &str,
+    range: &(Bound<String>, Bound<String>),
+    limit: usize,
+) -> Result<Vec<Entry>, StoreError> {
+    let encoded = encoding::range(partition, range);
+    if ends_before_it_starts(&encoded) {
+        return Ok(Vec::new());
     }
+    let mut listed = Vec::new();
+    let snapshot = tables.snapshot();
+    for stored in snapshot.range(encoded).take(limit) {
+        let (key, value) = stored.map_err(engine)?;
+        listed.push(encoding::entry(encoding::decode_key(partition, &key)?, &value)?);
+    }
+    Ok(listed)
 }
 
 /// Asked before the engine is: sorted maps panic at such a range.
@@ -209,18 +233,9 @@ fn ends_before_it_starts(range: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
     }
 }
 
-fn engine(error: fjall::Error) -> StoreError {
+fn engine(error: lsm_tree::Error) -> StoreError {
     StoreError::Engine(error.into())
 }
-
-/// Blocks of files that are kept in memory.
-const BLOCK_CACHE_BYTES: u64 = 16 << 20;
-/// What is written goes to a sorted file when it has come to this.
-const WRITE_BUFFER_BYTES: u64 = 8 << 20;
-/// The engine takes no less.
-const JOURNAL_BYTES: u64 = 64 << 20;
-/// One to write buffers out while the other merges files.
-const MAINTENANCE_THREADS: usize = 2;
 
 #[cfg(test)]
 mod tests;

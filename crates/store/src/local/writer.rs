@@ -7,10 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fjall::PersistMode;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Tables, encoding, engine};
+use super::journal::{Batch, Changed, Journal};
+use super::keeper::Keeper;
+use super::tables::Tables;
+use super::{encoding, engine};
 use crate::history::History;
 use crate::{
     Change, CommitError, Key, Precondition, Revision, StoreError, Write, acceptable, counted, counter,
@@ -29,9 +31,15 @@ type Answer = oneshot::Sender<Result<Revision, CommitError>>;
 
 /// The writing end of the store.
 pub(super) struct Writer {
-    tables: Tables,
+    tables: Arc<Tables>,
+    journal: Journal,
+    keeper: Keeper,
     history: Arc<History>,
+    /// What has failed: from then on nobody knows what stands in the journal.
+    failed: Option<Failure>,
 }
+
+type Failure = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Commits that share a sync, and what they will leave in the tables together.
 struct Group<'tables> {
@@ -59,12 +67,12 @@ impl Standing {
 }
 
 impl Writer {
-    pub(super) fn new(tables: Tables, history: Arc<History>) -> Self {
-        Self { tables, history }
+    pub(super) fn new(tables: Arc<Tables>, journal: Journal, keeper: Keeper, history: Arc<History>) -> Self {
+        Self { tables, journal, keeper, history, failed: None }
     }
 
     /// Works until it is told to close.
-    pub(super) fn run(self, mut waiting: mpsc::UnboundedReceiver<Order>) {
+    pub(super) fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Order>) {
         let mut orders = Vec::with_capacity(MAX_GROUP);
         // Zero: nobody is left who could order anything, and nothing is waiting.
         while waiting.blocking_recv_many(&mut orders, MAX_GROUP) > 0 {
@@ -81,13 +89,14 @@ impl Writer {
     }
 
     /// Does `commits` with one sync, then answers each.
-    fn commit_together(&self, commits: Vec<(Vec<Write>, Answer)>) {
-        let mut group = Group::after(self.history.newest(), &self.tables);
+    fn commit_together(&mut self, commits: Vec<(Vec<Write>, Answer)>) {
+        let tables = Arc::clone(&self.tables);
+        let mut group = Group::after(self.history.newest(), &tables);
         let mut verdicts = Vec::with_capacity(commits.len());
         for (writes, answer) in commits {
             verdicts.push((answer, group.stage(writes)));
         }
-        match group.make_durable(&self.history) {
+        match self.make_durable(group) {
             Ok(()) => {
                 for (answer, verdict) in verdicts {
                     // Whoever asked may have gone; what they asked for is done all the same.
@@ -95,13 +104,62 @@ impl Writer {
                 }
             }
             Err(failure) => {
-                tracing::error!(error = %failure, "the store cannot write; every commit fails until a restart");
-                let failure = Arc::new(failure);
                 for (answer, _) in verdicts {
                     let _ = answer.send(Err(StoreError::Engine(Arc::clone(&failure).into()).into()));
                 }
             }
         }
+        self.make_room();
+    }
+
+    /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
+    fn make_durable(&mut self, group: Group<'_>) -> Result<(), Failure> {
+        if let Some(failure) = &self.failed {
+            return Err(Arc::clone(failure));
+        }
+        if group.staged.is_empty() {
+            return Ok(());
+        }
+        let revision = group.revision.0.to_be_bytes();
+        let staged = group.staged.iter().map(|(key, staged)| -> Changed<'_> {
+            (key, staged.as_ref().map(|(_, stored)| stored.as_slice()))
+        });
+        let changes: Vec<_> = staged.chain([(&encoding::REVISION[..], Some(&revision[..]))]).collect();
+        let mut batch = Batch::new();
+        for change in &changes {
+            batch.push(*change);
+        }
+        self.journal.append(batch).map_err(|error| self.fail(error))?;
+        self.tables.change(changes);
+        if !group.written.is_empty() {
+            self.history.record(group.revision, group.written);
+        }
+        Ok(())
+    }
+
+    /// Sets memory aside that is full, to be written to a sorted file.
+    fn make_room(&mut self) {
+        if self.failed.is_some() || !self.tables.is_full() {
+            return;
+        }
+        match self.journal.begin_next() {
+            Ok(segment) => {
+                self.tables.seal();
+                if let Err(error) = self.keeper.sealed(segment) {
+                    self.fail(error);
+                }
+            }
+            Err(error) => {
+                self.fail(error);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+        tracing::error!(%error, "the store cannot write; every commit fails until a restart");
+        let failure: Failure = Arc::new(error);
+        self.failed = Some(Arc::clone(&failure));
+        failure
     }
 }
 
@@ -156,33 +214,11 @@ impl<'tables> Group<'tables> {
                 counter: encoding::bytes(stored).and_then(counter),
             }));
         }
-        let stored = self.tables.entries.get(key).map_err(engine)?;
+        let stored = self.tables.snapshot().get(key).map_err(engine)?;
         stored.map_or(Ok(Standing::nothing()), |stored| {
             let version = Some(encoding::version(&stored)?);
             Ok(Standing { version, counter: encoding::bytes(&stored).and_then(counter) })
         })
-    }
-
-    /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
-    fn make_durable(self, history: &History) -> Result<(), fjall::Error> {
-        if self.staged.is_empty() {
-            return Ok(());
-        }
-        let Tables { database, entries } = self.tables;
-        // The data's sync is enough: the journal's file has its full length from the start.
-        let mut batch = database.batch().durability(Some(PersistMode::SyncData));
-        for (key, staged) in self.staged {
-            match staged {
-                Some((_, stored)) => batch.insert(entries, key, stored),
-                None => batch.remove(entries, key),
-            }
-        }
-        batch.insert(entries, encoding::REVISION, self.revision.0.to_be_bytes());
-        batch.commit()?;
-        if !self.written.is_empty() {
-            history.record(self.revision, self.written);
-        }
-        Ok(())
     }
 }
 

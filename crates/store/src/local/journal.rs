@@ -1,0 +1,298 @@
+//! What was written lately, so that a crash loses nothing of it: segments that are only appended to.
+//!
+//! A batch is durable when it stands in a segment and that was synced. Segments are numbered; each is as long as the
+//! memory that it stands for, and is deleted when that memory has become a sorted file. So what a start has to read is
+//! bounded by that memory, and not by how much was ever written.
+//!
+//! A start reads all segments in order and makes the same changes again. Some of them may be in sorted files by now: the
+//! last change of each key is then made once more, which changes nothing.
+//!
+//! ```text
+//! segment = MAGIC batch*
+//! batch   = length of the changes (u32), their xxh3 with that length as its seed (u64), change*
+//! change  = 1, length of the key (u32), key, length of the value (u32), value
+//!         | 0, length of the key (u32), key
+//! ```
+//!
+//! Numbers stand with their low end first. What follows the last whole batch is what a crash has cut off: nobody was told
+//! that it is there.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// The journal of a store, ready to be written to.
+pub(super) struct Journal {
+    directory: PathBuf,
+    segment: File,
+    number: u64,
+    /// Where the next batch goes.
+    end: u64,
+}
+
+/// The changes of one batch, as they stand in a segment.
+#[derive(Default)]
+pub(super) struct Batch(Vec<u8>);
+
+/// A change of a batch: what stands at the key from then on, or nothing.
+pub(super) type Changed<'a> = (&'a [u8], Option<&'a [u8]>);
+
+impl Batch {
+    /// An empty batch.
+    pub(super) fn new() -> Self {
+        // Its head is filled in when it is whole.
+        Self(vec![0; HEAD_BYTES])
+    }
+
+    /// Adds a change.
+    pub(super) fn push(&mut self, (key, value): Changed<'_>) {
+        self.0.push(u8::from(value.is_some()));
+        for part in [Some(key), value].into_iter().flatten() {
+            // Keys and values are bounded far below this.
+            self.0.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+            self.0.extend_from_slice(part);
+        }
+    }
+
+    fn seal(&mut self) -> io::Result<&[u8]> {
+        let length = u32::try_from(self.0.len() - HEAD_BYTES).map_err(io::Error::other)?;
+        let checksum = xxh3_64_with_seed(&self.0[HEAD_BYTES..], u64::from(length));
+        self.0[..4].copy_from_slice(&length.to_le_bytes());
+        self.0[4..HEAD_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        Ok(&self.0)
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `directory`, tells `change` everything that stands in it, in order, and begins a segment.
+    pub(super) fn open(directory: &Path, mut change: impl FnMut(Changed<'_>)) -> io::Result<Self> {
+        fs::create_dir_all(directory)?;
+        let segments = segments(directory)?;
+        let last = segments.last().copied();
+        // They are deleted in order. After a power cut an early one may be back though a later one is gone.
+        let gap = segments.windows(2).rposition(|pair| pair[1] != pair[0] + 1);
+        let needed = gap.map_or(0, |gap| gap + 1);
+        if needed > 0 {
+            forget(directory, segments[needed - 1])?;
+        }
+        for &number in &segments[needed..] {
+            let path = path(directory, number);
+            let bytes = fs::read(&path)?;
+            let end = replay(&bytes, &mut change);
+            if Some(number) != last && bytes[end..].iter().any(|byte| *byte != 0) {
+                // The next segment was begun when this one was whole.
+                let text = format!("{} is damaged", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            // What a crash has cut off is nothing to be damaged the next time, when this is not the last one any more. One
+            // that is empty stays, or there would be a gap.
+            let segment = OpenOptions::new().write(true).open(&path)?;
+            segment.set_len(end as u64)?;
+            segment.sync_all()?;
+        }
+        let number = last.unwrap_or_default() + 1;
+        let segment = begin(directory, number)?;
+        Ok(Self { directory: directory.to_owned(), segment, number, end: MAGIC.len() as u64 })
+    }
+
+    /// Writes `batch` and waits for the disk. If this fails, nothing must be written any more: nobody knows what stands
+    /// there.
+    pub(super) fn append(&mut self, mut batch: Batch) -> io::Result<()> {
+        let bytes = batch.seal()?;
+        self.segment.write_all_at(bytes, self.end)?;
+        // The data's sync is enough, also where the file grows: its length is data as far as reading it goes.
+        self.segment.sync_data()?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Begins the next segment; returns the number of the one before.
+    pub(super) fn begin_next(&mut self) -> io::Result<u64> {
+        let before = self.number;
+        self.segment = begin(&self.directory, before + 1)?;
+        (self.number, self.end) = (before + 1, MAGIC.len() as u64);
+        Ok(before)
+    }
+}
+
+/// Deletes the segments of `directory` up to `last`.
+pub(super) fn forget(directory: &Path, last: u64) -> io::Result<()> {
+    for number in segments(directory)? {
+        if number <= last {
+            fs::remove_file(path(directory, number))?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells `change` what stands in the whole batches at the start of `segment`; returns where they end.
+fn replay(segment: &[u8], change: &mut impl FnMut(Changed<'_>)) -> usize {
+    if !segment.starts_with(MAGIC) {
+        return 0;
+    }
+    let mut end = MAGIC.len();
+    while let Some(changes) = batch_at(segment, end) {
+        // It was checked whole, so each part of it is there.
+        let mut rest = changes;
+        while let Some((read, after)) = changed(rest) {
+            change(read);
+            rest = after;
+        }
+        end += HEAD_BYTES + changes.len();
+    }
+    end
+}
+
+/// The changes of the batch that begins at `start`, if it is whole.
+fn batch_at(segment: &[u8], start: usize) -> Option<&[u8]> {
+    let (head, rest) = segment.get(start..)?.split_at_checked(HEAD_BYTES)?;
+    let length = u32::from_le_bytes(*head.first_chunk()?);
+    let checksum = u64::from_le_bytes(*head.last_chunk()?);
+    let changes = rest.get(..usize::try_from(length).ok()?)?;
+    let is_whole = !changes.is_empty() && xxh3_64_with_seed(changes, u64::from(length)) == checksum;
+    is_whole.then_some(changes)
+}
+
+fn changed(bytes: &[u8]) -> Option<(Changed<'_>, &[u8])> {
+    let (&kind, rest) = bytes.split_first()?;
+    let (key, rest) = part(rest)?;
+    if kind == 0 {
+        return Some(((key, None), rest));
+    }
+    let (value, rest) = part(rest)?;
+    Some(((key, Some(value)), rest))
+}
+
+fn part(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+}
+
+/// The numbers of the segments in `directory`, in order.
+fn segments(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        let number: Option<u64> = name.to_str().and_then(|name| name.strip_suffix(SUFFIX)?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:020}{SUFFIX}"))
+}
+
+fn begin(directory: &Path, number: u64) -> io::Result<File> {
+    let mut segment = OpenOptions::new().write(true).create_new(true).open(path(directory, number))?;
+    segment.write_all(MAGIC)?;
+    // Room from the start, so that not every sync has to write down a new length.
+    segment.set_len(ROOM)?;
+    segment.sync_all()?;
+    File::open(directory)?.sync_all()?;
+    Ok(segment)
+}
+
+const MAGIC: &[u8] = b"gateward journal 1\n";
+const SUFFIX: &str = ".journal";
+const HEAD_BYTES: usize = 12;
+
+/// About as much as is written while as much memory fills as one segment stands for.
+#[cfg(not(test))]
+const ROOM: u64 = 12 << 20;
+#[cfg(test)]
+const ROOM: u64 = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(changes: &[(&str, Option<&str>)]) -> Batch {
+        let mut batch = Batch::new();
+        for (key, value) in changes {
+            batch.push((key.as_bytes(), value.map(str::as_bytes)));
+        }
+        batch
+    }
+
+    fn read(directory: &Path) -> io::Result<Vec<(String, Option<String>)>> {
+        let mut seen = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Journal::open(directory, |(key, value)| seen.push((text(key), value.map(text))))?;
+        Ok(seen)
+    }
+
+    fn owned(key: &str, value: Option<&str>) -> (String, Option<String>) {
+        (key.to_owned(), value.map(str::to_owned))
+    }
+
+    #[test]
+    fn what_was_appended_is_told_again_in_order_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path(), |_| panic!("nothing was written")).unwrap();
+        journal.append(batch(&[("a", Some("1")), ("b", Some(""))])).unwrap();
+        let first = journal.begin_next().unwrap();
+        journal.append(batch(&[("a", None)])).unwrap();
+        drop(journal);
+        let all = vec![owned("a", Some("1")), owned("b", Some("")), owned("a", None)];
+        assert_eq!(read(directory.path()).unwrap(), all);
+        assert_eq!(read(directory.path()).unwrap(), all, "reading changes nothing");
+        forget(directory.path(), first).unwrap();
+        assert_eq!(read(directory.path()).unwrap(), all[2..]);
+    }
+
+    #[test]
+    fn a_batch_that_a_crash_has_cut_off_is_left_out_and_none_before_it() {
+        for cut in 0..40 {
+            let directory = tempfile::tempdir().unwrap();
+            let mut journal = Journal::open(directory.path(), |_| {}).unwrap();
+            journal.append(batch(&[("a", Some("1"))])).unwrap();
+            let whole = journal.end;
+            journal.append(batch(&[("key", Some("value")), ("b", None)])).unwrap();
+            let path = path(directory.path(), journal.number);
+            let full = fs::read(&path).unwrap();
+            let end = usize::try_from(whole).unwrap() + cut;
+            let mut torn = full[..end.min(full.len())].to_vec();
+            // Some of its blocks may be there, and others still empty.
+            torn.resize(full.len(), 0);
+            fs::write(&path, torn).unwrap();
+            let is_whole = whole + cut as u64 >= journal.end;
+            assert_eq!(read(directory.path()).unwrap().len(), if is_whole { 3 } else { 1 }, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_segment_that_is_back_after_a_power_cut_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path(), |_| {}).unwrap();
+        journal.append(batch(&[("a", Some("old"))])).unwrap();
+        let first = journal.begin_next().unwrap();
+        journal.append(batch(&[("a", Some("newer"))])).unwrap();
+        let second = journal.begin_next().unwrap();
+        journal.append(batch(&[("b", None)])).unwrap();
+        let back = fs::read(path(directory.path(), first)).unwrap();
+        forget(directory.path(), second).unwrap();
+        fs::write(path(directory.path(), first), back).unwrap();
+        assert_eq!(read(directory.path()).unwrap(), [owned("b", None)]);
+        assert!(!path(directory.path(), first).exists());
+    }
+
+    #[test]
+    fn a_bit_that_flips_in_a_segment_that_was_whole_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(directory.path(), |_| {}).unwrap();
+        journal.append(batch(&[("a", Some("1"))])).unwrap();
+        let first = journal.begin_next().unwrap();
+        journal.append(batch(&[("b", None)])).unwrap();
+        let path = path(directory.path(), first);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[MAGIC.len() + HEAD_BYTES + 6] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let error = read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}

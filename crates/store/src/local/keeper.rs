@@ -1,0 +1,149 @@
+//! Keeps the tree in shape while others write: one thread writes sealed memory to sorted files, another merges those.
+//!
+//! Two, because a merge may take seconds, and memory must not fill up meanwhile. Whoever writes faster than both waits.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use super::journal;
+use super::tables::Tables;
+
+/// The two threads.
+pub(super) struct Keeper {
+    work: Arc<Work>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the threads share with who writes.
+struct Work {
+    tables: Arc<Tables>,
+    journal: PathBuf,
+    todo: Mutex<ToDo>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct ToDo {
+    /// The segments of the journal for sealed memory that is not in a sorted file yet.
+    sealed: Vec<u64>,
+    /// Whether there may be something to merge.
+    merge: bool,
+    closing: bool,
+    /// Why nothing can be kept in shape any more.
+    failed: Option<Arc<lsm_tree::Error>>,
+}
+
+impl Keeper {
+    /// Starts both threads; the journal stands in the directory `journal`.
+    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf) -> std::io::Result<Self> {
+        // A crash may have left files to be merged.
+        let todo = Mutex::new(ToDo { merge: true, ..ToDo::default() });
+        let work = Arc::new(Work { tables, journal, todo, changed: Condvar::new() });
+        let mut keeper = Self { work, threads: Vec::new() };
+        for (name, run) in [("store-flush", Work::flush as fn(&Work)), ("store-merge", Work::merge)] {
+            let work = Arc::clone(&keeper.work);
+            // If the second cannot be started, the first ends with the keeper.
+            keeper.threads.push(Builder::new().name(name.to_owned()).spawn(move || run(&work))?);
+        }
+        Ok(keeper)
+    }
+
+    /// Has the memory written out that was sealed with the segment `segment`. Waits while there is too much to do.
+    pub(super) fn sealed(&self, segment: u64) -> Result<(), Arc<lsm_tree::Error>> {
+        let mut todo = self.work.todo();
+        todo.sealed.push(segment);
+        self.work.changed.notify_all();
+        loop {
+            if let Some(error) = &todo.failed {
+                return Err(Arc::clone(error));
+            }
+            if todo.sealed.len() <= MOST_SEALED && self.work.tables.unmerged() < MOST_UNMERGED {
+                return Ok(());
+            }
+            todo = self.work.wait(todo);
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.work.todo().closing = true;
+        self.work.changed.notify_all();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that keeps the store in shape ended in a panic; nothing is lost");
+            }
+        }
+    }
+}
+
+impl Work {
+    fn flush(&self) {
+        loop {
+            let mut todo = self.todo();
+            let last = loop {
+                if todo.closing {
+                    return;
+                }
+                if let Some(last) = todo.sealed.last() {
+                    break *last;
+                }
+                todo = self.wait(todo);
+            };
+            drop(todo);
+            let written = self.tables.flush().and_then(|()| Ok(journal::forget(&self.journal, last)?));
+            let mut todo = self.todo();
+            match written {
+                Ok(()) => {
+                    todo.sealed.retain(|segment| *segment > last);
+                    todo.merge = true;
+                }
+                Err(error) => return self.fail(todo, error),
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn merge(&self) {
+        loop {
+            let mut todo = self.todo();
+            while !todo.merge && !todo.closing {
+                todo = self.wait(todo);
+            }
+            if todo.closing {
+                return;
+            }
+            todo.merge = false;
+            drop(todo);
+            let merged = self.tables.compact();
+            let mut todo = self.todo();
+            match merged {
+                Ok(is_more) => todo.merge |= is_more,
+                Err(error) => return self.fail(todo, error),
+            }
+            self.changed.notify_all();
+        }
+    }
+
+    fn fail(&self, mut todo: MutexGuard<'_, ToDo>, error: lsm_tree::Error) {
+        tracing::error!(%error, "the store cannot write its files; every commit fails once its memory is full");
+        todo.failed = Some(Arc::new(error));
+        self.changed.notify_all();
+    }
+
+    fn todo(&self) -> MutexGuard<'_, ToDo> {
+        // A panic while the lock was held left nothing half done: each holder makes one change.
+        self.todo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'t>(&self, todo: MutexGuard<'t, ToDo>) -> MutexGuard<'t, ToDo> {
+        self.changed.wait(todo).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much sealed memory may wait: what a start has to read again, besides what is not sealed.
+const MOST_SEALED: usize = 1;
+
+/// More sorted files than these are too many to look into for each read.
+const MOST_UNMERGED: usize = 20;
