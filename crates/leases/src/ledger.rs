@@ -18,7 +18,7 @@
 //! | `~over/DAY/PART` | lease | the tombstone; `~over` lists them |
 
 pub(crate) mod attention;
-mod counts;
+pub(crate) mod counts;
 mod due_index;
 mod holding;
 pub(crate) mod sealed;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::lock;
 use crate::failpoint;
 use crate::lease::Verdict;
+use crate::ledger::counts;
 use crate::witness::{Seen, Witness};
 
 /// Revocation waits.
@@ -249,14 +250,15 @@ impl Guard {
         Ok(entry.and_then(|entry| counter(&entry.value)).unwrap_or_default())
     }
 
-    /// Which store this is, and whether that was asked for the first time: then it is given a name.
+    /// Which store this is, and whether it is new: then it is given a name. One without a name in which leases live is not
+    /// new: it was put back to a moment before it had got one.
     async fn store_id(&self) -> Result<(String, bool), GuardError> {
         let mut is_new = false;
         loop {
             if let Some(entry) = self.store.get(&key("store")).await? {
                 return Ok((String::from_utf8_lossy(&entry.value).into_owned(), is_new));
             }
-            is_new = true;
+            is_new = counts::live(&*self.store).await? == 0;
             let name = Bytes::from(format!("{:032x}", fastrand::u128(..)));
             let write =
                 Write { key: key("store"), precondition: Precondition::Absent, change: Change::Put(name) };

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Bound;
 
-use gateward_store::{Change, Key, Precondition, Write, counter};
+use gateward_store::{Change, Key, Precondition, Store, StoreError, Write, counter};
 
 use super::{Ledger, LedgerError, digest};
 use crate::lease::Lease;
@@ -88,11 +88,16 @@ pub(super) fn full(key: &Key) -> Option<Cap> {
 impl Ledger {
     /// How many leases live.
     pub(crate) async fn live(&self) -> Result<u64, LedgerError> {
-        // `0` is the character after `/`.
-        let range = (Bound::Included("gateway/".to_owned()), Bound::Excluded("gateway0".to_owned()));
-        let parts = self.store.list(PARTITION, range, usize::from(PARTS)).await?;
-        Ok(parts.iter().filter_map(|entry| counter(&entry.value)).sum())
+        Ok(live(self.store()).await?)
     }
+}
+
+/// How many leases live in `store`.
+pub(crate) async fn live(store: &dyn Store) -> Result<u64, StoreError> {
+    // `0` is the character after `/`.
+    let range = (Bound::Included("gateway/".to_owned()), Bound::Excluded("gateway0".to_owned()));
+    let parts = store.list(PARTITION, range, usize::from(PARTS)).await?;
+    Ok(parts.iter().filter_map(|entry| counter(&entry.value)).sum())
 }
 
 fn keys(lease: &Lease) -> [Key; 3] {

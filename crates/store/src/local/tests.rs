@@ -103,6 +103,67 @@ async fn a_closed_store_finishes_what_was_asked_and_lets_the_directory_go() {
     assert_eq!(done, 32);
 }
 
+/// Memory is sealed, written out and merged all the time here, under the readers' feet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_see_commits_whole_and_what_was_answered_while_files_come_and_go() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = LocalStore::open(directory.path()).expect("a store");
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        let store = Arc::clone(&store);
+        writers.spawn(async move {
+            for round in 0..ROUNDS {
+                let (value, name) = (round.to_string(), |part: u32| format!("{writer}/{part}"));
+                let writes = (0..3).map(|part| put("p", &name(part), &value)).collect();
+                store.commit(writes).await.expect("a commit");
+                let seen = store.get(&at("p", &name(0))).await.expect("a get").expect("an entry");
+                assert_eq!((&seen.value[..], seen.version), (value.as_bytes(), round + 1));
+                let gone = [put("q", &format!("{writer}/{round:04}"), &value), delete("q", &name(0))];
+                store.commit(gone.to_vec()).await.expect("a commit");
+            }
+        });
+    }
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let store = Arc::clone(&store);
+        readers.spawn(async move {
+            let mut before = Vec::new();
+            loop {
+                let listed = store.list("p", EVERYTHING, 100).await.expect("a list");
+                for commit in listed.chunks(3) {
+                    assert!(commit.iter().all(|entry| entry.version == commit[0].version), "{commit:?}");
+                }
+                let versions: Vec<u64> = listed.iter().map(|entry| entry.version).collect();
+                assert!(versions.iter().zip(&before).all(|(now, before)| now >= before));
+                if versions.len() == 12 && versions.iter().all(|version| *version == ROUNDS) {
+                    return;
+                }
+                before = versions;
+            }
+        });
+    }
+    for tasks in [writers, readers] {
+        tasks.join_all().await;
+    }
+    drop(store);
+    let store = LocalStore::open(directory.path()).expect("the same store");
+    let rounds = usize::try_from(ROUNDS).expect("a small number");
+    assert_eq!(store.list("q", EVERYTHING, usize::MAX).await.expect("a list").len(), 4 * rounds);
+    let kept = std::fs::read_dir(directory.path().join("journal")).expect("a directory").count();
+    assert!(kept < 8, "{kept} segments are kept, though what they say is in files");
+}
+
+#[test]
+fn a_store_of_another_form_is_refused_by_name() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(directory.path().join("keyspaces")).expect("a directory");
+    let refusal = LocalStore::open(directory.path()).err().expect("a refusal");
+    assert!(matches!(refusal, OpenError::Older { .. }), "{refusal}");
+    assert!(refusal.to_string().contains(&directory.path().display().to_string()), "{refusal}");
+}
+
+const ROUNDS: u64 = 150;
+
 /// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {

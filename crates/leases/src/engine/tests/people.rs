@@ -122,6 +122,24 @@ fn after_a_restored_backup_nothing_is_revoked_until_a_set_time_has_passed() {
 }
 
 #[test]
+fn a_backup_from_before_the_store_had_a_name_is_noticed_too() {
+    let world = World::calm(26);
+    let life = world.asleep();
+    issued(&life);
+    let backup = world.store.copy();
+    drop(life);
+    let life = world.start();
+    life.run(SETTLE);
+    pass(&world, &life, Duration::from_secs(6));
+    drop(life);
+    world.store.restore(&backup);
+    let life = world.start();
+    pass(&world, &life, TTL);
+    assert!(life.engine.held().is_some_and(|held| held.reason.contains("another store")));
+    assert_eq!(world.outside().alive.len(), 1);
+}
+
+#[test]
 fn being_down_for_long_is_no_reason_to_hold() {
     let world = World::calm(22);
     let life = world.start();
