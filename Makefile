@@ -115,6 +115,11 @@ bench: release ## Measures Gateward beside nginx and HAProxy, a quarter of an ho
 	bench/tools.sh $(BENCH_TOOLS)
 	$(PYTHON) bench/run.py $(GATEWARD) $(if $(QUICK),--quick)
 
+.PHONY: bench-leases
+bench-leases: release ## Measures leases alone, ten minutes, two with QUICK=1: docs/leases.md
+	bench/tools.sh wrk nginx
+	$(PYTHON) bench/leases.py $(GATEWARD) $(if $(QUICK),--quick)
+
 # A machine that cannot have valgrind passes, and says that nothing was held.
 .PHONY: bench-gate
 bench-gate: ## Holds the instructions of a request to bench/baseline.txt

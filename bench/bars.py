@@ -4,6 +4,7 @@ import re
 from statistics import median
 
 import idle
+import leases
 import scale
 from measure import ratio
 from tables import markdown, mib, thousands, times
@@ -51,6 +52,7 @@ def rows_of(results):
     yield signature(results["examples"].get("aws/signature", ""))
     yield from many_routes(results.get("scale"), results["examples"].get("router/scale", ""))
     yield memory(results.get("idle", {}).get("gateward"))
+    yield from lease_rows(results.get("leases"))
 
 
 def signature(printed):
@@ -77,6 +79,13 @@ def memory(figures):
     if not figures:
         return what, "≤ 1.25 of before, or 8", "–", None
     return what, f"≤ 1.25 of {mib(figures['before'])}, or 8", mib(figures["after"]), idle.is_back(figures)
+
+
+def lease_rows(figures):
+    """Those of the leases that have a bar; of a quick run none counts, for it makes fewer."""
+    for what, bar, shown, met in leases.rows_of(figures or {}):
+        if bar:
+            yield f"leases: {what}", bar, shown, None if not figures or figures["quick"] else met
 
 
 def compared(what, bar, value, digits=2):

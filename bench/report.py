@@ -11,6 +11,7 @@ from pathlib import Path
 import bars
 import idle
 import instructions
+import leases
 import plot
 import scenarios
 from measure import CONTROL_OFF, DISTURBED, ratio, typical
@@ -39,6 +40,7 @@ def page(results):
     yield times_section(results)
     yield memory_section(results)
     yield scale_section(results)
+    yield leases_section(results)
     yield profile_section(results)
     yield examples_section(results)
     yield method_section(results)
@@ -182,6 +184,11 @@ def scale_section(results):
         ["resident memory with all, MiB", mib(found["resident"])],
     ]
     return f"## {thousands(found['routes'])} routes\n\nOf a whole process (`bench/scale.py`); what a match costs stands below.\n\n" + markdown(["", ""], rows)
+
+
+def leases_section(results):
+    figures = results.get("leases")
+    return f"## Leases\n\n{leases.section(figures)}" if figures else ""
 
 
 def profile_section(results):

@@ -21,6 +21,7 @@ import examples
 import hotspots
 import idle
 import instructions
+import leases
 import load
 import machine
 import measure
@@ -77,6 +78,9 @@ class Bench:
         self.results["scale"] = self.scale()
         # They are compiled first, which takes longer than all that a quick run does.
         self.results["examples"] = {} if self.quick else examples.run(self.told)
+        self.results["leases"] = leases.run(self.binary, self.quick, self.told)
+        if self.results["leases"] and not self.quick:
+            leases.write(self.results["leases"])
         self.results["minutes"] = round((time.monotonic() - self.started) / 60)
         file = self.target / "results.json"
         file.write_text(json.dumps(self.results, indent=1))
@@ -92,7 +96,7 @@ class Bench:
         """Seconds: the sets, and what was seen for the rest."""
         chosen = [scenario for world in scenarios.WORLDS for scenario in self.chosen(world)]
         sets = sum((scenario.seconds + 0.2) * len(scenario.lanes) for scenario in chosen) * self.rounds
-        return sets + (120 if self.quick else 900)
+        return sets + (240 if self.quick else 1500)
 
     def chosen(self, world):
         return [scenario for scenario in world.scenarios if scenario.quick or not self.quick]

@@ -4,6 +4,7 @@ mod histories;
 mod kill_nine;
 mod outside;
 mod people;
+mod race;
 mod sentences;
 mod turns;
 mod world;

@@ -131,8 +131,8 @@ fn live(folder: &Path, scenario: &str) {
             }
             // Until nobody but people can do anything more.
             while let Some(due) = leases(&engine).await.iter().filter_map(Lease::due).min() {
-                SystemClock.sleep_until(due).await;
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                // No event tells of it: it is looked at again when the next step may have been taken, in real time.
+                SystemClock.sleep_until(due + Duration::from_millis(50)).await;
             }
             fs::write(folder.join("left"), told(&engine).await).unwrap();
             return;
@@ -160,8 +160,9 @@ fn live(folder: &Path, scenario: &str) {
             }
             _ => {}
         }
-        // What comes next is the timer's, or there is nothing more.
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        // What comes next is the timer's, or there is nothing more. The kill is the event; this is its deadline.
+        let killed = std::future::pending::<()>();
+        let _ = tokio::time::timeout(Duration::from_secs(20), killed).await;
         panic!("{scenario} has not come to its failpoint");
     });
 }
