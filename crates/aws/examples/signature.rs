@@ -13,7 +13,6 @@ use gateward_aws::Credentials;
 use gateward_aws::sigv4::{PayloadHash, SignError, Signer};
 use gateward_clock::Timestamp;
 use http::Request;
-use http::request::Parts;
 
 const ROUNDS: u32 = 500_000;
 
@@ -77,7 +76,7 @@ fn counted(token: &str, rounds: u32) -> Result<u64, Box<dyn Error>> {
 struct Case {
     credentials: Credentials,
     signer: Signer,
-    request: Parts,
+    request: Request<()>,
 }
 
 impl Case {
@@ -94,7 +93,7 @@ impl Case {
                 session_token: with_token.then(|| "t".repeat(1024).as_str().into()),
             },
             signer: Signer::new("us-east-1", "lambda"),
-            request: request.into_parts().0,
+            request,
         })
     }
 

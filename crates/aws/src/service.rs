@@ -83,12 +83,12 @@ impl Service {
             request = request.header(*name, *value);
         }
         // The endpoint was checked when it was set, and the rest is ours.
-        let request = request.body(()).expect("an endpoint that was checked makes a request");
-        let (mut head, ()) = request.into_parts();
+        let mut request = request.body(body).expect("an endpoint that was checked makes a request");
         if let Some(credentials) = credentials {
-            self.signer.sign(credentials, &mut head, PayloadHash::Bytes(&body), now)?;
+            let bytes = request.body().clone();
+            self.signer.sign(credentials, &mut request, PayloadHash::Bytes(&bytes), now)?;
         }
-        Ok(Request::from_parts(head, body))
+        Ok(request)
     }
 }
 

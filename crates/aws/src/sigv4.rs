@@ -8,17 +8,18 @@
 mod canonical;
 mod key;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use gateward_clock::Timestamp;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
-use http::request::Parts;
+use http::Request;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use ring::{digest, hmac};
 use thiserror::Error;
 
 use crate::Credentials;
-use canonical::push_hex;
+use canonical::{push_hex, write_hex};
 use key::SigningKey;
 
 const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -117,14 +118,14 @@ impl Signer {
     ///
     /// The query is rewritten into the one spelling that is signed (order kept): whoever checks the signature, by
     /// reading `+` as a space, or as a plus, or by taking the text as it is, then sees the same.
-    pub fn sign(
+    pub fn sign<B>(
         &self,
         credentials: &Credentials,
-        request: &mut Parts,
+        request: &mut Request<B>,
         payload: PayloadHash<'_>,
         now: Timestamp,
     ) -> Result<(), SignError> {
-        if !request.headers.contains_key(http::header::HOST) {
+        if !request.headers().contains_key(http::header::HOST) {
             return Err(SignError::NoHost);
         }
         let key = self.key_of(credentials, now);
@@ -134,35 +135,18 @@ impl Signer {
             PayloadHash::Bytes(body) => hex(digest::digest(&digest::SHA256, body).as_ref(), &mut hashed),
             PayloadHash::Precomputed(hash) => hash,
         };
-        self.set_headers(credentials, request, payload_hash, &date)?;
+        self.set_headers(credentials, request.headers_mut(), payload_hash, &date)?;
 
         // One buffer holds all three texts, one after the other.
         let token = credentials.session_token.as_ref().map_or(0, |token| token.expose().len());
         let mut buffer = Vec::with_capacity(1024 + token);
-        let canonical = canonical::write(&mut buffer, request, self.rules, payload_hash);
-        let canonical_hash = digest::digest(&digest::SHA256, &buffer);
-
-        let string_to_sign = buffer.len();
-        for text in [ALGORITHM, b"\n", &date, b"\n", key.scope(), b"\n"] {
-            buffer.extend_from_slice(text);
-        }
-        push_hex(&mut buffer, canonical_hash.as_ref());
-        let signature = hmac::sign(key.hmac(), &buffer[string_to_sign..]);
-
-        let authorization = buffer.len();
-        for text in [ALGORITHM, b" Credential=", credentials.access_key.as_bytes(), b"/", key.scope()] {
-            buffer.extend_from_slice(text);
-        }
-        buffer.extend_from_slice(b", SignedHeaders=");
-        buffer.extend_from_within(canonical.signed_headers);
-        buffer.extend_from_slice(b", Signature=");
-        push_hex(&mut buffer, signature.as_ref());
-
-        let value = HeaderValue::from_bytes(&buffer[authorization..]).map_err(|_| SignError::AccessKey)?;
+        let signed = (request.method(), request.uri(), request.headers());
+        let canonical = canonical::write(&mut buffer, signed, self.rules, payload_hash);
+        let value = authorization(&mut buffer, canonical.signed_headers, credentials, &key, &date)?;
         if let Some(query) = canonical.rewritten_query {
-            request.uri = canonical::with_query(&request.uri, &query).ok_or(SignError::Target)?;
+            *request.uri_mut() = canonical::with_query(request.uri(), &query).ok_or(SignError::Target)?;
         }
-        request.headers.insert(AUTHORIZATION, sensitive(value));
+        request.headers_mut().insert(AUTHORIZATION, value);
         Ok(())
     }
 
@@ -170,11 +154,10 @@ impl Signer {
     fn set_headers(
         &self,
         credentials: &Credentials,
-        request: &mut Parts,
+        headers: &mut HeaderMap,
         payload_hash: &str,
         date: &[u8; 16],
     ) -> Result<(), SignError> {
-        let headers = &mut request.headers;
         headers.remove(AUTHORIZATION);
         let date = HeaderValue::from_bytes(date).expect("digits and letters make a header");
         headers.insert(X_AMZ_DATE, date);
@@ -216,6 +199,35 @@ impl std::fmt::Debug for Signer {
     }
 }
 
+/// The header that says who signed what, and the signature: over the canonical request that is all that `buffer` holds,
+/// in which the names of the signed headers stand at `signed_headers`.
+fn authorization(
+    buffer: &mut Vec<u8>,
+    signed_headers: Range<usize>,
+    credentials: &Credentials,
+    key: &SigningKey,
+    date: &[u8; 16],
+) -> Result<HeaderValue, SignError> {
+    let canonical_hash = digest::digest(&digest::SHA256, buffer);
+    let string_to_sign = buffer.len();
+    for text in [ALGORITHM, b"\n", date, b"\n", key.scope(), b"\n"] {
+        buffer.extend_from_slice(text);
+    }
+    push_hex(buffer, canonical_hash.as_ref());
+    let signature = hmac::sign(key.hmac(), &buffer[string_to_sign..]);
+
+    let authorization = buffer.len();
+    for text in [ALGORITHM, b" Credential=", credentials.access_key.as_bytes(), b"/", key.scope()] {
+        buffer.extend_from_slice(text);
+    }
+    buffer.extend_from_slice(b", SignedHeaders=");
+    buffer.extend_from_within(signed_headers);
+    buffer.extend_from_slice(b", Signature=");
+    push_hex(buffer, signature.as_ref());
+    let value = HeaderValue::from_bytes(&buffer[authorization..]).map_err(|_| SignError::AccessKey)?;
+    Ok(sensitive(value))
+}
+
 fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
@@ -223,9 +235,7 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 
 /// `bytes`, which must be 32, in hexadecimal, written into `text`.
 fn hex<'a>(bytes: &[u8], text: &'a mut [u8; 64]) -> &'a str {
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&canonical::hex_digits(*byte));
-    }
+    write_hex(text, bytes);
     std::str::from_utf8(text).expect("hexadecimal digits are ASCII")
 }
 

@@ -25,9 +25,9 @@ fn signature(more: usize, value: &str, query: &str) -> AllocationInfo {
             let name = HeaderName::try_from(format!("x-amz-meta-{number}")).unwrap();
             request = request.header(name, value);
         }
-        let mut head = request.body(()).unwrap().into_parts().0;
+        let mut head = request.body(()).unwrap();
         // The map grows when headers are added to it, whoever adds them.
-        head.headers.reserve(8);
+        head.headers_mut().reserve(8);
         head
     });
     let [first, second] = &mut heads;

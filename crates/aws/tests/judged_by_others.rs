@@ -40,12 +40,12 @@ fn send(
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }
-    let (mut head, ()) = builder.body(()).unwrap().into_parts();
+    let mut head = builder.body(()).unwrap();
     let signer = Signer::new("eu-west-1", service);
     signer.sign(credentials, &mut head, PayloadHash::Bytes(body), SystemClock.now()).unwrap();
-    let path_and_query = head.uri.path_and_query().unwrap().as_str();
+    let path_and_query = head.uri().path_and_query().unwrap().as_str();
     let headers: Vec<(&str, &str)> =
-        head.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        head.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
     request(method, &format!("{url}{path_and_query}"), &headers, body)
 }
 

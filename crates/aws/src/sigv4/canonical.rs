@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use http::Method;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 
 use super::{Rules, SignedHeaders};
@@ -16,15 +16,20 @@ pub(super) struct Canonical {
     pub(super) rewritten_query: Option<Vec<u8>>,
 }
 
-/// Writes the canonical form of `request` into `buffer`.
-pub(super) fn write(buffer: &mut Vec<u8>, request: &Parts, rules: Rules, payload_hash: &str) -> Canonical {
-    buffer.extend_from_slice(request.method.as_str().as_bytes());
+/// Writes the canonical form of a request, of which these are the method, the target and the headers, into `buffer`.
+pub(super) fn write(
+    buffer: &mut Vec<u8>,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    rules: Rules,
+    payload_hash: &str,
+) -> Canonical {
+    buffer.extend_from_slice(method.as_str().as_bytes());
     buffer.push(b'\n');
-    write_path(buffer, request.uri.path(), rules);
+    write_path(buffer, uri.path(), rules);
     buffer.push(b'\n');
-    let rewritten_query = request.uri.query().and_then(|query| write_query(buffer, query));
+    let rewritten_query = uri.query().and_then(|query| write_query(buffer, query));
     buffer.push(b'\n');
-    let signed_headers = write_headers(buffer, &request.headers, rules.headers);
+    let signed_headers = write_headers(buffer, headers, rules.headers);
     buffer.push(b'\n');
     buffer.extend_from_slice(payload_hash.as_bytes());
     Canonical { signed_headers, rewritten_query }
@@ -242,8 +247,15 @@ const FEW: usize = 64;
 pub(super) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let start = out.len();
     out.resize(start + 2 * bytes.len(), 0);
-    for (pair, byte) in out[start..].chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&hex_digits(*byte));
+    write_hex(&mut out[start..], bytes);
+}
+
+/// Writes `bytes` in lower-case hexadecimal into `text`, which has two places for each.
+pub(super) fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    // Arithmetic, where a table would need a look for each digit: the compiler then does sixteen digits at a time.
+    let digit = |value: u8| value + b'0' + u8::from(value > 9) * (b'a' - b'9' - 1);
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
 }
 

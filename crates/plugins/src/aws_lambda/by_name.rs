@@ -152,9 +152,9 @@ impl ByName {
     ) -> Result<Response<Body>, Failure> {
         let mut longest_pause = SHORTEST_PAUSE;
         loop {
-            let request = self.request(&event, exchange).await?;
-            let answer = exchange.pool.fetch(&self.peer, request, &self.timeouts).await;
-            let response = answer.map_err(|error| error.failure(Origin::Function))?;
+            let mut request = self.request(&event, exchange).await?;
+            let answer = exchange.pool.send(&self.peer, &mut request, &self.timeouts).await;
+            let response = answer.map_err(|missed| missed.error.failure(Origin::Function))?;
             let _objection = self.identity.heard(&response);
             if response.status() != StatusCode::TOO_MANY_REQUESTS {
                 return Ok(response);
@@ -170,12 +170,12 @@ impl ByName {
     }
 
     async fn request(&self, event: &Bytes, exchange: &Exchange<'_>) -> Result<Request<Body>, Failure> {
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = Method::POST;
-        head.uri = self.target.clone();
-        head.headers = self.headers.clone();
-        self.identity.sign(&mut head, event, exchange.clock.now()).await?;
-        Ok(Request::from_parts(head, Body::full(event.clone())))
+        let mut request = Request::new(Body::full(event.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.target.clone();
+        *request.headers_mut() = self.headers.clone();
+        self.identity.sign(&mut request, event, exchange.clock.now()).await?;
+        Ok(request)
     }
 }
 

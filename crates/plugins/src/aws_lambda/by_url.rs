@@ -10,12 +10,12 @@ mod settings;
 
 use std::time::Duration;
 
+use gateward_clock::Clock;
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
-use gateward_net::{Body, FetchError, Peer, Timeouts, remove_hop_by_hop};
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
-use http::request::Parts;
+use gateward_net::{Body, FetchError, Peer, Pool, Timeouts, remove_hop_by_hop};
+use http::header::{CONNECTION, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 use serde_json::Value;
@@ -78,40 +78,41 @@ impl ByUrl {
 
     async fn invoke(&self, exchange: &mut Exchange<'_>) -> Result<Response<Body>, Failure> {
         self.limit.as_ref().map_or(Ok(()), Limit::look)?;
-        let (mut head, body) = std::mem::take(&mut exchange.request).into_parts();
-        head.uri = self.target(&head.uri, exchange.rest)?;
-        remove_hop_by_hop(&mut head.headers);
+        let request = &mut exchange.request;
+        *request.uri_mut() = self.target(request.uri(), exchange.rest)?;
+        let headers = request.headers_mut();
+        remove_hop_by_hop(headers);
         if self.signs_for_lambda {
             for name in &OF_INVOCATIONS {
-                head.headers.remove(name);
+                headers.remove(name);
             }
         }
-        head.headers.insert(HOST, self.host.clone());
+        headers.insert(HOST, self.host.clone());
         if let Some(key) = &self.api_key {
-            head.headers.insert(X_API_KEY, key.clone());
+            headers.insert(X_API_KEY, key.clone());
         }
-        let body = match &self.identity {
-            Some(identity) => self.sign(identity, &mut head, body, exchange).await?,
-            None => self.limit(body)?,
-        };
+        match &self.identity {
+            Some(identity) => self.sign(identity, request, exchange.clock).await?,
+            None => self.limit(request)?,
+        }
         let permit = self.limit.as_ref().map(Limit::enter).transpose()?;
         if !self.keepalive {
-            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let response = self.call(Request::from_parts(head, body), exchange).await?;
+        let response = self.call(request, exchange.pool).await?;
         Ok(until_ended(response, permit))
     }
 
-    async fn call(&self, request: Request<Body>, exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+    async fn call(&self, request: &mut Request<Body>, pool: &Pool) -> Result<Response<Body>, Failure> {
         // How long a streamed body takes is for its client to say, as long as it goes on.
         let is_whole = request.body().is_end_stream() || self.identity.is_some();
-        let fetch = exchange.pool.fetch(&self.peer, request, &self.timeouts);
+        let sent = pool.send(&self.peer, request, &self.timeouts);
         let answer = match is_whole {
-            true => match tokio::time::timeout(self.patience, fetch).await {
-                Ok(answer) => answer,
+            true => match tokio::time::timeout(self.patience, sent).await {
+                Ok(answer) => answer.map_err(|missed| missed.error),
                 Err(_elapsed) => Err(FetchError::ReadTimeout),
             },
-            false => fetch.await,
+            false => sent.await.map_err(|missed| missed.error),
         };
         let mut response = answer.map_err(|error| self.failure(&error))?;
         if let Some(identity) = &self.identity {
@@ -153,33 +154,28 @@ impl ByUrl {
     async fn sign(
         &self,
         identity: &Identity,
-        head: &mut Parts,
-        body: Body,
-        exchange: &Exchange<'_>,
-    ) -> Result<Body, Failure> {
+        request: &mut Request<Body>,
+        clock: &dyn Clock,
+    ) -> Result<(), Failure> {
+        let body = std::mem::take(request.body_mut());
         let bytes = collect(body, self.max_body.min(LARGEST_CALL)).await?;
-        // Servers want to hear from these methods that there is no body; others may not want to hear of one.
-        let expects_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-        if !bytes.is_empty() || expects_body {
-            head.headers.insert(CONTENT_LENGTH, bytes.len().into());
-        } else {
-            head.headers.remove(CONTENT_LENGTH);
-        }
-        identity.sign(head, &bytes, exchange.clock.now()).await?;
-        Ok(Body::full(bytes))
+        identity.sign(request, &bytes, clock.now()).await?;
+        *request.body_mut() = Body::full(bytes);
+        Ok(())
     }
 
     /// The body as it streams, held to the limit. Only one whose length nobody knows needs to be counted.
-    fn limit(&self, body: Body) -> Result<Body, Failure> {
+    fn limit(&self, request: &mut Request<Body>) -> Result<(), Failure> {
         let limit = u64::try_from(self.max_body).unwrap_or(u64::MAX);
-        let size = body.size_hint();
+        let size = request.body().size_hint();
         if size.lower() > limit {
             return Err(too_large(self.max_body));
         }
-        match size.upper() {
-            Some(upper) if upper <= limit => Ok(body),
-            _ => Ok(Body::boxed(Limited::new(body, self.max_body))),
+        if size.upper().is_none_or(|upper| upper > limit) {
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = Body::boxed(Limited::new(body, self.max_body));
         }
+        Ok(())
     }
 
     fn failure(&self, error: &FetchError) -> Failure {
@@ -193,7 +189,10 @@ impl ByUrl {
 impl Plugin for ByUrl {
     fn access<'a>(&'a self, exchange: &'a mut Exchange<'_>) -> Step<'a> {
         Step::Later(Box::pin(async move {
-            match self.invoke(exchange).await {
+            let invoked = self.invoke(exchange).await;
+            // It has our key and signature by now, which nobody who sees the answer is to see.
+            exchange.request = Request::default();
+            match invoked {
                 Ok(response) => Flow::Function(Box::new(response)),
                 Err(failure) => Flow::Fail(Box::new(failure)),
             }

@@ -8,8 +8,7 @@ use gateward_clock::Timestamp;
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
 use gateward_net::Body;
 use gateward_seal::SecretValue;
-use http::Response;
-use http::request::Parts;
+use http::{Request, Response};
 
 use super::settings::{check_access_key, check_secret};
 use crate::{Site, holds_reference};
@@ -152,7 +151,12 @@ impl Identity {
     }
 
     /// Signs a request of which `body` is all of the body.
-    pub(super) async fn sign(&self, head: &mut Parts, body: &[u8], now: Timestamp) -> Result<(), Failure> {
+    pub(super) async fn sign<B>(
+        &self,
+        request: &mut Request<B>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let credentials = match self.provider.current() {
             Some(credentials) => credentials,
             // Boxed, because it is hardly ever needed.
@@ -163,7 +167,7 @@ impl Identity {
                     .with_detail(error.to_string())
             })?,
         };
-        let signed = self.signer.sign(&credentials, head, PayloadHash::Bytes(body), now);
+        let signed = self.signer.sign(&credentials, request, PayloadHash::Bytes(body), now);
         signed.map_err(|error| {
             let message = "the call of the function could not be signed";
             Failure::new(ErrorStatus::INTERNAL, Origin::Gateway, "signing_failed", message)
