@@ -4,6 +4,7 @@
 
 mod admin_json;
 mod answer;
+mod aws_profile;
 mod event;
 mod expression;
 mod hygiene;
@@ -20,6 +21,7 @@ mod resource_file;
 mod router;
 mod signature;
 mod stage;
+mod sts_answer;
 mod template;
 mod texts_with_references;
 mod uri;
@@ -33,6 +35,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("admin_json", admin_json::run),
     ("answer", answer::run),
+    ("aws_profile", aws_profile::run),
     ("event", event::run),
     ("expression", expression::run),
     ("hygiene", hygiene::run),
@@ -47,6 +50,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("resource_file", resource_file::run),
     ("router", router::run),
     ("signature", signature::run),
+    ("sts_answer", sts_answer::run),
     ("template", template::run),
     ("texts_with_references", texts_with_references::run),
     ("uri", uri::run),

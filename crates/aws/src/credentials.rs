@@ -24,6 +24,7 @@ use gateward_seal::SecretValue;
 use thiserror::Error;
 
 pub use chain::{Chain, ChainParts};
+pub(crate) use files::property as profile_property;
 pub use provider::Provider;
 pub use role::Role;
 

@@ -10,6 +10,8 @@ mod error_type;
 pub mod events;
 mod json_service;
 pub mod kms;
+#[doc(hidden)]
+pub mod readers;
 pub mod secrets_manager;
 mod service;
 pub mod sigv4;

@@ -1,6 +1,6 @@
 //! AWS Security Token Service: roles are assumed here, and credentials told whose they are.
 
-mod answer;
+pub(crate) mod answer;
 
 use std::time::Duration;
 
@@ -210,7 +210,7 @@ impl From<CallError> for StsError {
 }
 
 /// An answer's body, wiped when it has been read.
-struct Answer(Bytes);
+pub(crate) struct Answer(pub(crate) Bytes);
 
 impl Drop for Answer {
     fn drop(&mut self) {

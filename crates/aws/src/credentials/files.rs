@@ -26,6 +26,11 @@ use super::web_identity::{SESSION_NAME, exchange};
 use crate::sts::RoleRequest;
 use ini::Section;
 
+/// The property called `name` of the first of `headings` that `text`, which is a file's, has.
+pub(crate) fn property(text: &str, headings: &[String], name: &str) -> Option<SecretValue> {
+    ini::section(text, headings)?.get(name).map(SecretValue::from)
+}
+
 /// The two files, and which profile of them is ours.
 pub(super) struct Profiles {
     variables: Variables,

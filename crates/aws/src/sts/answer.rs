@@ -13,7 +13,7 @@ use super::{Answer, Identity, Session, StsError};
 use crate::{Credentials, ErrorType};
 
 /// The session in an answer to either way of assuming a role.
-pub(super) fn session(answer: &Answer) -> Result<Session, StsError> {
+pub(crate) fn session(answer: &Answer) -> Result<Session, StsError> {
     let read = || {
         let xml = std::str::from_utf8(&answer.0).ok()?;
         let credentials = element(xml, "Credentials")?;
@@ -31,7 +31,7 @@ pub(super) fn session(answer: &Answer) -> Result<Session, StsError> {
 }
 
 /// The identity in an answer.
-pub(super) fn identity(answer: &Answer) -> Result<Identity, StsError> {
+pub(crate) fn identity(answer: &Answer) -> Result<Identity, StsError> {
     let read = || {
         let xml = std::str::from_utf8(&answer.0).ok()?;
         let result = element(xml, "GetCallerIdentityResult")?;
@@ -46,7 +46,7 @@ pub(super) fn identity(answer: &Answer) -> Result<Identity, StsError> {
 }
 
 /// Sorts a refusal.
-pub(super) fn refusal(status: StatusCode, body: &[u8]) -> StsError {
+pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> StsError {
     let xml = std::str::from_utf8(body).unwrap_or_default();
     let code = element(xml, "Error").and_then(|error| text(error, "Code"));
     let error = code.map(|code| ErrorType::of(&code)).unwrap_or_default();
