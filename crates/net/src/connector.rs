@@ -1,6 +1,6 @@
 //! The one way out: a name to addresses, addresses past the filter, a connection, TLS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,13 +64,15 @@ impl Connector {
 
     /// Connects to `peer`, to speak `protocol` there.
     pub(crate) async fn connect_for(&self, peer: &Peer, protocol: Protocol) -> Result<Stream, FetchError> {
-        let addresses = self.dns.addresses(peer.host()).await?;
-        let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, peer.port())).collect();
+        let (host, port) = peer.dialled();
+        let addresses = self.dns.addresses(host).await?;
+        let addresses: Vec<_> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         // One bad address condemns the name: whoever answers with a metadata address means no good with the others.
-        if addresses.iter().any(|address| self.filter.forbids(*address)) {
+        let literal = peer.host().parse().map(|ip: IpAddr| SocketAddr::new(ip, peer.port())).ok();
+        if addresses.iter().chain(&literal).any(|address| self.filter.forbids(*address)) {
             return Err(FetchError::Forbidden);
         }
-        let tcp = first_to_connect(&addresses).await.map_err(FetchError::Connect)?;
+        let mut tcp = first_to_connect(&addresses).await.map_err(FetchError::Connect)?;
         let (local, remote) =
             (tcp.local_addr().map_err(FetchError::Connect)?, tcp.peer_addr().map_err(FetchError::Connect)?);
         if self.filter.forbids_connection(local, remote) {
@@ -78,6 +80,9 @@ impl Connector {
         }
         // Requests are written whole; to wait for more would only delay them.
         tcp.set_nodelay(true).map_err(FetchError::Connect)?;
+        if let Some(proxy) = peer.proxy() {
+            proxy.open(&mut tcp, peer.host(), peer.port()).await?;
+        }
         match peer.scheme() {
             Scheme::Http => Ok(Stream::plain(tcp, remote)),
             Scheme::Https => Ok(Stream::tls(self.encrypt(peer, protocol, tcp).await?, remote)),
@@ -104,7 +109,7 @@ impl Connector {
 
     /// What DNS says of `peer`, if it has a name of which DNS may say something new.
     pub(crate) fn name(&self, peer: &Peer) -> Option<Arc<Name>> {
-        self.dns.name(peer.host())
+        self.dns.name(peer.dialled().0)
     }
 
     /// Where the idle connections to `peer` are counted, those of all threads that call by this connector.

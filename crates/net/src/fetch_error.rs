@@ -23,6 +23,12 @@ pub enum FetchError {
     /// Nobody there, or nobody who listens.
     #[error("the connection could not be opened")]
     Connect(#[source] std::io::Error),
+    /// The forward proxy on the way to the peer opens no tunnel to it.
+    #[error("the forward proxy opened no tunnel; it answered {status}")]
+    ProxyRefused {
+        /// What it answered.
+        status: u16,
+    },
     /// No TLS session: a certificate that we do not trust, most often.
     #[error("the TLS session could not be opened")]
     Tls(#[source] std::io::Error),
@@ -105,6 +111,11 @@ impl FetchError {
                 ErrorStatus::BAD_GATEWAY,
                 code!(origin, "connect_failed"),
                 format!("the {who} could not be reached"),
+            ),
+            Self::ProxyRefused { status } => (
+                ErrorStatus::BAD_GATEWAY,
+                code!(origin, "proxy_refused"),
+                format!("the forward proxy opened no tunnel to the {who}; it answered {status}"),
             ),
             Self::Tls(_) => (
                 ErrorStatus::BAD_GATEWAY,

@@ -10,7 +10,7 @@ use gateward_model::apisix::Scheme;
 use http::Uri;
 use rustc_hash::FxBuildHasher;
 
-use crate::PeerTls;
+use crate::{ForwardProxy, PeerTls};
 
 /// How a peer is spoken to, once connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,6 +57,7 @@ struct Identity {
     keepalive: Option<Keepalive>,
     /// Whether the limit on idle connections is one for the whole process.
     together: bool,
+    proxy: Option<ForwardProxy>,
 }
 
 impl Peer {
@@ -75,6 +76,7 @@ impl Peer {
             tls: None,
             keepalive: None,
             together: false,
+            proxy: None,
         })
     }
 
@@ -119,6 +121,12 @@ impl Peer {
         Self::hashed(Identity { keepalive: Some(keepalive), together: true, ..identity })
     }
 
+    /// This peer, reached through `proxy`.
+    #[must_use]
+    pub fn with_proxy(&self, proxy: ForwardProxy) -> Self {
+        Self::hashed(Identity { proxy: Some(proxy), ..self.0.identity.clone() })
+    }
+
     fn hashed(identity: Identity) -> Self {
         Self(Arc::new(Hashed { hash: FxBuildHasher.hash_one(&identity), identity }))
     }
@@ -156,6 +164,16 @@ impl Peer {
     /// How its connections are kept, if not as the pool does otherwise.
     pub fn keepalive(&self) -> Option<Keepalive> {
         self.0.identity.keepalive
+    }
+
+    /// Whom it is reached through.
+    pub(crate) fn proxy(&self) -> Option<&ForwardProxy> {
+        self.0.identity.proxy.as_ref()
+    }
+
+    /// The host and the port that a connection is opened to: its own, or those of the proxy.
+    pub(crate) fn dialled(&self) -> (&str, u16) {
+        self.proxy().map_or((self.host(), self.port()), |proxy| (proxy.host(), proxy.port()))
     }
 
     /// Whether its idle connections are counted in the whole process.
@@ -246,6 +264,8 @@ mod tests {
             plain.with_keepalive(keepalive),
             plain.with_keepalive(Keepalive { requests: 2, ..keepalive }),
             plain.with_keepalive_of_all(keepalive),
+            plain.with_proxy(ForwardProxy::new("p", 80, None)),
+            plain.with_proxy(ForwardProxy::new("p", 80, Some(http::HeaderValue::from_static("x")))),
         ];
         for (at, one) in different.iter().enumerate() {
             for other in &different[at + 1..] {

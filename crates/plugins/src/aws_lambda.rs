@@ -46,6 +46,7 @@ pub(crate) const KIND: Kind = Kind {
         "/authorization/iam/role_external_id",
         "/aws_session_token",
         "/aws_role_external_id",
+        "/proxy_url",
     ],
     phases: Phases { rewrite: false, access: true, respond: false, log: false },
     check,

@@ -90,6 +90,7 @@ fn of_names() -> Value {
             "host": {"type": "string"},
             "port": {"type": "integer", "minimum": 1, "maximum": 65_535, "default": 443},
             "disable_https": {"type": "boolean", "default": false},
+            "proxy_url": {"type": "string", "description": "http://[user:password@]host[:port], a forward proxy"},
     })
 }
 

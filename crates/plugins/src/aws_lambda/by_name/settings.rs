@@ -1,11 +1,15 @@
 //! The settings of a function that is called by its name: Kong's, under the same names, and a few more.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use gateward_model::Invalid;
-use gateward_net::{Peer, Scheme};
+use gateward_net::{ForwardProxy, Peer, Scheme};
 use gateward_seal::SecretValue;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::super::event::{Encode, Form, Forward};
 use super::super::identity::{Assumes, Who};
@@ -43,7 +47,8 @@ pub(in super::super) struct Settings {
     disable_https: bool,
     #[serde(default = "yes")]
     ssl_verify: bool,
-    proxy_url: Option<String>,
+    /// It may hold a password.
+    proxy_url: Option<SecretValue>,
     /// Milliseconds, until the head of the answer and then between parts of its body.
     #[serde(default = "default_timeout")]
     pub(super) timeout: u64,
@@ -162,11 +167,6 @@ impl Settings {
     }
 
     fn check_combinations(&self) -> Result<(), Invalid> {
-        if self.proxy_url.is_some() {
-            let problem =
-                "calls go to AWS directly and through no proxy; drop it, or name a private endpoint in host";
-            return Err(Invalid::new("proxy_url", problem));
-        }
         if self.keepalive.is_some() && self.keepalive_timeout.is_some() {
             return Err(Invalid::new(
                 "keepalive",
@@ -210,7 +210,10 @@ impl Settings {
             check_in_scope("aws_region", region)?;
         }
         if !self.host.as_deref().is_some_and(holds_reference) {
-            self.peer("us-east-1")?;
+            self.endpoint("us-east-1")?;
+        }
+        if !self.proxy_url.as_ref().is_some_and(|url| holds_reference(url.expose())) {
+            self.proxy()?;
         }
         self.who().check()
     }
@@ -234,8 +237,17 @@ impl Settings {
         Ok(region)
     }
 
-    /// Whom to call for a function in `region`.
+    /// Whom to call for a function in `region`, and how.
     pub(super) fn peer(&self, region: &str) -> Result<Peer, Invalid> {
+        let peer = self.endpoint(region)?;
+        let peer = match self.proxy()? {
+            Some(proxy) => peer.with_proxy(proxy),
+            None => peer,
+        };
+        Ok(kept(peer, self.keepalive_pool, self.keepalive_timeout.or(self.keepalive)))
+    }
+
+    fn endpoint(&self, region: &str) -> Result<Peer, Invalid> {
         let scheme = if self.disable_https { Scheme::Http } else { Scheme::Https };
         let host = match &self.host {
             Some(host) => host.clone(),
@@ -252,8 +264,17 @@ impl Settings {
         if authority.host() != authority.as_str() || authority.host().is_empty() {
             return Err(wrong());
         }
-        let peer = Peer::new(scheme, authority.host(), self.port.unwrap_or(443), self.ssl_verify);
-        Ok(kept(peer, self.keepalive_pool, self.keepalive_timeout.or(self.keepalive)))
+        Ok(Peer::new(scheme, authority.host(), self.port.unwrap_or(443), self.ssl_verify))
+    }
+
+    /// Whom the calls go through.
+    fn proxy(&self) -> Result<Option<ForwardProxy>, Invalid> {
+        let Some(url) = &self.proxy_url else { return Ok(None) };
+        let proxy = forward_proxy(url.expose()).ok_or_else(|| {
+            let problem = "must be http://[user:password@]host[:port], without a path";
+            Invalid::new("proxy_url", problem)
+        });
+        proxy.map(Some)
     }
 
     pub(super) fn who(&self) -> Who<'_> {
@@ -306,6 +327,25 @@ impl Settings {
         let status = |code| crate::answer::status("unhandled_status", code, 400, 599);
         self.unhandled_status.map(status).transpose()
     }
+}
+
+/// The proxy that `url` names. A user and a password are percent-encoded there, as in every URL.
+fn forward_proxy(url: &str) -> Option<ForwardProxy> {
+    let rest = url.strip_prefix("http://")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (user, host) = rest.rsplit_once('@').map_or((None, rest), |(user, host)| (Some(user), host));
+    let uri: Uri = format!("http://{host}").parse().ok()?;
+    let peer = Peer::of(&uri, true).filter(|_| uri.path() == "/" && uri.query().is_none())?;
+    let authorization = match user {
+        None => None,
+        Some(user) => {
+            let plain = Zeroizing::new(percent_decode_str(user).collect::<Vec<u8>>());
+            let basic = Zeroizing::new(format!("Basic {}", BASE64.encode(&*plain)));
+            Some(HeaderValue::try_from(basic.as_str()).ok()?)
+        }
+    };
+    // 3128 is the port of proxies only by habit; a URL's own default is 80.
+    Some(ForwardProxy::new(peer.host(), peer.port(), authorization))
 }
 
 /// What is written out as null is not set: Kong's tools write all fields.

@@ -1,4 +1,5 @@
 mod config;
+mod tunnel;
 
 use std::sync::Arc;
 

@@ -95,7 +95,8 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
         json!({"host": ""}),
         json!({"port": 0}),
         json!({"port": 70_000}),
-        json!({"proxy_url": "http://canary:3128"}),
+        json!({"proxy_url": "https://canary:3128"}),
+        json!({"proxy_url": "http://user:canary@proxy:3128/path"}),
         json!({"timeout": 0}),
         json!({"keepalive": true}),
         json!({"keepalive": 1000, "keepalive_timeout": 1000}),
@@ -137,7 +138,8 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "host": must be a host name or an address, without scheme, port and path
     property "port": must be at least 1
     property "port": invalid value: integer, expected u16
-    property "proxy_url": calls go to AWS directly and through no proxy; drop it, or name a private endpoint in host
+    property "proxy_url": must be http://[user:password@]host[:port], without a path
+    property "proxy_url": must be http://[user:password@]host[:port], without a path
     property "timeout": must be at least 1
     property "keepalive": invalid type: boolean, expected u64
     property "keepalive": is another name of keepalive_timeout, which is set too; drop one
