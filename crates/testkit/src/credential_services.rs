@@ -4,17 +4,17 @@
 //! Each answer holds another set, whose secrets are canaries of their own. What the services are like, and what is wrong
 //! with them at the moment, a test sets as it goes.
 
-mod connection;
+mod answers;
 
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::canary::Canary;
+use crate::double::{Asked, Double};
 
 /// The running services, all at one address.
 pub struct CredentialServices {
-    address: SocketAddr,
-    service: Arc<Service>,
+    double: Double,
+    state: Arc<Mutex<State>>,
 }
 
 /// What the services are like.
@@ -58,76 +58,50 @@ pub enum Fault {
     Cut,
 }
 
-/// A request that came.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// Its method and target, such as `GET /latest/…`.
-    pub what: String,
-    /// Names (in lower case) and values.
-    pub headers: Vec<(String, String)>,
-    /// Its body.
-    pub body: String,
-}
-
-impl Asked {
-    /// The first header called `name`, which is in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-}
-
 impl CredentialServices {
     /// Starts them. They hand out sets that end at `expires` (RFC 3339).
     pub fn start(expires: &str) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a listener has an address");
-        let service = Arc::new(Service::new(expires));
-        let accepting = Arc::clone(&service);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if !accepting.keep(&stream) {
-                    return;
-                }
-                let service = Arc::clone(&accepting);
-                std::thread::spawn(move || connection::serve(&stream, &service));
-            }
+        let state = Arc::new(Mutex::new(State::new(expires)));
+        let known = Arc::clone(&state);
+        let double = Double::start(move |asked| {
+            answers::reply(&mut known.lock().unwrap_or_else(PoisonError::into_inner), asked)
         });
-        Self { address, service }
+        Self { double, state }
     }
 
     /// `http://127.0.0.1:PORT`: the metadata service's address, and STS's; a container asks at `/container`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.double.url()
     }
 
     /// Changes what they are like.
     pub fn set(&self, change: impl FnOnce(&mut Manners)) {
-        change(&mut self.service.lock().manners);
+        change(&mut self.lock().manners);
     }
 
     /// From now on something is wrong, for that many requests.
     pub fn fail(&self, fault: Fault, times: usize) {
-        self.service.lock().fault = Some((fault, times));
+        self.lock().fault = Some((fault, times));
     }
 
     /// From now on all is well.
     pub fn recover(&self) {
-        self.service.lock().fault = None;
+        self.lock().fault = None;
     }
 
     /// What was asked so far.
     pub fn asked(&self) -> Vec<Asked> {
-        self.service.lock().asked.clone()
+        self.double.asked()
     }
 
     /// How many sets were handed out. The third has the access key id `ASIA3`.
     pub fn handed_out(&self) -> usize {
-        self.service.lock().sets.len()
+        self.lock().sets.len()
     }
 
     /// Every secret that left, and what was in the answers that must not be repeated.
     pub fn secrets(&self) -> Vec<String> {
-        let state = self.service.lock();
+        let state = self.lock();
         let mut secrets: Vec<String> = state
             .sets
             .iter()
@@ -137,40 +111,18 @@ impl CredentialServices {
         secrets.extend([&state.garbage, &state.instance_token].map(|canary| canary.text().to_owned()));
         secrets
     }
-}
 
-impl Drop for CredentialServices {
-    fn drop(&mut self) {
-        let streams = {
-            let mut state = self.service.lock();
-            state.closed = true;
-            std::mem::take(&mut state.streams)
-        };
-        self.service.changed.notify_all();
-        for stream in streams {
-            // It may be closed already.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-        // Wakes the accepting thread, which then sees that it is over.
-        let _ = TcpStream::connect(self.address);
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What connections and the test share.
-struct Service {
-    state: Mutex<State>,
-    changed: Condvar,
 }
 
 struct State {
     manners: Manners,
     fault: Option<(Fault, usize)>,
-    asked: Vec<Asked>,
     sets: Vec<Set>,
     garbage: Canary,
     instance_token: Canary,
-    streams: Vec<TcpStream>,
-    closed: bool,
 }
 
 /// Credentials that were handed out.
@@ -179,7 +131,7 @@ struct Set {
     token: Canary,
 }
 
-impl Service {
+impl State {
     fn new(expires: &str) -> Self {
         let manners = Manners {
             container_token: None,
@@ -189,40 +141,15 @@ impl Service {
             web_identity_token: "canary-web-identity".to_owned(),
             expires: expires.to_owned(),
         };
-        let state = State {
+        Self {
             manners,
             fault: None,
-            asked: Vec::new(),
             sets: Vec::new(),
             garbage: Canary::new("garbage"),
             instance_token: Canary::new("instancetoken"),
-            streams: Vec::new(),
-            closed: false,
-        };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
-    }
-
-    /// Remembers a connection, so that it can be ended; `false` when it is over.
-    fn keep(&self, stream: &TcpStream) -> bool {
-        let mut state = self.lock();
-        if let Ok(stream) = stream.try_clone() {
-            state.streams.push(stream);
         }
-        !state.closed
     }
 
-    fn wait_until_closed(&self) {
-        let state = self.lock();
-        let closed = self.changed.wait_while(state, |state| !state.closed);
-        drop(closed.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     /// What is wrong with this request.
     fn next_fault(&mut self) -> Option<Fault> {
         let (fault, times) = self.fault?;

@@ -1,20 +1,46 @@
 //! The double of any service that speaks HTTP: a server on loopback whose answers a test makes.
 //!
-//! It answers over plain connections, one request after the other on each, and keeps what it was asked.
+//! It answers over plain connections, and over TLS where a test wants that too, one request after the other on each, and
+//! keeps what it was asked.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 
-use crate::credential_services::Asked;
+use crate::Identity;
 use crate::http::message;
 
 /// A running double. It ends when it is dropped.
 pub struct Double {
     address: SocketAddr,
+    /// Where it answers over TLS.
+    others: Mutex<Vec<SocketAddr>>,
     service: Arc<Service>,
+}
+
+/// A request that came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its method and target, such as `GET /latest/…`.
+    pub what: String,
+    /// Names (in lower case) and values.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: String,
+    /// Whether it came over TLS.
+    pub over_tls: bool,
+}
+
+impl Asked {
+    /// The first header called `name`, which is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// What a double does with a request.
@@ -63,7 +89,8 @@ impl Reply {
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
         }
-        writer.write_all(&[head.as_bytes(), b"\r\n", body].concat())
+        writer.write_all(&[head.as_bytes(), b"\r\n", body].concat())?;
+        writer.flush()
     }
 }
 
@@ -85,21 +112,29 @@ struct State {
 impl Double {
     /// Starts one that does with each request what `answering` says.
     pub fn start(answering: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let address = listener.local_addr().expect("a listener has an address");
         let answering: Answering = Box::new(answering);
         let service = Arc::new(Service { answering, state: Mutex::default(), changed: Condvar::new() });
-        let accepting = Arc::clone(&service);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if !accepting.keep(&stream) {
-                    return;
-                }
-                let service = Arc::clone(&accepting);
-                std::thread::spawn(move || service.serve(&stream));
+        let address = listen(&service, |service, stream| service.serve(stream, stream, false));
+        Self { address, others: Mutex::default(), service }
+    }
+
+    /// Has it answer over TLS, too, as whom `identity` says: `https://127.0.0.1:PORT`.
+    pub fn over_tls(&self, identity: &Identity) -> String {
+        let usable = "a certificate for a test can be used";
+        let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).map(|one| one.expect(usable));
+        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect(usable);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.expect("the library's own versions are safe").with_no_client_auth();
+        let config = Arc::new(builder.with_single_cert(chain.collect(), key).expect(usable));
+        let address = listen(&self.service, move |service, stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("the settings are whole");
+            if let Ok(own) = stream.try_clone() {
+                service.serve(StreamOwned::new(connection, own), stream, true);
             }
         });
-        Self { address, service }
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(address);
+        format!("https://{address}")
     }
 
     /// `http://127.0.0.1:PORT`
@@ -135,31 +170,54 @@ impl Drop for Double {
             // It may be closed already.
             let _ = stream.shutdown(Shutdown::Both);
         }
-        // Wakes the accepting thread, which then sees that it is over.
-        let _ = TcpStream::connect(self.address);
+        // Wakes the accepting threads, which then see that it is over.
+        let others = std::mem::take(&mut *self.others.lock().unwrap_or_else(PoisonError::into_inner));
+        for address in others.into_iter().chain([self.address]) {
+            let _ = TcpStream::connect(address);
+        }
     }
 }
 
+/// Listens on loopback, and has each connection served by a thread of its own.
+fn listen(
+    service: &Arc<Service>,
+    serve: impl Fn(&Service, &TcpStream) + Clone + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let address = listener.local_addr().expect("a listener has an address");
+    let accepting = Arc::clone(service);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            if !accepting.keep(&stream) {
+                return;
+            }
+            let (service, serve) = (Arc::clone(&accepting), serve.clone());
+            std::thread::spawn(move || serve(&service, &stream));
+        }
+    });
+    address
+}
+
 impl Service {
-    /// Answers requests until the other side closes, or it is over.
-    fn serve(&self, stream: &TcpStream) {
-        let mut reader = BufReader::new(stream);
-        let mut writer = stream;
+    /// Answers requests that come over `session`, which `stream` carries, until the other side closes, or it is over.
+    fn serve(&self, session: impl Read + Write, stream: &TcpStream, over_tls: bool) {
+        let mut reader = BufReader::new(session);
         while let Ok(Some(head)) = message::read_head(&mut reader) {
             let Ok(body) = message::read_body(&mut reader, &head, false) else { return };
             let what = head.first_line.trim_end_matches(" HTTP/1.1").to_owned();
             let body = String::from_utf8_lossy(&body).into_owned();
-            let asked = Asked { what, headers: head.headers, body };
+            let asked = Asked { what, headers: head.headers, body, over_tls };
             self.lock().asked.push(asked.clone());
             let reply = (self.answering)(&asked);
             match &reply {
                 Reply::Silence => return self.wait_until_closed(),
                 Reply::Cut => {
-                    let _ = writer.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\"");
+                    let beginning = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"data\"";
+                    let _ = reader.get_mut().write_all(beginning).and_then(|()| reader.get_mut().flush());
                 }
                 Reply::Close => {}
                 Reply::Answer { .. } => {
-                    if reply.write_to(&mut writer).is_ok() {
+                    if reply.write_to(reader.get_mut()).is_ok() {
                         continue;
                     }
                 }

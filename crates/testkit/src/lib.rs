@@ -8,6 +8,7 @@
 pub mod http;
 pub mod workspace;
 
+mod authority;
 mod canary;
 mod credential_services;
 mod deadline;
@@ -19,10 +20,11 @@ mod postgres;
 mod process;
 mod runtime_api;
 
+pub use authority::{Authority, Identity};
 pub use canary::{Canary, Leak, files_under};
-pub use credential_services::{Asked, CredentialServices, Fault, Manners, TokenRequest};
+pub use credential_services::{CredentialServices, Fault, Manners, TokenRequest};
 pub use deadline::{Deadline, eventually};
-pub use double::{Double, Reply};
+pub use double::{Asked, Double, Reply};
 pub use function_endpoint::FunctionEndpoint;
 pub use moto::Moto;
 pub use openbao::OpenBao;

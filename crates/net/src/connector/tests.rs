@@ -1,10 +1,8 @@
-use std::cell::RefCell;
-
+use gateward_testkit::{Authority, Double, Reply};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::testing::{Scripted, Then, follow, on_a_data_thread, plain};
+use crate::testing::{Scripted, Then, on_a_data_thread, plain};
 use crate::{Body, Pool, PoolSettings, Timeouts};
 
 const PATIENT: Timeouts =
@@ -95,22 +93,35 @@ async fn a_dead_address_costs_a_moment_when_another_one_lives() {
 }
 
 #[tokio::test(flavor = "current_thread")]
-async fn a_certificate_that_nobody_vouches_for_is_refused_unless_told_otherwise() {
+async fn only_whom_somebody_trusted_vouches_for_by_this_name_and_now_is_spoken_to_unless_told_otherwise() {
     on_a_data_thread(async {
-        let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let port = serve_tls(&certified, 3).await;
-        let peer = |verify| Peer::new(Scheme::Https, "localhost", port, verify);
-
-        let error = fetch(connector(&[]), &peer(true), &PATIENT).await.unwrap_err();
-        assert!(matches!(error, FetchError::Tls(_)), "{error:?}");
-        assert_eq!(error.failure(gateward_model::Origin::Upstream).code, "upstream_tls_failed");
-
-        assert_eq!(fetch(connector(&[]), &peer(false), &PATIENT).await.unwrap(), 204);
-
-        let extra_ca = Some(certified.cert.pem().into_bytes());
-        let trusting =
-            Connector::new(ConnectorSettings { extra_ca, ..ConnectorSettings::default() }).unwrap();
-        assert_eq!(fetch(trusting, &peer(true), &PATIENT).await.unwrap(), 204);
+        let (company, unknown) = (Authority::root("the company"), Authority::root("unknown"));
+        let trusting = || {
+            let extra_ca = Some(company.pem.clone().into_bytes());
+            Connector::new(ConnectorSettings { extra_ca, ..ConnectorSettings::default() }).unwrap()
+        };
+        let here = "localhost";
+        for (identity, is_trusted, why) in [
+            (company.identity(here, &[]), true, "signed by an authority of our own"),
+            (unknown.identity(here, &[]), false, "an unknown authority"),
+            (company.identity("other.example", &[]), false, "another name"),
+            (company.identity("127.0.0.1", &[]), false, "an address where a name is wanted"),
+            (company.expired(here), false, "expired"),
+        ] {
+            let double = Double::start(|_| Reply::text(204, ""));
+            let port = double.over_tls(&identity).rsplit(':').next().unwrap().parse().unwrap();
+            let peer = |verify| Peer::new(Scheme::Https, here, port, verify);
+            match fetch(trusting(), &peer(true), &PATIENT).await {
+                Ok(status) => assert!(is_trusted && status == 204, "{why}"),
+                Err(error) => {
+                    assert!(!is_trusted && matches!(error, FetchError::Tls(_)), "{why}: {error:?}");
+                    assert_eq!(error.failure(gateward_model::Origin::Upstream).code, "upstream_tls_failed");
+                }
+            }
+            let unaided = fetch(connector(&[]), &peer(true), &PATIENT).await;
+            assert!(matches!(unaided, Err(FetchError::Tls(_))), "{why}: {unaided:?}");
+            assert_eq!(fetch(connector(&[]), &peer(false), &PATIENT).await.unwrap(), 204, "{why}");
+        }
     })
     .await;
 }
@@ -121,29 +132,4 @@ fn extra_certificates_that_cannot_be_used_stop_the_start() {
         let settings = ConnectorSettings { extra_ca: Some(pem.into()), ..ConnectorSettings::default() };
         assert!(Connector::new(settings).is_err(), "{pem}");
     }
-}
-
-/// Answers `sessions` TLS sessions with 204 and says where.
-async fn serve_tls(certified: &rcgen::CertifiedKey<rcgen::KeyPair>, sessions: usize) -> u16 {
-    let key = rustls_pki_types::PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let settings = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certified.cert.der().clone()], key)
-        .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::task::spawn_local(async move {
-        let acceptor = TlsAcceptor::from(Arc::new(settings));
-        for _ in 0..sessions {
-            let (tcp, _) = listener.accept().await.unwrap();
-            if let Ok(tls) = acceptor.accept(tcp).await {
-                let requests = RefCell::default();
-                follow(tls, |_| Then::AnswerAndClose("HTTP/1.1 204 No Content\r\n\r\n"), &requests).await;
-            }
-        }
-    });
-    port
 }

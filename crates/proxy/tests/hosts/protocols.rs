@@ -24,8 +24,8 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use super::authority::{Authority, Identity};
 use super::support::Gate;
+use gateward_testkit::{Authority, Identity};
 
 /// What a node shows and asks for.
 pub fn tls(shows: &Identity, trusts: Option<&Authority>, speaks: &[&str]) -> ServerConfig {

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::authority::{Authority, Identity};
 use super::support::{Gate, LONG, Mirror, Plane, anywhere, body, one_listener};
+use gateward_testkit::{Authority, Identity};
 
 /// A gateway that speaks TLS, and shows what it is told to.
 struct TlsGate {

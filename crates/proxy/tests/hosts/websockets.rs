@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use super::authority::Authority;
 use super::protocols::tls;
 use super::support::{Gate, LONG, body, header, nodes, read_to_end, status, upstream};
+use gateward_testkit::Authority;
 
 /// A node that takes every upgrade, and gives its end to the test, with the head of the request.
 struct Node {

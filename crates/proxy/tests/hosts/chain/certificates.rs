@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio_rustls::TlsConnector;
 
-use super::super::authority::Authority;
 use super::super::support::{Gate, Plane, anywhere, one_listener, upstream};
 use super::super::tls::{client, mutual, ssl};
 use super::Place;
+use gateward_testkit::Authority;
 
 /// A gateway that shows the certificates in its store, on its first address; the second one is without TLS.
 async fn place() -> Place {
