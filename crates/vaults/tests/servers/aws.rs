@@ -187,7 +187,7 @@ async fn whatever_goes_wrong_has_its_kind_and_its_sentence() {
         world.has(&[("my-aws", "aws", json!({"region": EU, "endpoint_url": url}))]);
         world
     };
-    go_through(&double.url(), &fault, &ask, "my-aws/db", &answer, &[&value, &key]).await;
+    go_through(&double, &fault, &ask, "my-aws/db", &answer, &[&value, &key]).await;
     for (error, kind) in [
         ("ThrottlingException", MissKind::Throttled),
         ("RequestLimitExceeded", MissKind::Throttled),

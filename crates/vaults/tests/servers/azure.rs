@@ -405,10 +405,10 @@ async fn whatever_goes_wrong_has_its_kind_and_its_sentence() {
     let url = microsoft.double.url();
     let canaries = [&value, &microsoft.client_secret];
     let ask = |vault: &str| microsoft.world(vault, &microsoft.client(&url));
-    go_through(&url, &microsoft.fault, &ask, "my-azure/db", &answer, &canaries).await;
+    go_through(&microsoft.double, &microsoft.fault, &ask, "my-azure/db", &answer, &canaries).await;
     // The same of whoever gives the token.
     let ask = |authority: &str| microsoft.world(&url, &microsoft.client(authority));
-    go_through(&url, &microsoft.token_fault, &ask, "my-azure/db", &answer, &canaries).await;
+    go_through(&microsoft.double, &microsoft.token_fault, &ask, "my-azure/db", &answer, &canaries).await;
 }
 
 #[test]

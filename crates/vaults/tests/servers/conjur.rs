@@ -221,7 +221,7 @@ async fn each_fault_of_conjur_is_told_as_what_it_is() {
         world
     };
     let canaries = [&conjur.key, &conjur.token, &conjur.secret];
-    go_through(&double.url(), &conjur.fault, &ask, "cj/json/user", &told, &canaries).await;
+    go_through(&double, &conjur.fault, &ask, "cj/json/user", &told, &canaries).await;
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateward_testkit::{Canary, Double, Reply, free_port};
+use gateward_testkit::{Authority, Canary, Double, Reply, free_port};
 use gateward_vaults::MissKind;
 
-use crate::world::World;
+use crate::world::{AUTHORITY, World};
 
 /// What is wrong with a double at the moment.
 #[derive(Clone, Default)]
@@ -27,16 +27,17 @@ impl Fault {
 /// a secret there, given its address.
 pub(crate) type Ask<'a> = &'a dyn Fn(&str) -> World;
 
-/// Has everything go wrong with the service at `url`, whose answers `fault` spoils, and asks for `secret` each time. The
-/// answers hold `canary`, which must not come back; nor may any other of `canaries`.
+/// Has everything go wrong with the service that `double` is, whose answers `fault` spoils, and asks for `secret` each time.
+/// The answers hold `canary`, which must not come back; nor may any other of `canaries`.
 pub(crate) async fn go_through(
-    url: &str,
+    double: &Double,
     fault: &Fault,
     ask: Ask<'_>,
     secret: &str,
     canary: &Canary,
     canaries: &[&Canary],
 ) {
+    let url = &double.url();
     let thief = Double::start(|_| Reply::text(200, "{}"));
     let text = canary.text();
     let named = format!("{{\"error\": \"{text}\", \"__type\": \"{text}\"}}");
@@ -88,4 +89,27 @@ pub(crate) async fn go_through(
         assert_eq!(unresolved.kind, MissKind::Unavailable, "{unresolved}");
         world.kept_to_itself(canaries.iter().copied());
     }
+
+    // Over TLS it is spoken to only if whoever is trusted vouches for it, by this name, at this time. Nothing is asked
+    // of anybody else.
+    let here = "127.0.0.1";
+    let strangers = [
+        Authority::root("unknown").identity(here, &[]),
+        AUTHORITY.identity("vault.example", &[]),
+        AUTHORITY.expired(here),
+    ];
+    let over_tls = || double.asked().iter().filter(|asked| asked.over_tls).count();
+    let before = over_tls();
+    for stranger in &strangers {
+        let address = double.over_tls(stranger);
+        let world = ask(&address);
+        let unresolved = world.get(secret).await.unwrap_err();
+        assert_eq!(unresolved.kind, MissKind::Unavailable, "{unresolved}");
+        assert!(unresolved.problem.contains("TLS"), "{unresolved}");
+        assert_eq!(over_tls(), before, "a stranger was shown something");
+        world.kept_to_itself(canaries.iter().copied());
+    }
+    let world = ask(&double.over_tls(&AUTHORITY.identity(here, &[])));
+    assert!(world.get(secret).await.is_ok() && over_tls() > before);
+    world.kept_to_itself(canaries.iter().copied());
 }

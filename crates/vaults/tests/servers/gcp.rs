@@ -364,7 +364,7 @@ async fn whatever_goes_wrong_has_its_kind_and_its_sentence() {
     let google = Google::start();
     google.has("db", &[("ENABLED", value.text().as_bytes())]);
     let ask = |url: &str| google.world(url);
-    go_through(&google.double.url(), &google.fault, &ask, "my-gcp/db", &answer, &[&value]).await;
+    go_through(&google.double, &google.fault, &ask, "my-gcp/db", &answer, &[&value]).await;
     // The same of the token service, wherever the secrets are.
     let ask = |url: &str| {
         let key = google.key().replace(&google.double.url(), url);
@@ -376,7 +376,7 @@ async fn whatever_goes_wrong_has_its_kind_and_its_sentence() {
         world.has(&[("my-gcp", "gcp", json!({"project_id": "p1"}))]);
         world
     };
-    go_through(&google.double.url(), &google.token_fault, &ask, "my-gcp/db", &answer, &[&value]).await;
+    go_through(&google.double, &google.token_fault, &ask, "my-gcp/db", &answer, &[&value]).await;
 
     let details =
         json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED"}]);

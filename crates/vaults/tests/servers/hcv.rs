@@ -49,6 +49,10 @@ async fn secrets_of_both_versions_of_the_engine_are_found_whole_and_by_field() {
         ("GATEWARD_VAULT_HCV_KV", "v2"),
         ("KONG_VAULT_HCV_TOKEN", bao.root_token()),
         ("BAO_TOKEN", bao.root_token()),
+        ("BAO_HOST", "127.0.0.1"),
+        ("BAO_KV", "v2"),
+        ("BAO_VERIFY", "true"),
+        ("BAO_PORT", &port),
     ]);
     world.has(&[
         ("kv-two", "hcv", config(&bao, &json!({"token": reader(&bao)}))),
@@ -57,7 +61,14 @@ async fn secrets_of_both_versions_of_the_engine_are_found_whole_and_by_field() {
             "hcv",
             config(&bao, &json!({"token": bao.root_token(), "kv": "v1", "mount": "/team/kv1/"})),
         ),
-        ("referring", "hcv", config(&bao, &json!({"token": "{vault://env/bao-token}"}))),
+        (
+            "referring",
+            "hcv",
+            json!({
+                "token": "{vault://env/bao-token}", "host": "{vault://env/bao-host}", "port": "{vault://env/bao-port}",
+                "kv": "{vault://env/bao-kv}", "ssl_verify": "{vault://env/bao-verify}",
+            }),
+        ),
         ("tenant", "hcv", config(&bao, &json!({"token": bao.root_token(), "namespace": "tenant"}))),
     ]);
     for (text, value) in [

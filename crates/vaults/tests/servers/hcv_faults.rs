@@ -50,7 +50,7 @@ async fn each_fault_of_a_login_and_of_a_reading_is_told_as_what_it_is() {
             world.has(&[("kv", "hcv", config(url, token.text()))]);
             world
         };
-        go_through(&double.url(), &fault, &ask, "kv/db/p", &told, &[&token, &secret]).await;
+        go_through(&double, &fault, &ask, "kv/db/p", &told, &[&token, &secret]).await;
     }
 }
 

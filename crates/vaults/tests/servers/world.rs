@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use gateward_aws::{Chain, ChainParts};
 use gateward_clock::{Clock, ManualClock, Timestamp};
 use gateward_items::StaticSecrets;
 use gateward_model::Vault;
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_testkit::Canary;
+use gateward_testkit::{Authority, Canary};
 use gateward_vaults::{Clouds, MissKind, Reference, Resolver, ResolverParts, Unresolved};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tracing::subscriber::DefaultGuard;
 
 pub(crate) const START: Timestamp = Timestamp::from_secs(1_793_000_000);
+
+/// Whom the process in these tests trusts besides the usual authorities.
+pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(|| Authority::root("the company"));
 
 /// A resolver, and what it said.
 pub(crate) struct World {
@@ -58,7 +61,9 @@ impl World {
         let clock = ManualClock::at(START);
         let environment: BTreeMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default()).unwrap()));
+        let extra_ca = Some(AUTHORITY.pem.clone().into_bytes());
+        let connections = ConnectorSettings { extra_ca, ..ConnectorSettings::default() };
+        let client = Client::new(Arc::new(Connector::new(connections).unwrap()));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let aws = Chain::new(ChainParts {
             environment: environment.clone(),
