@@ -1,5 +1,6 @@
 //! The kinds of vaults. A new one is a file of its own and a line in [`KINDS`].
 
+mod authorized;
 mod aws;
 mod azure;
 mod call;

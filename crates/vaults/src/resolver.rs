@@ -6,10 +6,13 @@
 //! somebody is told.
 
 mod binding;
+mod catalogue;
 mod lane;
 mod outbox;
+mod place;
 mod probe;
 mod shown;
+mod slot;
 mod state;
 
 use std::collections::{BTreeMap, HashMap};
@@ -24,12 +27,10 @@ use gateward_items::StaticSecrets;
 use gateward_model::{Invalid, Vault};
 use gateward_net::Client;
 use gateward_seal::SecretValue;
-use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use crate::backend::{self, Changes, Doubt, KINDS, Surroundings, Wanted};
-use crate::dependencies;
+use crate::backend::{Changes, Doubt, Surroundings, Wanted};
 use crate::entry::{Event, Standing};
 use crate::reference::Reference;
 use crate::unresolved::{Miss, MissKind, Unresolved};
@@ -39,7 +40,8 @@ pub use binding::{Asked, Binding, Changed};
 use outbox::Call;
 use probe::{Given, Probe};
 pub use shown::{ReferenceState, ValueState, VaultCounts};
-use state::{Key, State};
+use slot::Key;
+use state::State;
 
 /// Resolves references. Shared by `Arc`; lives on the control runtime.
 pub struct Resolver {
@@ -119,40 +121,6 @@ impl Resolver {
         });
         resolver.set_vaults(Vec::new());
         resolver
-    }
-
-    /// Whether `name` is a backend's, so that references to it need no entity.
-    pub fn has_backend(name: &str) -> bool {
-        backend::kind(name).is_some()
-    }
-
-    /// Checks an entity: its prefix, that the backend exists, and that its settings are known and of the right type.
-    pub fn check_vault(vault: &Vault) -> Result<(), Invalid> {
-        vault::check(vault)
-    }
-
-    /// Checks entities together: that the vaults exist to which their settings refer, and that none needs itself
-    /// before it can be opened. Gives the prefix of the one that is wrong.
-    pub fn check_vaults(vaults: &[Vault]) -> Result<(), (String, Invalid)> {
-        dependencies::check(vaults)
-    }
-
-    /// The names of the backends.
-    pub fn kinds() -> Vec<&'static str> {
-        KINDS.iter().map(|kind| kind.name).collect()
-    }
-
-    /// What Kong's Admin API calls the schema of the backend `kind`. None if there is no such backend.
-    pub fn schema(kind: &str) -> Option<serde_json::Value> {
-        let fields = backend::kind(kind)?.all_fields().map(|field| json!({ field.name: field.schema() }));
-        let config = json!({"type": "record", "required": true, "fields": fields.collect::<Vec<_>>()});
-        Some(json!({"entity_checks": [], "fields": [{ "config": config }]}))
-    }
-
-    /// Which settings of the backend `kind` are secrets themselves.
-    pub fn secret_fields(kind: &str) -> Vec<&'static str> {
-        let fields = backend::kind(kind).into_iter().flat_map(backend::Kind::all_fields);
-        fields.filter(|field| field.is_secret()).map(|field| field.name).collect()
     }
 
     /// What each vault has given, and what is kept of it.

@@ -8,8 +8,9 @@ use gateward_seal::SecretValue;
 use serde_json::{Map, Value, json};
 
 use crate::backend::Kind;
-use crate::reference::Overrides;
-use crate::vault::Referred;
+use crate::reference::{Overrides, START};
+use crate::template::Template;
+use crate::vault::{Referred, Referring};
 
 /// The longest time that can be set, about three years (Kong's limit).
 const MAX_SECONDS: f64 = 1e8;
@@ -66,6 +67,11 @@ impl Field {
         Self { name, form: Form::Texts }
     }
 
+    /// Whether it is any text.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.form, Form::Text | Form::Secret)
+    }
+
     /// Whether no reading API shows it.
     pub(crate) fn is_secret(&self) -> bool {
         matches!(self.form, Form::Secret)
@@ -118,6 +124,7 @@ impl Settings<'_> {
         if let Some(unknown) = self.config.keys().find(|name| !fields().any(|field| field.name == *name)) {
             return Err(Invalid::new(unknown, "unknown field"));
         }
+        COMMON.iter().chain(CHANGING).try_for_each(|field| self.takes_none(field))?;
         fields().try_for_each(|field| match field.form {
             Form::Text | Form::Secret => self.text(field.name).map(|_| ()),
             Form::OneOf(words) => self.word(field.name, words).map(|_| ()),
@@ -126,6 +133,33 @@ impl Settings<'_> {
             Form::Seconds => self.seconds(field.name).map(|_| ()),
             Form::Texts => self.texts(field.name).map(|_| ()),
         })
+    }
+
+    /// Refuses a reference in what says how values are kept: that is wanted before the vault can be opened, and while it
+    /// cannot be.
+    fn takes_none(&self, field: &Field) -> Result<(), Invalid> {
+        let holds_one = |text: &str| text.contains(START);
+        let holds_one = match self.said(field.name) {
+            Said::Text(text) => holds_one(text),
+            Said::Json(Value::Array(elements)) => elements.iter().filter_map(Value::as_str).any(holds_one),
+            Said::Nothing | Said::Json(_) => false,
+        };
+        match holds_one {
+            true => Err(Invalid::new(field.name, TAKES_NONE)),
+            false => Ok(()),
+        }
+    }
+
+    /// The settings of `kind` that refer to other vaults, as they are written.
+    pub(crate) fn templates(&self, kind: &Kind) -> Result<Vec<Referring>, Invalid> {
+        let mut templates = Vec::new();
+        for field in kind.fields {
+            let Said::Text(text) = self.said(field.name) else { continue };
+            let template = Template::parse(text);
+            let template = template.map_err(|error| Invalid::new(field.name, error.problem()))?;
+            templates.extend(template.map(|template| (field.name, template)));
+        }
+        Ok(templates)
     }
 
     /// A setting without which the vault cannot be opened.
@@ -137,7 +171,7 @@ impl Settings<'_> {
     pub(crate) fn secret(&self, name: &str) -> Result<Option<SecretValue>, Invalid> {
         match self.referred.get(name) {
             Some(value) => Ok(Some(value.clone())),
-            None => Ok(self.written(name)?.map(SecretValue::from)),
+            None => Ok(self.text(name)?.map(SecretValue::new)),
         }
     }
 
@@ -160,7 +194,9 @@ impl Settings<'_> {
 
     /// A setting that is one of `words`.
     pub(crate) fn word(&self, name: &str, words: &[&'static str]) -> Result<Option<&'static str>, Invalid> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        let Some(text) = self.text(name)?.filter(|text| !self.is_unknown(name, text)) else {
+            return Ok(None);
+        };
         let word = words.iter().find(|word| **word == text);
         let unknown = || Invalid::new(name, format!("expected one of: {}", words.join(", ")));
         word.map(|word| Some(*word)).ok_or_else(unknown)
@@ -168,30 +204,27 @@ impl Settings<'_> {
 
     /// A setting that is true or false, as text too (a form has only text).
     pub(crate) fn flag(&self, name: &str) -> Result<Option<bool>, Invalid> {
-        let text = match self.config.get(name) {
-            Some(Value::Bool(flag)) => return Ok(Some(*flag)),
-            Some(Value::String(text)) => Some(text.as_str()),
-            None | Some(Value::Null) => self.default_of(name).map(String::as_str),
-            Some(_) => return Err(Invalid::new(name, "expected a boolean")),
+        let text = match self.said(name) {
+            Said::Nothing => return Ok(None),
+            Said::Json(Value::Bool(flag)) => return Ok(Some(*flag)),
+            Said::Json(_) => return Err(Invalid::new(name, "expected a boolean")),
+            Said::Text(text) if self.is_unknown(name, text) => return Ok(None),
+            Said::Text(text) => text.trim(),
         };
-        match text.map(str::trim) {
-            None => Ok(None),
-            Some("true" | "on") => Ok(Some(true)),
-            Some("false" | "off") => Ok(Some(false)),
-            Some(_) => Err(Invalid::new(name, "expected a boolean")),
+        match text {
+            "true" | "on" => Ok(Some(true)),
+            "false" | "off" => Ok(Some(false)),
+            _ => Err(Invalid::new(name, "expected a boolean")),
         }
     }
 
     /// A setting that is a whole number between `least` and `most`, as text too.
     pub(crate) fn whole(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, Invalid> {
-        let number = match self.config.get(name) {
-            Some(Value::Number(number)) => number.as_u64(),
-            Some(Value::String(text)) => text.trim().parse().ok(),
-            None | Some(Value::Null) => match self.default_of(name) {
-                Some(text) => text.trim().parse().ok(),
-                None => return Ok(None),
-            },
-            Some(_) => None,
+        let number = match self.said(name) {
+            Said::Nothing => return Ok(None),
+            Said::Text(text) if self.is_unknown(name, text) => return Ok(None),
+            Said::Text(text) => text.trim().parse().ok(),
+            Said::Json(json) => json.as_u64(),
         };
         let number = number.ok_or_else(|| Invalid::new(name, "expected an integer"))?;
         let between = || Invalid::new(name, format!("value should be between {least} and {most}"));
@@ -200,20 +233,11 @@ impl Settings<'_> {
 
     /// A setting that is text. Empty is as good as absent.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Invalid> {
-        match self.referred.get(name) {
-            Some(value) => Ok(Some(value.expose().to_owned())),
-            None => Ok(self.written(name)?.map(str::to_owned)),
+        match self.said(name) {
+            Said::Nothing => Ok(None),
+            Said::Text(text) => Ok(Some(text).filter(|text| !text.is_empty()).map(str::to_owned)),
+            Said::Json(_) => Err(Invalid::new(name, "expected a string")),
         }
-    }
-
-    /// A setting that is text, as it is written: references in it are themselves.
-    pub(crate) fn written(&self, name: &str) -> Result<Option<&str>, Invalid> {
-        let text = match self.config.get(name) {
-            Some(Value::String(text)) => Some(text.as_str()),
-            None | Some(Value::Null) => self.default_of(name).map(String::as_str),
-            Some(_) => return Err(Invalid::new(name, "expected a string")),
-        };
-        Ok(text.filter(|text| !text.is_empty()))
     }
 
     /// A setting that is a list of texts; one text (a form, or the environment) is parted at its commas.
@@ -222,27 +246,23 @@ impl Settings<'_> {
         let parted = |text: &str| -> Vec<String> {
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
         };
-        match self.config.get(name) {
-            None | Some(Value::Null) => Ok(self.default_of(name).map(|text| parted(text))),
-            Some(Value::String(text)) => Ok(Some(parted(text))),
-            Some(Value::Array(elements)) => {
+        match self.said(name) {
+            Said::Nothing => Ok(None),
+            Said::Text(text) => Ok(Some(parted(text))),
+            Said::Json(Value::Array(elements)) => {
                 let text = |element: &Value| element.as_str().map(str::to_owned).ok_or_else(wrong);
                 elements.iter().map(text).collect::<Result<_, _>>().map(Some)
             }
-            Some(_) => Err(wrong()),
+            Said::Json(_) => Err(wrong()),
         }
     }
 
     /// A setting that is a number of seconds, written as a number or as text (a form has only text).
     pub(crate) fn seconds(&self, name: &str) -> Result<Option<Duration>, Invalid> {
-        let number = match self.config.get(name) {
-            Some(Value::Number(number)) => number.as_f64(),
-            Some(Value::String(text)) => text.trim().parse().ok(),
-            None | Some(Value::Null) => match self.default_of(name) {
-                Some(text) => text.trim().parse().ok(),
-                None => return Ok(None),
-            },
-            Some(_) => None,
+        let number = match self.said(name) {
+            Said::Nothing => return Ok(None),
+            Said::Text(text) => text.trim().parse().ok(),
+            Said::Json(json) => json.as_f64(),
         };
         let number = number.ok_or_else(|| Invalid::new(name, "expected a number"))?;
         let span = seconds(number);
@@ -258,6 +278,23 @@ impl Settings<'_> {
         })
     }
 
+    /// What is said of a setting: the value of its references, what the entity says, or what the environment does.
+    fn said(&self, name: &str) -> Said<'_> {
+        if let Some(value) = self.referred.get(name) {
+            return Said::Text(value.expose());
+        }
+        match self.config.get(name) {
+            Some(Value::String(text)) => Said::Text(text),
+            None | Some(Value::Null) => self.default_of(name).map_or(Said::Nothing, |text| Said::Text(text)),
+            Some(json) => Said::Json(json),
+        }
+    }
+
+    /// Whether `text`, which is said of the setting `name`, refers to what is not known yet.
+    fn is_unknown(&self, name: &str, text: &str) -> bool {
+        !self.referred.contains_key(name) && text.contains(START)
+    }
+
     /// `GATEWARD_VAULT_AWS_REGION`, or `KONG_VAULT_AWS_REGION`.
     fn default_of(&self, name: &str) -> Option<&String> {
         let variable = format!("VAULT_{}_{}", self.kind, name).to_ascii_uppercase();
@@ -265,6 +302,17 @@ impl Settings<'_> {
         ours.or_else(|| self.environment.get(&format!("KONG_{variable}"))).filter(|value| !value.is_empty())
     }
 }
+
+/// What is said of a setting.
+enum Said<'a> {
+    Nothing,
+    Text(&'a str),
+    Json(&'a Value),
+}
+
+/// Why a setting refers to nothing.
+pub(crate) const TAKES_NONE: &str =
+    "a reference cannot stand here: this says how values are kept, also while the vault cannot be opened";
 
 /// A time of `number` seconds, if that is one that can be set.
 pub(crate) fn seconds(number: f64) -> Option<Duration> {

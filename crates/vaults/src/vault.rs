@@ -15,7 +15,7 @@ use crate::dependencies::{self, Dependencies};
 use crate::entry::{OnDeleted, Terms};
 use crate::reference::{Overrides, Reference};
 use crate::rules::Rules;
-use crate::settings::{Form, Settings};
+use crate::settings::Settings;
 use crate::template::Template;
 
 /// A vault, as it was set.
@@ -31,7 +31,7 @@ pub(crate) struct OpenVault {
 }
 
 /// A setting that refers to other vaults, and what it says.
-type Referring = (&'static str, Template);
+pub(crate) type Referring = (&'static str, Template);
 
 /// What answers for a vault.
 #[derive(Clone)]
@@ -191,9 +191,15 @@ fn check_config(kind: &'static Kind, config: &Map<String, Value>) -> Result<(), 
     let nothing = Referred::new();
     let written = settings(kind, config, &no_environment, &nothing);
     written.check(kind)?;
-    // What a reference stands for is not known here. That something will stand there is.
+    // What a reference stands for is not known here. That something will stand there is, if it is a text; what else it
+    // may be decides what else there must be.
+    let templates = written.templates(kind)?;
+    let is_text = |name: &str| kind.fields.iter().any(|field| field.name == name && field.is_text());
+    if !templates.iter().all(|(field, _)| is_text(field)) {
+        return Ok(());
+    }
     let referred: Referred =
-        written.templates(kind)?.into_iter().map(|(field, _)| (field, SecretValue::from("-"))).collect();
+        templates.into_iter().map(|(field, _)| (field, SecretValue::from("-"))).collect();
     let standing_in = settings(kind, config, &no_environment, &referred);
     match (kind.check)(&standing_in) {
         Err(invalid) if referred.keys().any(|field| invalid.field.split('.').next() == Some(field)) => Ok(()),
@@ -212,18 +218,4 @@ fn settings<'a>(
     referred: &'a Referred,
 ) -> Settings<'a> {
     Settings { kind: kind.name, config, environment, referred }
-}
-
-impl Settings<'_> {
-    /// The settings of `kind` that refer to vaults, as they are written.
-    fn templates(&self, kind: &Kind) -> Result<Vec<Referring>, Invalid> {
-        let mut templates = Vec::new();
-        for field in kind.all_fields().filter(|field| matches!(field.form, Form::Text | Form::Secret)) {
-            let Some(text) = self.written(field.name)? else { continue };
-            let template = Template::parse(text);
-            let template = template.map_err(|error| Invalid::new(field.name, error.problem()))?;
-            templates.extend(template.map(|template| (field.name, template)));
-        }
-        Ok(templates)
-    }
 }

@@ -14,14 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
-use http::Request;
 
-use super::call::{Answer, Service, address};
-use super::tokens::{Token, Tokens};
+use super::authorized::Authorized;
+use super::call::{Service, address};
 use super::{Backend, Kind, Surroundings, Wanted, text};
 use crate::reference::Version;
 use crate::settings::{Field, Settings};
@@ -46,10 +44,9 @@ pub(super) const KIND: Kind = Kind {
 };
 
 struct Azure {
-    service: Service,
+    key_vault: Authorized,
     /// `https://my-vault.vault.azure.net`.
     vault: String,
-    tokens: Arc<Tokens>,
 }
 
 /// What the settings say.
@@ -109,7 +106,7 @@ fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Arc<dyn 
     let (vault, cloud) = vault.ok_or_else(|| Invalid::new("vault_uri", "required field missing"))?;
     let identity = Identity::new(surroundings, cloud, &credentials_prefix, tenant_id, client_id);
     let service = Service::new(surroundings.client.clone(), "Key Vault", TIMEOUT);
-    Ok(Arc::new(Azure { service, vault, tokens: Tokens::new(Box::new(identity)) }))
+    Ok(Arc::new(Azure { key_vault: Authorized::new(service, identity), vault }))
 }
 
 #[async_trait]
@@ -121,8 +118,8 @@ impl Backend for Azure {
             Version::Current => secret,
             Version::Previous => format!("{secret}/{}", self.previous(&secret, now).await?),
         };
-        let answer = self.get(&format!("{secret}?{API_VERSION}"), now).await?;
-        text::not_empty(answer::value(&self.service, &answer)?)
+        let answer = self.key_vault.get(&format!("{secret}?{API_VERSION}"), now).await?;
+        text::not_empty(answer::value(&self.key_vault.service, &answer)?)
     }
 }
 
@@ -133,13 +130,13 @@ impl Azure {
         let mut url = format!("{list}{API_VERSION}&maxresults=25");
         let mut enabled = Vec::new();
         for _ in 0..MANY_PAGES {
-            let answer = self.get(&url, now).await?;
-            let page = answer::versions(&self.service, &answer)?;
+            let answer = self.key_vault.get(&url, now).await?;
+            let page = answer::versions(&self.key_vault.service, &answer)?;
             enabled.extend(page.enabled);
             match page.next {
                 // It names an address, and the token goes only where this page came from.
                 Some(next) if next.starts_with(&list) => url = next,
-                Some(_) => return Err(self.service.garbage(answer.status)),
+                Some(_) => return Err(self.key_vault.service.garbage(answer.status)),
                 None => {
                     enabled.sort_unstable();
                     let none = "it has no enabled version before the newest enabled one";
@@ -151,24 +148,6 @@ impl Azure {
             }
         }
         Err(Miss::new(MissKind::Garbage, "it has more versions than are looked through; delete old ones"))
-    }
-
-    /// Asks, with another token if this one is refused.
-    async fn get(&self, url: &str, now: Timestamp) -> Result<Answer, Miss> {
-        let token = self.tokens.get(now).await?;
-        let mut answer = self.get_with(url, &token, now).await?;
-        if answer.status.as_u16() == 401 && self.tokens.refused(&token, now) {
-            let token = self.tokens.get(now).await?;
-            answer = self.get_with(url, &token, now).await?;
-        }
-        Ok(answer)
-    }
-
-    async fn get_with(&self, url: &str, token: &Token, now: Timestamp) -> Result<Answer, Miss> {
-        let broken = |_| Miss::new(MissKind::Misconfigured, "its address is none that can be called");
-        let mut request = Request::get(url).body(Bytes::new()).map_err(broken)?;
-        token.show(request.headers_mut())?;
-        self.service.call(request, now).await
     }
 }
 

@@ -12,15 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
-use http::Request;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::call::{Answer, Service, address};
-use super::tokens::{Token, Tokens};
+use super::authorized::Authorized;
+use super::call::{Service, address};
 use super::{Backend, Kind, Surroundings, Wanted, text};
 use crate::reference::Version;
 use crate::settings::{Field, Settings};
@@ -36,10 +34,9 @@ pub(super) const KIND: Kind = Kind {
 };
 
 struct Gcp {
-    service: Service,
+    manager: Authorized,
     /// `https://secretmanager.googleapis.com/v1/projects/the-project/secrets`.
     secrets: String,
-    tokens: Arc<Tokens>,
 }
 
 fn project(settings: &Settings<'_>) -> Result<Option<String>, Invalid> {
@@ -62,8 +59,8 @@ fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Arc<dyn 
     };
     let secrets = format!("{}/v1/projects/{project}/secrets", endpoint.trim_end_matches('/'));
     let service = Service::new(surroundings.client.clone(), "Secret Manager", TIMEOUT);
-    let tokens = Tokens::new(Box::new(Identity::of(surroundings)));
-    Ok(Arc::new(Gcp { service, secrets, tokens }))
+    let manager = Authorized::new(service, Identity::of(surroundings));
+    Ok(Arc::new(Gcp { manager, secrets }))
 }
 
 #[async_trait]
@@ -75,8 +72,8 @@ impl Backend for Gcp {
             Version::Previous => self.previous(name, now).await?,
         };
         let secrets = &self.secrets;
-        let answer = self.get(&format!("{secrets}/{name}/versions/{number}:access"), now).await?;
-        text::of_bytes(&answer::payload(&self.service, &answer)?)
+        let answer = self.manager.get(&format!("{secrets}/{name}/versions/{number}:access"), now).await?;
+        text::of_bytes(&answer::payload(&self.manager.service, &answer)?)
     }
 }
 
@@ -87,8 +84,8 @@ impl Gcp {
         let mut enabled = Vec::new();
         let mut page = String::new();
         for _ in 0..MANY_PAGES {
-            let answer = self.get(&format!("{list}{page}"), now).await?;
-            let versions = answer::versions(&self.service, &answer)?;
+            let answer = self.manager.get(&format!("{list}{page}"), now).await?;
+            let versions = answer::versions(&self.manager.service, &answer)?;
             enabled.extend(versions.numbers);
             if let Some(second) = enabled.get(1) {
                 return Ok(second.clone());
@@ -102,25 +99,6 @@ impl Gcp {
             }
         }
         Err(Miss::new(MissKind::NotFound, "it has no enabled version before the newest enabled one"))
-    }
-
-    /// Asks, with another token if this one is refused.
-    async fn get(&self, url: &str, now: Timestamp) -> Result<Answer, Miss> {
-        let token = self.tokens.get(now).await?;
-        let mut answer = self.get_with(url, &token, now).await?;
-        if answer.status.as_u16() == 401 && self.tokens.refused(&token, now) {
-            let token = self.tokens.get(now).await?;
-            answer = self.get_with(url, &token, now).await?;
-        }
-        Ok(answer)
-    }
-
-    async fn get_with(&self, url: &str, token: &Token, now: Timestamp) -> Result<Answer, Miss> {
-        let request = Request::get(url).body(Bytes::new());
-        let broken = |_| Miss::new(MissKind::Misconfigured, "its address is none that can be called");
-        let mut request = request.map_err(broken)?;
-        token.show(request.headers_mut())?;
-        self.service.call(request, now).await
     }
 }
 

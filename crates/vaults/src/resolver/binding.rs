@@ -1,9 +1,11 @@
 //! Whoever is bound to references, and hears of their values.
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gateward_seal::SecretValue;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::Resolver;
 use super::probe::{Given, Mark};
@@ -18,17 +20,12 @@ pub type Changed = Box<dyn Fn(Option<&[SecretValue]>) + Send + Sync>;
 pub struct Binding {
     id: u64,
     resolver: Weak<Resolver>,
-    asked: watch::Receiver<bool>,
+    asked: Asked,
     references: Arc<[Reference]>,
 }
 
 impl Binding {
-    pub(super) fn new(
-        id: u64,
-        resolver: Weak<Resolver>,
-        asked: watch::Receiver<bool>,
-        references: Arc<[Reference]>,
-    ) -> Self {
+    pub(super) fn new(id: u64, resolver: Weak<Resolver>, asked: Asked, references: Arc<[Reference]>) -> Self {
         Self { id, resolver, asked, references }
     }
 
@@ -41,19 +38,36 @@ impl Binding {
 
     /// Whom to ask whether each reference was asked for once. It may be asked when the binding is long over.
     pub fn asked(&self) -> Asked {
-        Asked(self.asked.clone())
+        self.asked.clone()
     }
 }
 
 /// Knows whether each reference of a [`Binding`] was asked for once.
-#[derive(Clone, Debug)]
-pub struct Asked(watch::Receiver<bool>);
+#[derive(Clone, Debug, Default)]
+pub struct Asked(Arc<Once>);
+
+/// There is one for each binding, so it is small.
+#[derive(Debug, Default)]
+struct Once {
+    is_over: AtomicBool,
+    over: Notify,
+}
 
 impl Asked {
-    /// Done when each reference was asked for once, and `changed` was told what came of it.
-    pub async fn done(mut self) {
-        // An error means that the binding is over, so that nobody will ever be told.
-        let _ = self.0.wait_for(|asked| *asked).await;
+    /// Done when each reference was asked for once, and `changed` was told what came of it; or when the binding is over,
+    /// so that nobody will ever be told.
+    pub async fn done(self) {
+        let mut over = pin!(self.0.over.notified());
+        over.as_mut().enable();
+        if !self.0.is_over.load(Ordering::Acquire) {
+            over.await;
+        }
+    }
+
+    fn is_over(&self) {
+        if !self.0.is_over.swap(true, Ordering::AcqRel) {
+            self.0.over.notify_waiters();
+        }
     }
 }
 
@@ -75,7 +89,7 @@ impl std::fmt::Debug for Binding {
 pub(super) struct Bound {
     references: Arc<[Reference]>,
     changed: Changed,
-    asked: watch::Sender<bool>,
+    asked: Asked,
     /// What was told last. Held while telling, so that what is told last is what is true last.
     told: Mutex<Option<Told>>,
 }
@@ -88,9 +102,9 @@ enum Told {
 }
 
 impl Bound {
-    pub(super) fn new(references: Arc<[Reference]>, changed: Changed) -> (Self, watch::Receiver<bool>) {
-        let (asked, receiver) = watch::channel(false);
-        (Self { references, changed, asked, told: Mutex::default() }, receiver)
+    pub(super) fn new(references: Arc<[Reference]>, changed: Changed) -> (Self, Asked) {
+        let asked = Asked::default();
+        (Self { references, changed, asked: asked.clone(), told: Mutex::default() }, asked)
     }
 
     pub(super) fn references(&self) -> &[Reference] {
@@ -114,7 +128,12 @@ impl Bound {
         };
         if told.as_ref() != Some(&now) {
             match &now {
-                Told::Values(_) => (self.changed)(Some(&values)),
+                Told::Values(_) => {
+                    if let Some(Told::Missing(unresolved)) = &*told {
+                        tracing::info!(reference = %unresolved.reference, "a reference has a value now");
+                    }
+                    (self.changed)(Some(&values));
+                }
                 Told::Missing(unresolved) => {
                     let (class, reference) = (unresolved.kind.word(), &unresolved.reference);
                     tracing::warn!(%reference, class, problem = %unresolved.problem, "a reference has no value");
@@ -125,6 +144,12 @@ impl Bound {
             }
             *told = Some(now);
         }
-        self.asked.send_replace(true);
+        self.asked.is_over();
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.asked.is_over();
     }
 }

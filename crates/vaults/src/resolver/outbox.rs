@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::state::{Key, Place};
+use super::place::Place;
+use super::slot::Key;
 use crate::entry::Ticket;
 use crate::unresolved::Miss;
 use crate::vault::Backing;

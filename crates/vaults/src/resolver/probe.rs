@@ -2,11 +2,15 @@
 //!
 //! The secret `a/b` with a field `c` comes first; where there is none, the secret `a/b/c`.
 
+use std::collections::HashSet;
+
 use gateward_clock::Timestamp;
 use gateward_seal::SecretValue;
 
 use super::shown::{ReferenceState, ValueState, VaultCounts};
-use super::state::{Key, State};
+use super::slot::Key;
+use super::state::State;
+use crate::backend;
 use crate::entry::{Reading, Standing};
 use crate::reference::Reference;
 use crate::secret::{FieldError, field};
@@ -109,15 +113,21 @@ impl State {
         };
         let rules = &place.vault.rules;
         let value = rules.decode(text).map_err(|miss| about(key, &miss))?;
-        let mark = Mark { serial: slot.serial(), revision: slot.revision(), is_base64: rules.is_base64 };
+        let mark = Mark { serial: slot.serial, revision: slot.revision, is_base64: rules.is_base64 };
         Ok(Given { value, mark })
     }
 
     /// Counts for each vault.
     pub(super) fn counts(&self) -> Vec<VaultCounts> {
+        // A backend that nobody has set up, and that nobody wants anything of, is no vault that could be out of order.
+        let wanted: HashSet<&str> = self.slots.keys().map(|key| &*key.vault).collect();
+        let counts = |name: &str| {
+            backend::kind(name).is_none() || wanted.contains(name) || self.tallies.contains_key(name)
+        };
         let mut counts: Vec<_> = self
             .places
             .iter()
+            .filter(|(name, _)| counts(name))
             .map(|(name, place)| {
                 let tally = self.tallies.get(name).cloned().unwrap_or_default();
                 let problem = place.lane.problem().map(str::to_owned);

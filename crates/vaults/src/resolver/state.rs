@@ -6,111 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
-use gateward_model::Invalid;
 use gateward_seal::SecretValue;
-use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use super::binding::{Binding, Bound};
+use super::binding::Bound;
 use super::lane::{Admission, Lane, Turn};
 use super::outbox::{Call, Outbox, Report};
+use super::place::{Place, unusable};
 use super::shown::Tally;
-use crate::entry::{Entry, Event, Reading, Standing, Terms, Ticket};
-use crate::reference::{Overrides, Reference, Version};
-use crate::unresolved::{Miss, MissKind};
+use super::slot::{Key, Slot};
+use crate::entry::{Event, Reading, Standing, Terms, Ticket};
+use crate::reference::{Overrides, Reference};
+use crate::unresolved::Miss;
 use crate::vault::{Backing, OpenVault};
-
-/// One secret of one vault, on the same terms.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    pub(super) vault: Arc<str>,
-    pub(super) secret: Box<str>,
-    pub(super) version: Version,
-    /// None where nothing is overridden, which is the rule.
-    pub(super) overrides: Option<Box<Overrides>>,
-}
-
-/// What is kept of one secret.
-pub(super) struct Slot {
-    pub(super) entry: Entry<SecretValue>,
-    /// Told whenever a call has ended; there if somebody waits.
-    ended: Option<Arc<Notify>>,
-    /// Who hears of it, in order, and whether they want it still or have found their value elsewhere.
-    bindings: Vec<(u64, bool)>,
-    /// When it was last of use.
-    used: Timestamp,
-    /// When it is looked at next.
-    alarm_at: Option<Timestamp>,
-    /// Tells it from every other that is or was.
-    serial: u64,
-    /// Counts the different values that it had.
-    revision: u32,
-    /// When it was last asked for because it was refused.
-    doubted: Option<Timestamp>,
-}
-
-impl Slot {
-    /// Whether anybody is served by keeping it fresh.
-    fn is_wanted(&self) -> bool {
-        self.bindings.iter().any(|(_, wants)| *wants)
-    }
-
-    /// Takes note that `id` hears of it.
-    fn hang(&mut self, id: u64, wants: bool) {
-        match self.bindings.binary_search_by_key(&id, |(id, _)| *id) {
-            Ok(at) => self.bindings[at].1 = wants,
-            Err(at) => {
-                if self.bindings.is_empty() {
-                    self.bindings.reserve_exact(1);
-                }
-                self.bindings.insert(at, (id, wants));
-            }
-        }
-    }
-
-    fn let_go(&mut self, id: u64) {
-        if let Ok(at) = self.bindings.binary_search_by_key(&id, |(id, _)| *id) {
-            self.bindings.remove(at);
-        }
-    }
-
-    fn call_has_ended(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            ended.notify_waiters();
-        }
-    }
-
-    pub(super) fn serial(&self) -> u64 {
-        self.serial
-    }
-
-    pub(super) fn revision(&self) -> u32 {
-        self.revision
-    }
-}
-
-/// A vault, and the calls to it.
-pub(super) struct Place {
-    pub(super) vault: OpenVault,
-    pub(super) lane: Lane<Arc<Key>>,
-    /// Tells it from what was set under its name before.
-    pub(super) generation: u64,
-    /// Changes each time it is opened anew, so that answers of what was open before are known.
-    pub(super) epoch: u64,
-    /// Hears of the values that its settings refer to.
-    pub(super) binding: Option<Binding>,
-}
-
-impl Place {
-    fn new(vault: OpenVault, generation: u64) -> Self {
-        let lane = match &vault.backing {
-            Backing::Open(_) => Lane::new(),
-            Backing::Pending => Lane::closed(),
-            Backing::Broken(invalid) => Lane::shut(unusable(invalid)),
-        };
-        Self { vault, lane, generation, epoch: generation, binding: None }
-    }
-}
 
 /// What a resolver knows.
 pub(super) struct State {
@@ -129,8 +37,6 @@ pub(super) struct Registered {
     pub(super) bound: Arc<Bound>,
     /// It is about to be looked at, so that one more change is no reason for one more look.
     pub(super) is_told_soon: bool,
-    /// The vaults that its references name.
-    vaults: BTreeSet<String>,
     /// The secrets that its values hang on.
     keys: Vec<Arc<Key>>,
 }
@@ -182,16 +88,7 @@ impl State {
         let known = self.slots.get_key_value(key).map(|(key, _)| Arc::clone(key));
         let key = known.unwrap_or_else(|| {
             let key = Arc::new(key.clone());
-            let slot = Slot {
-                entry: Entry::new(),
-                ended: None,
-                bindings: Vec::new(),
-                used: now,
-                alarm_at: None,
-                serial: self.next_id(),
-                revision: 0,
-                doubted: None,
-            };
+            let slot = Slot::new(self.next_id(), now);
             self.slots.insert(Arc::clone(&key), Box::new(slot));
             key
         });
@@ -388,9 +285,7 @@ impl State {
 
     pub(super) fn add_binding(&mut self, bound: Arc<Bound>) -> u64 {
         let id = self.next_id();
-        let references = bound.references().iter();
-        let vaults = references.map(|reference| reference.vault().to_owned()).collect();
-        self.bindings.insert(id, Registered { bound, is_told_soon: true, vaults, keys: Vec::new() });
+        self.bindings.insert(id, Registered { bound, is_told_soon: true, keys: Vec::new() });
         id
     }
 
@@ -498,9 +393,10 @@ impl State {
                 self.step(&key, Event::Needed, now);
             }
         }
-        let concerned = self.bindings.iter();
-        let concerned = concerned
-            .filter(|(_, registered)| changed.iter().any(|name| registered.vaults.contains(&**name)));
+        let names_one = |registered: &Registered| {
+            registered.bound.references().iter().any(|reference| changed.contains(reference.vault()))
+        };
+        let concerned = self.bindings.iter().filter(|(_, registered)| names_one(registered));
         self.outbox.told.extend(concerned.map(|(id, _)| *id));
     }
 
@@ -554,11 +450,6 @@ impl State {
             self.step(&key, Event::Doubted, now);
         }
     }
-}
-
-/// The miss of whoever asks a vault that cannot be opened.
-fn unusable(invalid: &Invalid) -> Miss {
-    Miss::new(MissKind::Misconfigured, format!("the vault cannot be used: {invalid}"))
 }
 
 /// How long a secret is kept that nobody is bound to.

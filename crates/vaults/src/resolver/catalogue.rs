@@ -1,0 +1,53 @@
+//! Which kinds of vaults there are, what can be set of each, and whether entities are right.
+
+use gateward_model::{Invalid, Vault};
+use serde_json::{Value, json};
+
+use super::Resolver;
+use crate::backend::{self, KINDS};
+use crate::settings::TAKES_NONE;
+use crate::{dependencies, vault};
+
+impl Resolver {
+    /// Whether `name` is a backend's, so that references to it need no entity.
+    pub fn has_backend(name: &str) -> bool {
+        backend::kind(name).is_some()
+    }
+
+    /// Checks an entity: its prefix, that the backend exists, and that its settings are known and of the right type.
+    pub fn check_vault(vault: &Vault) -> Result<(), Invalid> {
+        vault::check(vault)
+    }
+
+    /// Checks entities together: that the vaults exist to which their settings refer, and that none needs itself
+    /// before it can be opened. Gives the prefix of the one that is wrong.
+    pub fn check_vaults(vaults: &[Vault]) -> Result<(), (String, Invalid)> {
+        dependencies::check(vaults)
+    }
+
+    /// The names of the backends.
+    pub fn kinds() -> Vec<&'static str> {
+        KINDS.iter().map(|kind| kind.name).collect()
+    }
+
+    /// What Kong's Admin API calls the schema of the backend `kind`. None if there is no such backend.
+    pub fn schema(kind: &str) -> Option<Value> {
+        let fields = backend::kind(kind)?.all_fields().map(|field| json!({ field.name: field.schema() }));
+        let config = json!({"type": "record", "required": true, "fields": fields.collect::<Vec<_>>()});
+        Some(json!({"entity_checks": [], "fields": [{ "config": config }]}))
+    }
+
+    /// Whether the setting `field` of the backend `kind` may refer to other vaults.
+    pub fn takes_references(kind: &str, field: &str) -> bool {
+        backend::kind(kind).is_some_and(|kind| kind.fields.iter().any(|known| known.name == field))
+    }
+
+    /// Why another setting may not.
+    pub const TAKES_NO_REFERENCE: &str = TAKES_NONE;
+
+    /// Which settings of the backend `kind` are secrets themselves.
+    pub fn secret_fields(kind: &str) -> Vec<&'static str> {
+        let fields = backend::kind(kind).into_iter().flat_map(backend::Kind::all_fields);
+        fields.filter(|field| field.is_secret()).map(|field| field.name).collect()
+    }
+}
