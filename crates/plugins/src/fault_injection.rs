@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateward_model::Invalid;
 use gateward_model::apisix::Expression;
 use gateward_net::Body;
-use gateward_vars::{Condition, Template};
+use gateward_vars::{Condition, Template, plain};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Deserialize;
@@ -155,7 +155,7 @@ impl AbortSettings {
                 Value::Number(number) => number.to_string(),
                 _ => return Err(Invalid::new(field, "must be a string or a number")),
             };
-            if HeaderValue::try_from(text.as_str()).is_err() {
+            if HeaderValue::try_from(&*plain(&text)).is_err() {
                 return Err(Invalid::new(field, "holds characters that cannot stand in a header"));
             }
             Ok((header_name(&field, name)?, Template::parse(&text)))
@@ -197,6 +197,7 @@ fn occasion(percentage: Option<u8>, vars: Option<&[Value]>) -> Result<Occasion, 
 const LONGEST: Duration = Duration::from_secs(3600);
 
 fn schema() -> Value {
+    let text = json!({"type": "string", "x-variables": true});
     let percentage = json!({"type": "integer", "minimum": 0, "maximum": 100});
     let vars = json!({"type": "array", "maxItems": 20, "items": {"type": "array"}});
     json!({
@@ -208,10 +209,10 @@ fn schema() -> Value {
                 "required": ["http_status"],
                 "properties": {
                     "http_status": {"type": "integer", "minimum": 200, "maximum": 599},
-                    "body": {"type": "string"},
+                    "body": text,
                     "headers": {
                         "type": "object", "minProperties": 1,
-                        "additionalProperties": {"oneOf": [{"type": "string"}, {"type": "number"}]},
+                        "additionalProperties": {"oneOf": [text, {"type": "number"}]},
                     },
                     "percentage": percentage,
                     "vars": vars,

@@ -67,7 +67,8 @@ pub struct Kind {
     pub check: fn(&Value) -> Result<(), Invalid>,
     /// Makes the plugin of settings whose references have been replaced by their values.
     pub build: fn(&Value, &Site<'_>) -> Built,
-    /// The JSON schema of its settings, for people and programs that ask for it.
+    /// The JSON schema of its settings, for people and programs that ask for it. A text in which the plugin reads variables
+    /// has `x-variables`: the values of references in it come as [`gateward_vars::literal`].
     pub schema: fn() -> Value,
     /// What consumers show, if it is a plugin that authenticates.
     pub consumer: Option<ConsumerKind>,

@@ -46,7 +46,7 @@ pub(crate) const KIND: Kind = Kind {
     consumer: None,
     metadata: Some(MetadataKind {
         secrets: &["/collector/request_headers/*"],
-        check: |json| Metadata::read(json)?.collector().map(drop),
+        check: |json| Metadata::read(json)?.check(),
         schema: settings::metadata_schema,
     }),
 };

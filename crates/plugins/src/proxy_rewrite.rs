@@ -104,7 +104,7 @@ impl Settings {
         if let Some(name) = self.method.as_deref().filter(literal) {
             method(name)?;
         }
-        HeaderRewrite::read(self.headers.as_ref()).map(drop)
+        HeaderRewrite::check(self.headers.as_ref())
     }
 
     fn target(&self) -> Result<TargetRewrite, Invalid> {
@@ -133,20 +133,23 @@ const METHODS: &[&str] = &[
 ];
 
 fn schema() -> Value {
-    let value = json!({"oneOf": [{"type": "string"}, {"type": "number"}]});
+    let text = json!({"type": "string", "x-variables": true});
+    let value = json!({"oneOf": [text, {"type": "number"}]});
     let values = json!({
         "type": "object", "minProperties": 1,
         "additionalProperties": {
-            "oneOf": [{"type": "string"}, {"type": "number"}, {"type": "array", "minItems": 1, "items": value}],
+            "oneOf": [text, {"type": "number"}, {"type": "array", "minItems": 1, "items": value}],
         },
     });
     json!({
         "type": "object",
         "minProperties": 1,
         "properties": {
-            "uri": {"type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^\\/.*"},
+            "uri": {
+                "type": "string", "minLength": 1, "maxLength": 4096, "pattern": "^\\/.*", "x-variables": true,
+            },
             "method": {"type": "string", "enum": METHODS},
-            "regex_uri": {"type": "array", "minItems": 2, "items": {"type": "string"}},
+            "regex_uri": {"type": "array", "minItems": 2, "items": text},
             "host": {"type": "string", "pattern": "^[0-9a-zA-Z-.]+(:\\d{1,5})?$"},
             "headers": {
                 "oneOf": [

@@ -1,11 +1,12 @@
 //! Texts with variables in them: `$remote_addr ${http_x}`.
 //!
 //! `$name` and `${name}` stand for the value of a variable, or for nothing if it has none; `${name ?? text}` stands for
-//! the text then. A dollar sign after a backslash means itself, and so does one that no name follows.
+//! the text then. A dollar sign after a backslash means itself, and so does one that no name follows, and whatever is in
+//! what was made a [`literal`](crate::literal).
 
 use std::borrow::Cow;
 
-use crate::{Facts, Variable};
+use crate::{Facts, Segment, Variable, segments};
 
 /// A text with variables in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,30 +24,25 @@ impl Template {
     pub fn parse(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut literal = String::new();
-        let mut rest = text;
-        while let Some(dollar) = rest.find('$') {
-            let (before, from_dollar) = rest.split_at(dollar);
-            literal.push_str(before);
-            let name = match before.ends_with('\\') {
-                true => None,
-                false => name(&from_dollar[1..]),
-            };
-            let Some((name, otherwise, length)) = name else {
-                literal.push('$');
-                rest = &from_dollar[1..];
-                continue;
-            };
-            if !literal.is_empty() {
-                pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+        for segment in segments(text) {
+            match segment {
+                Segment::Literal(text) => literal.push_str(&text),
+                Segment::Written(text) => parse_written(text, &mut literal, &mut pieces),
             }
-            pieces.push(Piece::Variable(Variable::parse(name), otherwise.map(Into::into)));
-            rest = &from_dollar[1 + length..];
         }
-        literal.push_str(rest);
         if !literal.is_empty() {
             pieces.push(Piece::Literal(literal.into()));
         }
         Self(pieces.into())
+    }
+
+    /// The text, if there are no variables in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match &*self.0 {
+            [] => Some(""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// The text for the request that `facts` are about.
@@ -96,6 +92,30 @@ impl Template {
     pub fn needs_body(&self) -> bool {
         self.variables().any(Variable::needs_body)
     }
+}
+
+/// Takes `text` apart, which goes on behind `literal`.
+fn parse_written(text: &str, literal: &mut String, pieces: &mut Vec<Piece>) {
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        let (before, from_dollar) = rest.split_at(dollar);
+        literal.push_str(before);
+        let name = match before.ends_with('\\') {
+            true => None,
+            false => name(&from_dollar[1..]),
+        };
+        let Some((name, otherwise, length)) = name else {
+            literal.push('$');
+            rest = &from_dollar[1..];
+            continue;
+        };
+        if !literal.is_empty() {
+            pieces.push(Piece::Literal(std::mem::take(literal).into()));
+        }
+        pieces.push(Piece::Variable(Variable::parse(name), otherwise.map(Into::into)));
+        rest = &from_dollar[1 + length..];
+    }
+    literal.push_str(rest);
 }
 
 /// The name of a variable at the beginning of `text`, what stands for it otherwise, and how much of it that takes.
@@ -153,6 +173,23 @@ mod tests {
             assert_eq!(render(text), text);
         }
         assert_eq!(render("$$arg_x"), "$1");
+    }
+
+    #[test]
+    fn what_was_made_a_literal_is_itself_and_lengthens_no_name() {
+        let literal = crate::literal;
+        for (template, text) in [
+            (literal("$arg_x"), "$arg_x"),
+            (format!("$arg_x{}$arg_y", literal("y$arg_x${arg_y}")), "1y$arg_x${arg_y}2"),
+            (format!("${}", literal("arg_x")), "$arg_x"),
+            (format!("$arg_{}", literal("x")), "x"),
+            (format!("${{arg_x{}}}", literal("}")), "${arg_x}}"),
+            (format!("\\{}", literal("$arg_x")), "\\$arg_x"),
+        ] {
+            assert_eq!(render(&template), text, "{template:?}");
+        }
+        assert_eq!(Template::parse(&literal("$a")).as_literal(), Some("$a"));
+        assert_eq!(Template::parse("$a").as_literal(), None);
     }
 
     #[test]

@@ -40,6 +40,20 @@ async fn a_request_is_answered_as_if_something_were_wrong() {
 }
 
 #[tokio::test]
+async fn what_stands_for_itself_is_read_for_no_variable() {
+    let secret = gateward_vars::literal("$arg_name");
+    let abort =
+        json!({"http_status": 418, "body": format!("{secret}=$arg_name"), "headers": {"x-a": secret}});
+    match flow(&json!({ "abort": abort }), "/?name=ann").await {
+        Flow::Answer(response) => {
+            assert_eq!(response.headers()["x-a"], "$arg_name");
+            assert_eq!(text(*response).await, "$arg_name=ann");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
 async fn it_happens_on_occasion() {
     let abort = |percentage: u8| json!({"abort": {"http_status": 500, "percentage": percentage}});
     let mut hits = [0; 3];

@@ -290,7 +290,8 @@ fn reset_header() -> String {
 
 /// The JSON schema of the settings.
 pub(super) fn schema() -> Value {
-    let number = json!({"oneOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]});
+    let text = json!({"type": "string", "x-variables": true});
+    let number = json!({"oneOf": [{"type": "integer", "exclusiveMinimum": 0}, text]});
     json!({
         "type": "object",
         "oneOf": [{"required": ["count", "time_window"]}, {"required": ["rules"]}],
@@ -306,13 +307,13 @@ pub(super) fn schema() -> Value {
                     "properties": {
                         "count": number,
                         "time_window": number,
-                        "key": {"type": "string"},
+                        "key": text,
                         "header_prefix": {"type": "string"},
                     },
                 },
             },
             "group": {"type": "string"},
-            "key": {"type": "string", "default": "remote_addr"},
+            "key": {"type": "string", "default": "remote_addr", "x-variables": true},
             "key_type": {"type": "string", "enum": ["var", "var_combination", "constant"], "default": "var"},
             "rejected_code": {"type": "integer", "minimum": 200, "maximum": 599, "default": 503},
             "rejected_msg": {"type": "string", "minLength": 1},

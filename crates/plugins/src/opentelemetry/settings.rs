@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::trace::{Root, Sampler};
+use crate::holds_reference;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -192,6 +193,14 @@ fn share(field: &str, fraction: f64) -> Result<f64, Invalid> {
 impl Metadata {
     pub(super) fn read(json: &Value) -> Result<Self, Invalid> {
         gateward_model::parse(json)
+    }
+
+    /// Whether there can be such a collector. Where it is may be a reference, and not known yet.
+    pub(super) fn check(mut self) -> Result<(), Invalid> {
+        if holds_reference(&self.collector.address) {
+            self.collector.address = CollectorSettings::default().address;
+        }
+        self.collector().map(drop)
     }
 
     /// The same for the same metadata, which may hold a collector's key.

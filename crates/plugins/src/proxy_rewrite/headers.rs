@@ -1,13 +1,13 @@
 //! Other header fields for a request.
 
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
-use gateward_vars::Template;
+use gateward_vars::{Segment, Template, literal, plain, segments};
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::target::{Captures, group};
-use crate::Exchange;
+use crate::{Exchange, holds_reference};
 
 /// Other header fields for a request: first some are added, then some set, then some removed.
 #[derive(Debug, Default)]
@@ -65,6 +65,18 @@ impl HeaderRewrite {
         Ok(rewrite)
     }
 
+    /// Checks the setting `headers`, in which a name to remove may be a reference: which one it is will be known later.
+    pub(super) fn check(json: Option<&Value>) -> Result<(), Invalid> {
+        let mut json = json.cloned();
+        let names = json.as_mut().and_then(|json| json.get_mut("remove")?.as_array_mut());
+        for name in names.into_iter().flatten() {
+            if name.as_str().is_some_and(holds_reference) {
+                *name = "x-reference".into();
+            }
+        }
+        Self::read(json.as_ref()).map(drop)
+    }
+
     /// Changes the request of `exchange`.
     pub(super) fn apply(&self, exchange: &mut Exchange<'_>, captures: &Captures) -> Result<(), Failure> {
         for (name, texts) in &self.add {
@@ -96,11 +108,21 @@ impl HeaderRewrite {
 impl Text {
     fn read(field: &str, text: &str) -> Result<Self, Invalid> {
         let wrong = |_| Invalid::new(field, "holds characters that cannot stand in a header");
-        if !text.contains('$') {
-            return HeaderValue::from_bytes(text.as_bytes()).map(Self::Fixed).map_err(wrong);
+        let fixed = HeaderValue::from_bytes(plain(text).as_bytes()).map_err(wrong)?;
+        let mut parts = Vec::new();
+        for segment in segments(text) {
+            match segment {
+                Segment::Literal(value) => parts.push(Part::Template(Template::parse(&literal(&value)))),
+                Segment::Written(text) => Self::read_written(text, &mut parts),
+            }
         }
-        HeaderValue::from_bytes(text.as_bytes()).map_err(wrong)?;
-        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
+        let is_literal =
+            |part: &Part| matches!(part, Part::Template(template) if template.as_literal().is_some());
+        Ok(if parts.iter().all(is_literal) { Self::Fixed(fixed) } else { Self::Made(parts) })
+    }
+
+    fn read_written(text: &str, parts: &mut Vec<Part>) {
+        let (mut literal, mut rest) = (String::new(), text);
         while let Some((before, after)) = rest.split_once('$') {
             literal.push_str(before);
             let found = group(after).filter(|_| !before.ends_with('\\'));
@@ -118,7 +140,6 @@ impl Text {
         }
         literal.push_str(rest);
         parts.push(Part::Template(Template::parse(&literal)));
-        Ok(Self::Made(parts))
     }
 
     fn value(&self, exchange: &Exchange<'_>, captures: &Captures) -> Result<HeaderValue, Failure> {

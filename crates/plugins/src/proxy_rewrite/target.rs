@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use gateward_model::{ErrorStatus, Failure, Invalid, Origin};
-use gateward_vars::{RoutePath, Template};
+use gateward_vars::{RoutePath, Segment, Template, literal, plain, segments};
 use http::uri::PathAndQuery;
 use regex::Regex;
 
@@ -47,13 +47,11 @@ impl TargetRewrite {
         let pairs = regex_uri.map(patterns).transpose()?;
         if let Some(uri) = uri {
             if !holds_reference(uri) {
-                check_uri(uri)?;
+                check_uri(&plain(uri))?;
             }
-            let (path, query) = match outside_braces(uri, b'?') {
-                Some(mark) => (&uri[..mark], Some(Template::parse(&uri[mark + 1..]))),
-                None => (uri, None),
-            };
-            return Ok(Self::Uri { path: Template::parse(path), query });
+            let (path, query) = path_and_query(uri);
+            let query = query.map(|query| Template::parse(&query));
+            return Ok(Self::Uri { path: Template::parse(&path), query });
         }
         Ok(pairs.map_or(Self::Kept, |pairs| Self::Patterns { pairs, as_written }))
     }
@@ -193,8 +191,8 @@ fn patterns(texts: &[String]) -> Result<Vec<(Regex, Vec<Piece>)>, Invalid> {
     for (index, pair) in texts.chunks_exact(2).enumerate() {
         let field = |place: usize| format!("regex_uri[{}]", index * 2 + place);
         // A reference is a pattern, too, if not a useful one.
-        let source = if holds_reference(&pair[0]) { "" } else { &pair[0] };
-        let pattern = Regex::new(source).map_err(|_| {
+        let source = if holds_reference(&pair[0]) { Cow::Borrowed("") } else { plain(&pair[0]) };
+        let pattern = Regex::new(&source).map_err(|_| {
             let problem = "is no regular expression; look-around and back-references are none";
             Invalid::new(field(0), problem)
         })?;
@@ -217,8 +215,41 @@ fn patterns(texts: &[String]) -> Result<Vec<(Regex, Vec<Piece>)>, Invalid> {
     Ok(pairs)
 }
 
+/// The parts of `uri` before and behind the question mark that begins a query, if there is one. What stands for itself may
+/// have it, too, and stands for itself on both sides then.
+fn path_and_query(uri: &str) -> (String, Option<String>) {
+    let (mut path, mut query) = (String::new(), None::<String>);
+    for segment in segments(uri) {
+        let (text, is_literal) = match &segment {
+            Segment::Written(text) => (*text, false),
+            Segment::Literal(text) => (&**text, true),
+        };
+        let part = |text: &str| if is_literal { literal(text) } else { text.to_owned() };
+        match (&mut query, if is_literal { text.find('?') } else { outside_braces(text, b'?') }) {
+            (Some(query), _) => query.push_str(&part(text)),
+            (None, None) => path.push_str(&part(text)),
+            (None, Some(mark)) => {
+                path.push_str(&part(&text[..mark]));
+                query = Some(part(&text[mark + 1..]));
+            }
+        }
+    }
+    (path, query)
+}
+
 /// Takes a replacement apart: `$1` and `${1}` are what a group matched, `$$` is a dollar sign.
 fn pieces(text: &str) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for segment in segments(text) {
+        match segment {
+            Segment::Literal(text) => pieces.push(Piece::Literal(text.into_owned())),
+            Segment::Written(text) => pieces.extend(written_pieces(text)),
+        }
+    }
+    pieces
+}
+
+fn written_pieces(text: &str) -> Vec<Piece> {
     let (mut pieces, mut literal, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, after)) = rest.split_once('$') {
         literal.push_str(before);

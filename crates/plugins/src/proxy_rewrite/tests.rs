@@ -62,6 +62,26 @@ async fn the_uri_is_replaced_and_the_query_kept() {
 }
 
 #[tokio::test]
+async fn what_stands_for_itself_is_read_for_no_variable_and_for_no_group() {
+    let secret = |value: &str| gateward_vars::literal(value);
+    for (uri, sent) in [
+        (format!("/a/{}/$arg_x", secret("$arg_x")), "/a/$arg_x/1?x=1"),
+        (format!("/a?t={}&u=$arg_x", secret("$uri?$uri")), "/a?t=$uri?$uri&u=1&x=1"),
+        (format!("/a{}", secret("/b?c=$arg_x")), "/a/b?c=$arg_x&x=1"),
+    ] {
+        assert_eq!(target(json!({"uri": uri}), "/?x=1").await, sent, "{uri:?}");
+    }
+    let pattern = json!({"regex_uri": ["^/(.*)$", format!("/{}/$1", secret("$1$$"))]});
+    assert_eq!(target(pattern, "/b").await, "/$1$$/b");
+    let settings = json!({"regex_uri": ["^/(.*)$", "/$1"], "headers": {"set": {
+        "x-fixed": format!("Bearer {}", secret("pa$1$arg_x")), "x-made": format!("$1${}$arg_x", secret("1$1")),
+    }}});
+    let sent = send(settings, get("/b?x=7")).await.ok().unwrap();
+    assert_eq!(sent.all("x-fixed"), ["Bearer pa$1$arg_x"]);
+    assert_eq!(sent.all("x-made"), ["b$1$17"]);
+}
+
+#[tokio::test]
 async fn a_value_cannot_end_the_path_or_add_an_argument() {
     for (uri, name, sent) in [
         ("/u/$arg_n", "a%3Fb%23c", "/u/a%3Fb%23c?n=a%3Fb%23c"),
