@@ -1,35 +1,171 @@
-//! References where a schema wants a number, `true` or `false`.
+//! References where a schema wants something else than any text.
 //!
-//! Whatever a vault gives is text. A reference that is the whole of a text may all the same stand where a plugin's schema
-//! wants a number or a boolean and no text: it is checked with a stand-in until its value is there, and its value is then
+//! Whatever a vault gives is text. A reference that is the whole of a text may all the same stand where a schema wants a
+//! number, a boolean, or one of some words: it is checked with a stand-in until its value is there, and its value is then
 //! read as what the schema wants. A value that cannot be read so is as good as none.
+//!
+//! And where a schema says that a text is read for variables, the value of a reference is none: it stands for itself.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use gateward_model::Invalid;
-use gateward_vaults::Reference;
-use serde_json::{Number, Value};
+use gateward_model::apisix::{Kind, Upstream};
+use gateward_seal::SecretValue;
+use gateward_vaults::{Reference, Template};
+use serde_json::{Number, Value, json};
 
 /// What a schema wants in the place of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     Number,
     Boolean,
+    NumberOrBoolean,
+    /// One of the words that the schema lists.
+    Word,
 }
 
-/// `json` with a value of the right type for each reference that stands where `schema` wants no text.
-pub(crate) fn with_stand_ins<'j>(json: &'j Value, schema: fn() -> Value) -> Cow<'j, Value> {
+/// `written` with `values` in the places of its references, in their order, each of the type that `schema` wants.
+pub(crate) fn fill(
+    written: &Value,
+    values: &[SecretValue],
+    schema: fn() -> Value,
+) -> Result<Filled, Invalid> {
+    let mut filled = Filled(written.clone());
+    let mut values = values.iter();
+    // A text is read for variables only where a dollar sign may begin one.
+    match holds_dollar(written) || values.clone().any(|value| value.expose().contains('$')) {
+        true => substitute(&mut filled.0, &[&schema()], &mut values),
+        false => substitute(&mut filled.0, &[], &mut values),
+    }
+    coerce(written, &mut filled.0, schema)?;
+    Ok(filled)
+}
+
+/// JSON with secrets in it. It wipes itself.
+pub(crate) struct Filled(Value);
+
+impl Deref for Filled {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        gateward_seal::wipe(&mut self.0);
+    }
+}
+
+fn substitute<'v>(json: &mut Value, schemas: &[&Value], values: &mut impl Iterator<Item = &'v SecretValue>) {
+    let schemas = expanded(schemas);
+    match json {
+        Value::String(text) => {
+            let Ok(Some(template)) = Template::parse(text) else { return };
+            let own: Vec<&SecretValue> = values.take(template.references().count()).collect();
+            let has_dollar = text.contains('$') || own.iter().any(|value| value.expose().contains('$'));
+            let reads_variables =
+                has_dollar && schemas.iter().any(|schema| schema.get("x-variables").is_some());
+            let filled = match reads_variables {
+                true => {
+                    let literal =
+                        |value: &&SecretValue| SecretValue::new(gateward_vars::literal(value.expose()));
+                    let own: Vec<SecretValue> = own.iter().map(literal).collect();
+                    template.fill(&mut own.iter())
+                }
+                false => template.fill(&mut own.into_iter()),
+            };
+            if let Some(value) = filled {
+                value.expose().clone_into(text);
+            }
+        }
+        Value::Array(elements) => {
+            let items: Vec<&Value> = schemas.iter().filter_map(|schema| schema.get("items")).collect();
+            elements.iter_mut().for_each(|element| substitute(element, &items, values));
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let own: Vec<&Value> = schemas.iter().filter_map(|schema| of_field(schema, name)).collect();
+                substitute(field, &own, values);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn holds_dollar(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('$'),
+        Value::Array(elements) => elements.iter().any(holds_dollar),
+        Value::Object(fields) => fields.values().any(holds_dollar),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// The schema of an upstream.
+pub(crate) fn upstream() -> Value {
+    json!({"type": "object", "properties": Upstream::schema_of_fields()})
+}
+
+/// `json`, a resource of `kind`, in a form that can be parsed though values are not there yet. Plugins go by schemas of
+/// their own.
+pub(crate) fn parsable(kind: Kind, json: &Value) -> Cow<'_, Value> {
+    let own = match kind {
+        Kind::Upstreams => Some(json),
+        Kind::Routes | Kind::Services => json.get("upstream"),
+        _ => None,
+    };
+    let Some(own) = own.filter(|own| holds_whole(own)) else { return Cow::Borrowed(json) };
+    let parsed = |own: &Value| Upstream::parse(own).map(|_| own.clone());
+    // What cannot be parsed whatever its values may be is left for others to say.
+    let own = fitting(own, upstream, parsed).unwrap_or_else(|_| own.clone());
+    if kind == Kind::Upstreams {
+        return Cow::Owned(own);
+    }
+    let mut parsable = json.clone();
+    parsable["upstream"] = own;
+    Cow::Owned(parsable)
+}
+
+/// What `fits` makes of `json`, with a value of the right type for each reference that stands where `schema` wants no text, or
+/// not any. Where a word is wanted, one that fits will do: which one it is will be known when its value is there.
+pub(crate) fn fitting<T>(
+    json: &Value,
+    schema: fn() -> Value,
+    fits: impl Fn(&Value) -> Result<T, Invalid>,
+) -> Result<T, Invalid> {
     if !holds_whole(json) {
-        return Cow::Borrowed(json);
+        return fits(json);
     }
     let schema = schema();
-    let mut checked = json.clone();
-    visit(json, &mut checked, &[&schema], "", &mut |wanted, schemas, _, place| {
-        *place = stand_in(wanted, schemas);
+    let (usual, most) = with_stand_ins(json, &schema, None);
+    let usual = fits(&usual);
+    if usual.is_ok() {
+        return usual;
+    }
+    let other = (0..most).find_map(|nth| fits(&with_stand_ins(json, &schema, Some(nth)).0).ok());
+    other.map_or(usual, Ok)
+}
+
+/// `json` with stand-ins, the `nth` where there are several; and how many there are at most.
+fn with_stand_ins(json: &Value, schema: &Value, nth: Option<usize>) -> (Value, usize) {
+    let (mut checked, mut most) = (json.clone(), 0);
+    let visited = visit(json, &mut checked, &[schema], "", &mut |wanted, schemas, _, place| {
+        let others = match wanted {
+            Wanted::Word => schemas.iter().find_map(|schema| schema.get("enum")?.as_array()).cloned(),
+            Wanted::NumberOrBoolean => Some(vec![Value::Bool(true)]),
+            Wanted::Number | Wanted::Boolean => None,
+        };
+        let others = others.unwrap_or_default();
+        most = most.max(others.len());
+        let other = nth.and_then(|nth| others.into_iter().nth(nth));
+        *place = other.unwrap_or_else(|| stand_in(wanted, schemas));
         Ok(())
-    })
-    // Nothing above fails.
-    .map_or(Cow::Borrowed(json), |()| Cow::Owned(checked))
+    });
+    debug_assert!(visited.is_ok(), "nothing above fails");
+    (checked, most)
 }
 
 /// Makes numbers and booleans of the texts in `resolved` that stand in the places of references in `written`, where
@@ -41,13 +177,14 @@ pub(crate) fn coerce(written: &Value, resolved: &mut Value, schema: fn() -> Valu
     let schema = schema();
     visit(written, resolved, &[&schema], "", &mut |wanted, _, path, place| {
         let Some(text) = place.as_str() else { return Ok(()) };
-        let read = match wanted {
-            Wanted::Number => text.trim().parse::<Number>().ok().map(Value::Number),
-            Wanted::Boolean => text.trim().parse::<bool>().ok().map(Value::Bool),
-        };
-        let what = match wanted {
-            Wanted::Number => "a number",
-            Wanted::Boolean => "true or false",
+        let number = || text.trim().parse::<Number>().ok().map(Value::Number);
+        let boolean = || text.trim().parse::<bool>().ok().map(Value::Bool);
+        let (read, what) = match wanted {
+            Wanted::Number => (number(), "a number"),
+            Wanted::Boolean => (boolean(), "true or false"),
+            Wanted::NumberOrBoolean => (boolean().or_else(number), "a number, true or false"),
+            // Whether it is one of the words is asked by whoever reads the whole.
+            Wanted::Word => return Ok(()),
         };
         let read =
             read.ok_or_else(|| Invalid::new(path, format!("what its reference stands for is not {what}")))?;
@@ -123,9 +260,12 @@ fn wanted(schemas: &[&Value]) -> Option<Wanted> {
         })
         .collect();
     let is = |wanted: &[&str]| names.iter().any(|name| wanted.contains(name));
+    let takes_any_text = |schema: &&&Value| schema["type"] == "string" && schema.get("enum").is_none();
     match (is(&["string"]), is(&["number", "integer"]), is(&["boolean"])) {
-        (false, true, _) => Some(Wanted::Number),
+        (false, true, true) => Some(Wanted::NumberOrBoolean),
+        (false, true, false) => Some(Wanted::Number),
         (false, false, true) => Some(Wanted::Boolean),
+        (true, false, false) if !schemas.iter().any(|schema| takes_any_text(&schema)) => Some(Wanted::Word),
         _ => None,
     }
 }
@@ -136,7 +276,8 @@ fn stand_in(wanted: Wanted, schemas: &[&Value]) -> Value {
     let first = said("default").or_else(|| said("enum").and_then(|values| values.get(0)));
     match wanted {
         Wanted::Boolean => Value::Bool(first.and_then(Value::as_bool).unwrap_or_default()),
-        Wanted::Number => match first.filter(|value| value.is_number()) {
+        Wanted::Word => first.cloned().unwrap_or_default(),
+        Wanted::Number | Wanted::NumberOrBoolean => match first.filter(|value| value.is_number()) {
             Some(number) => number.clone(),
             None => {
                 let bound = |name: &str| said(name).and_then(Value::as_i64);
@@ -167,8 +308,6 @@ fn is_whole(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn schema() -> Value {
@@ -180,6 +319,7 @@ mod tests {
                 "flag": {"type": "boolean", "default": true},
                 "deep": {"oneOf": [{"properties": {"list": {"type": "array", "items": {"type": "number"}}}}]},
                 "text": {"type": "string"},
+                "word": {"type": "string", "enum": ["one", "two", "three"], "default": "two"},
             },
         })
     }
@@ -199,9 +339,49 @@ mod tests {
             "count": 1000, "either": reference, "flag": true, "deep": {"list": [1, 1000]}, "text": reference,
             "unknown": reference,
         });
-        assert_eq!(*with_stand_ins(&written(), schema), expected);
+        let stand_in = |json: &Value| fitting(json, schema, |json| Ok(json.clone()));
+        assert_eq!(stand_in(&written()), Ok(expected));
         let inside = json!({"count": "1{vault://env/a}"});
-        assert_eq!(*with_stand_ins(&inside, schema), inside, "a text with one in it stays a text");
+        assert_eq!(stand_in(&inside).as_ref(), Ok(&inside), "a text with one in it stays a text");
+    }
+
+    #[test]
+    fn of_words_one_that_fits_stands_in_and_without_one_the_first_complaint_counts() {
+        let word = json!({"word": "{vault://env/a}"});
+        let is = |wanted: &'static str| {
+            move |json: &Value| match json["word"] == wanted {
+                true => Ok(()),
+                false => Err(Invalid::new("word", format!("is {}", json["word"]))),
+            }
+        };
+        for wanted in ["one", "two", "three"] {
+            assert_eq!(fitting(&word, schema, is(wanted)), Ok(()));
+        }
+        assert_eq!(fitting(&word, schema, is("four")), Err(Invalid::new("word", "is \"two\"")));
+        let literal = json!({"word": "one"});
+        assert!(fitting(&literal, schema, is("two")).is_err(), "a word that was written is what it is");
+    }
+
+    #[test]
+    fn a_value_stands_for_itself_where_a_text_is_read_for_variables_and_is_itself_elsewhere() {
+        let texts = || {
+            let read = json!({"type": "string", "x-variables": true});
+            let list = json!({"type": "array", "items": read});
+            json!({"properties": {"text": {"type": "string"}, "read": {"oneOf": [{"type": "number"}, read]}, "list": list}})
+        };
+        let reference = "$a{vault://env/a}";
+        let written =
+            json!({"text": reference, "read": reference, "list": ["x", reference], "other": reference});
+        let values = ["$1", "$2", "$3", "$4"].map(SecretValue::from);
+        let filled = fill(&written, &values, texts).unwrap();
+        let literal = gateward_vars::literal;
+        let expected = json!({
+            "text": "$a$1", "read": format!("$a{}", literal("$2")), "list": ["x", format!("$a{}", literal("$3"))],
+            "other": "$a$4",
+        });
+        assert_eq!(*filled, expected);
+        let without = json!({"read": "{vault://env/a}"});
+        assert_eq!(*fill(&without, &["5".into()], texts).unwrap(), json!({"read": "5"}));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use gateward_model::apisix::{
 use gateward_seal::SecretValue;
 use serde_json::Value;
 
-use crate::certificates;
+use crate::{certificates, typed};
 
 /// What is wrong with a resource. It never holds a field's value, which may be a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,29 +150,34 @@ pub fn vaults_of(json: &Value) -> BTreeSet<String> {
 
 fn check_fields(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
     let mut sound = Sound::default();
+    if kind == Kind::PluginMetadata {
+        return plugins::check_metadata(id, json).map(|()| sound);
+    }
+    // References first: what only looks like one is no host or certificate either, but the reason is another.
+    texts::check(kind, json).map_err(Fault::Schema)?;
+    let parsable = typed::parsable(kind, json);
     match kind {
-        Kind::PluginMetadata => return plugins::check_metadata(id, json).map(|()| sound),
+        Kind::PluginMetadata => {}
         Kind::Routes => {
-            let route = Route::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
+            let route = Route::parse(resource_id(id)?, &parsable).map_err(Fault::Schema)?;
             if let Some(vars) = json.get("vars").filter(|vars| !vars.is_null()) {
                 Expression::parse(vars).map_err(|error| Fault::Schema(error.within("vars")))?;
             }
             plugins::check(&route.plugins)?;
             sound.links.extend(link("service_id", Kind::Services, route.service.as_ref()));
             sound.links.extend(link("plugin_config_id", Kind::PluginConfigs, route.plugin_config.as_ref()));
-            check_upstream(route.upstream.as_ref(), json)?;
+            check_upstream(route.upstream.as_ref())?;
             sound.links.extend(upstream_link(route.upstream.as_ref()));
         }
         Kind::Services => {
-            let service = Service::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
+            let service = Service::parse(resource_id(id)?, &parsable).map_err(Fault::Schema)?;
             plugins::check(&service.plugins)?;
-            check_upstream(service.upstream.as_ref(), json)?;
+            check_upstream(service.upstream.as_ref())?;
             sound.links.extend(upstream_link(service.upstream.as_ref()));
         }
         Kind::Upstreams => {
             resource_id(id)?;
-            let upstream = Upstream::parse(json).map_err(Fault::Schema)?;
-            texts::check(json).map_err(Fault::Schema)?;
+            let upstream = Upstream::parse(&parsable).map_err(Fault::Schema)?;
             gateward_upstreams::check(&upstream).map_err(Fault::Schema)?;
             sound.links.extend(certificate_link("tls.client_cert_id", &upstream));
         }
@@ -197,12 +202,9 @@ fn check_fields(kind: Kind, id: &str, json: &Value) -> Result<Sound, Fault> {
         }
         Kind::Ssls => {
             let ssl = Ssl::parse(resource_id(id)?, json).map_err(Fault::Schema)?;
-            // References first: what only looks like one is no certificate either, but the reason is another.
-            texts::check(json).map_err(Fault::Schema)?;
             certificates::check(&ssl).map_err(Fault::Schema)?;
         }
     }
-    texts::check(json).map_err(Fault::Schema)?;
     Ok(sound)
 }
 
@@ -250,11 +252,9 @@ pub fn check_all(resources: &[Resource<'_>], vaults: Option<&BTreeSet<&str>>) ->
     faults
 }
 
-/// Checks the upstream of a route or a service, which is `json`, if that has one of its own.
-fn check_upstream(upstream: Option<&RouteUpstream>, json: &Value) -> Result<(), Fault> {
+/// Checks the upstream of a route or a service, if that has one of its own.
+fn check_upstream(upstream: Option<&RouteUpstream>) -> Result<(), Fault> {
     let Some(RouteUpstream::Own(own)) = upstream else { return Ok(()) };
-    // References first, as with certificates.
-    texts::check(json).map_err(Fault::Schema)?;
     gateward_upstreams::check(own).map_err(|error| Fault::Schema(error.within("upstream")))
 }
 
@@ -280,5 +280,7 @@ fn certificate_link(field: &'static str, upstream: &Upstream) -> Option<Link> {
     }
 }
 
+#[cfg(test)]
+mod everywhere;
 #[cfg(test)]
 mod tests;

@@ -64,6 +64,7 @@ pub fn check(upstream: &Upstream) -> Result<(), Invalid> {
     }
     if let Some(checks) = known.checks.as_mut().filter(|checks| checks.active.holds_reference()) {
         checks.active.host = None;
+        checks.active.http_path = "/".to_owned();
         checks.active.req_headers.clear();
     }
     let registry = Registry::new(Arc::new(SystemClock));

@@ -2,6 +2,7 @@
 //!
 //! What is checked on a write is the model's code, which says more than a schema can; these tell the fields and types.
 
+use gateward_model::apisix::{Timeout, Upstream};
 use serde_json::{Map, Value, json};
 
 /// The schema of `resource`, by its singular or its plural.
@@ -37,7 +38,7 @@ fn route() -> Value {
             "service_id": id(),
             "upstream": upstream(),
             "upstream_id": id(),
-            "timeout": timeout(),
+            "timeout": Timeout::schema(),
             "enable_websocket": {"type": "boolean"},
             "status": {"type": "integer", "enum": [1, 0], "default": 1},
         }),
@@ -70,55 +71,7 @@ fn service() -> Value {
 }
 
 fn upstream() -> Value {
-    let span = |default: f64| json!({"type": "number", "minimum": 0, "default": default});
-    described(
-        json!({
-            "nodes": {"anyOf": [
-                {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
-                {"type": "array", "items": {
-                    "type": "object",
-                    "required": ["host", "weight"],
-                    "properties": {
-                        "host": {"type": "string"},
-                        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
-                        "weight": {"type": "integer", "minimum": 0},
-                        "priority": {"type": "integer", "default": 0},
-                        "metadata": {"type": "object"},
-                    },
-                }},
-            ]},
-            "type": {"type": "string", "enum": ["roundrobin", "chash", "least_conn", "ewma"], "default": "roundrobin"},
-            "hash_on": {
-                "type": "string",
-                "enum": ["vars", "header", "cookie", "consumer", "vars_combinations"],
-                "default": "vars",
-            },
-            "key": {"type": "string"},
-            "scheme": {"type": "string", "enum": ["http", "https", "grpc", "grpcs"], "default": "http"},
-            "timeout": timeout(),
-            "retries": {"type": "integer", "minimum": 0},
-            "retry_timeout": span(0.0),
-            "pass_host": {"type": "string", "enum": ["pass", "node", "rewrite"], "default": "pass"},
-            "upstream_host": {"type": "string"},
-            "keepalive_pool": {"type": "object", "additionalProperties": false, "properties": {
-                "size": {"type": "integer", "minimum": 1, "default": 320},
-                "idle_timeout": span(60.0),
-                "requests": {"type": "integer", "minimum": 1, "default": 1000},
-            }},
-            "tls": {"type": "object", "additionalProperties": false, "properties": {
-                "verify": {"type": "boolean", "default": true},
-                "ca": {"type": "string"},
-                "client_cert": {"type": "string"},
-                "client_key": {"type": "string"},
-                "client_cert_id": id(),
-            }},
-            "checks": {"type": "object", "properties": {
-                "active": {"type": "object"},
-                "passive": {"type": "object"},
-            }},
-        }),
-        &["nodes"],
-    )
+    described(Upstream::schema_of_fields(), &["nodes"])
 }
 
 fn consumer() -> Value {
@@ -197,15 +150,6 @@ fn host() -> Value {
 
 fn texts() -> Value {
     json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true})
-}
-
-fn timeout() -> Value {
-    let span = json!({"type": "number", "exclusiveMinimum": 0});
-    json!({
-        "type": "object",
-        "required": ["connect", "send", "read"],
-        "properties": {"connect": span, "send": span, "read": span},
-    })
 }
 
 const METHODS: [&str; 10] =

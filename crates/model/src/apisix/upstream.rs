@@ -6,6 +6,7 @@
 mod balancing;
 mod checks;
 mod nodes;
+mod schema;
 mod tls;
 
 pub use balancing::{Balancing, HashOn};

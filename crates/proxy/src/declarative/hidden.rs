@@ -8,6 +8,7 @@ use gateward_router::{Hidden, Router};
 
 use super::Declared;
 use crate::snapshot::matching;
+use crate::typed::parsable;
 
 impl Declared {
     /// The uris of routes that no request can reach, each with what hides it.
@@ -17,9 +18,12 @@ impl Declared {
             own.filter_map(|(_, id, json)| Some((ResourceId::parse(id).ok()?, json)))
         };
         let services: HashMap<String, Service> = of_kind(Kind::Services)
-            .filter_map(|(id, json)| Some((id.as_str().to_owned(), Service::parse(id, json).ok()?)))
+            .filter_map(|(id, json)| {
+                Some((id.as_str().to_owned(), Service::parse(id, &parsable(Kind::Services, json)).ok()?))
+            })
             .collect();
-        let routes = of_kind(Kind::Routes).filter_map(|(id, json)| Route::parse(id, json).ok());
+        let routes = of_kind(Kind::Routes)
+            .filter_map(|(id, json)| Route::parse(id, &parsable(Kind::Routes, json)).ok());
         let matches = routes.filter(|route| route.enabled).map(|route| {
             let service = route.service.as_ref().and_then(|id| services.get(id.as_str()));
             (Arc::new(matching(&route, service)), ())

@@ -119,8 +119,7 @@ impl Workshop<'_> {
                 .map(Instance::Ready)
                 .map_err(|error| error.to_string());
         }
-        (kind.check)(&typed::with_stand_ins(&entry.settings, kind.schema))
-            .map_err(|error| error.to_string())?;
+        typed::fitting(&entry.settings, kind.schema, kind.check).map_err(|error| error.to_string())?;
         let parts =
             SlotParts { kind, settings: &entry.settings, references, owner, metadata, shared: self.shared };
         Ok(Instance::Referring(self.secrets.slot(parts)))

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::references::{Resolved, ResolvedJson, references};
+use super::references::{Resolved, references};
 use super::resources::Collection;
 use super::secrets::Secrets;
+use crate::typed::Filled;
 
 /// The metadata of all plugins, by the plugin's name.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub(crate) enum Metadata {
     /// What somebody wrote.
     Written(Arc<Value>),
     /// The same with values in the places of its references.
-    Resolved(Arc<ResolvedJson>),
+    Resolved(Arc<Filled>),
     /// A value is not there.
     Missing,
 }

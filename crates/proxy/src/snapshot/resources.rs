@@ -19,6 +19,8 @@ use gateward_seal::Sealer;
 use gateward_store::{Entry, Key, Store, StoreError};
 use serde_json::Value;
 
+use crate::typed::parsable;
+
 pub(crate) use changed::Changed;
 pub(crate) use collection::{Collection, Standing};
 
@@ -158,9 +160,9 @@ macro_rules! resources {
 }
 
 resources! {
-    Route, |id, json| Self::parse(ResourceId::parse(id)?, json);
-    Service, |id, json| Self::parse(ResourceId::parse(id)?, json);
-    Upstream, |_id, json| Self::parse(json);
+    Route, |id, json| Self::parse(ResourceId::parse(id)?, &parsable(Kind::Routes, json));
+    Service, |id, json| Self::parse(ResourceId::parse(id)?, &parsable(Kind::Services, json));
+    Upstream, |_id, json| Self::parse(&parsable(Kind::Upstreams, json));
     Consumer, |_id, json| Self::parse(json);
     Credential, |id, json| {
         let (consumer, id) = id

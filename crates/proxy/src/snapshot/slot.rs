@@ -12,7 +12,6 @@ use gateward_vaults::{Asked, Binding, Reference, Resolver};
 use serde_json::Value;
 
 use super::metadata::Metadata;
-use super::references::substitute;
 use crate::typed;
 
 /// A plugin that comes and goes with the secrets that its settings refer to.
@@ -74,11 +73,7 @@ impl Slot {
 /// Builds the plugin from `settings` with `values` in place of its references. A value that the plugin's schema
 /// refuses is as good as none.
 fn build(kind: &'static Kind, settings: &Value, values: &[SecretValue], site: &Site<'_>) -> Option<Built> {
-    let mut resolved = settings.clone();
-    substitute(&mut resolved, &mut values.iter());
-    let built =
-        typed::coerce(settings, &mut resolved, kind.schema).and_then(|()| (kind.build)(&resolved, site));
-    gateward_seal::wipe(&mut resolved);
+    let built = typed::fill(settings, values, kind.schema).and_then(|filled| (kind.build)(&filled, site));
     match built {
         Ok(plugin) => Some(Built(plugin)),
         Err(error) => {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use gateward_model::apisix::{Ssl, SslRole};
 
-use super::references::{Resolved, ResolvedJson};
+use super::references::Resolved;
 use super::resources::{Collection, Resource, Standing};
 use super::secrets::Secrets;
+use crate::typed::Filled;
 
 /// All `ssl` resources that can be used, by id.
 #[derive(Default)]
@@ -16,7 +17,7 @@ pub(super) struct Ssls(HashMap<String, Known>);
 struct Known {
     source: Arc<Ssl>,
     resolved: Option<Resolved>,
-    json: Option<Arc<ResolvedJson>>,
+    json: Option<Arc<Filled>>,
     /// None as long as a value is missing.
     ready: Option<Arc<Ssl>>,
 }

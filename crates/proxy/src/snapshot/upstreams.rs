@@ -9,11 +9,12 @@ use gateward_net::ClientCertificate as ClientPair;
 use gateward_upstreams::{Balanced, Registry};
 use serde_json::Value;
 
-use super::references::{Resolved, ResolvedJson};
+use super::references::Resolved;
 use super::resources::Collection;
 use super::secrets::Secrets;
 use super::ssls::Ssls;
 use super::{Broken, Target};
+use crate::typed::{self, Filled};
 
 /// The upstreams that stand on their own, by id.
 #[derive(Default)]
@@ -33,7 +34,7 @@ pub(super) struct Foundry<'f> {
 pub(super) struct KnownUpstream {
     source: Arc<Upstream>,
     resolved: Option<Arc<Resolved>>,
-    json: Option<Arc<ResolvedJson>>,
+    json: Option<Arc<Filled>>,
     certificate: Option<Arc<Ssl>>,
     pub(super) target: Target,
     /// Why it cannot be used, if it is its configuration's fault.
@@ -90,7 +91,7 @@ impl Foundry<'_> {
         let mut problem = None;
         let resolved = match same_source {
             Some(known) => known.resolved.clone(),
-            None => referring().and_then(|json| match self.secrets.bind(&json) {
+            None => referring().and_then(|json| match self.secrets.bind_as(&json, typed::upstream) {
                 Ok(resolved) => Some(Arc::new(resolved)),
                 Err(error) => {
                     tracing::error!(identity, %error, "a reference cannot be read");

@@ -57,7 +57,7 @@ pub(super) fn check_metadata(name: &str, json: &Value) -> Result<(), Fault> {
     }
     let wrong = |error| Fault::Plugin { name: name.to_owned(), error };
     texts::check_references(&settings, "").map_err(wrong)?;
-    (metadata.check)(&typed::with_stand_ins(&settings, metadata.schema)).map_err(wrong)
+    typed::fitting(&settings, metadata.schema, metadata.check).map_err(wrong)
 }
 
 /// What `consumer` shows to the plugin of `entry`; nothing, if that stands in a vault.
@@ -79,7 +79,7 @@ fn of_plugin(
 ) -> Result<(), Fault> {
     meta(entry).map_err(|error| wrong(entry, error.within("_meta")))?;
     texts::check_references(&entry.settings, "").map_err(|error| wrong(entry, error))?;
-    check(&typed::with_stand_ins(&entry.settings, schema)).map_err(|error| wrong(entry, error))
+    typed::fitting(&entry.settings, schema, check).map_err(|error| wrong(entry, error))
 }
 
 fn meta(entry: &PluginEntry) -> Result<(), Invalid> {

@@ -7,11 +7,21 @@
 use std::collections::BTreeSet;
 
 use gateward_model::Invalid;
+use gateward_model::apisix::Kind;
 use gateward_vaults::{ReferenceError, Resolver, Template};
 use serde_json::Value;
 
 /// Checks every text of a resource but those of its plugins, which are checked with their settings.
-pub(super) fn check(json: &Value) -> Result<(), Invalid> {
+pub(super) fn check(kind: Kind, json: &Value) -> Result<(), Invalid> {
+    match kind {
+        Kind::Ssls => check_what_a_certificate_is(json)?,
+        Kind::Routes | Kind::Services => check_switches(json)?,
+        _ => {}
+    }
+    check_fields(json)
+}
+
+fn check_fields(json: &Value) -> Result<(), Invalid> {
     let Some(fields) = json.as_object() else { return Ok(()) };
     for (name, field) in fields {
         let name = name.as_str();
@@ -19,7 +29,7 @@ pub(super) fn check(json: &Value) -> Result<(), Invalid> {
             continue;
         }
         if name == "upstream" {
-            check(field).map_err(|error| error.within("upstream"))?;
+            check_fields(field).map_err(|error| error.within("upstream"))?;
         } else if MATCHED.contains(&name) {
             if has_reference(field) {
                 let problem = "a reference to a vault cannot stand in an id, a name, or what is matched on";
@@ -27,6 +37,32 @@ pub(super) fn check(json: &Value) -> Result<(), Invalid> {
             }
         } else {
             check_references(field, name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses references in the numbers and switches of a route or a service itself: by them it is found, or not.
+fn check_switches(json: &Value) -> Result<(), Invalid> {
+    let switches = ["priority", "status", "enable_websocket", "timeout"];
+    match switches.into_iter().find(|name| json.get(name).is_some_and(has_reference)) {
+        None => Ok(()),
+        Some(name) => {
+            let problem =
+                "a reference to a vault cannot stand in a number or a switch of the route or service itself";
+            Err(Invalid::new(name, problem))
+        }
+    }
+}
+
+/// Refuses references in what says for which handshakes a certificate is: that is decided before its values are there.
+fn check_what_a_certificate_is(json: &Value) -> Result<(), Invalid> {
+    for place in ["/type", "/ssl_protocols", "/client/skip_mtls_uri_regex"] {
+        if json.pointer(place).is_some_and(has_reference) {
+            let field = place[1..].replace('/', ".");
+            let problem =
+                "a reference to a vault cannot stand in what says for which handshakes a certificate is";
+            return Err(Invalid::new(field, problem));
         }
     }
     Ok(())

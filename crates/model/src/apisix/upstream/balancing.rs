@@ -1,5 +1,6 @@
 //! How one of an upstream's nodes is chosen.
 
+use super::holds_reference;
 use crate::Invalid;
 
 /// How one of an upstream's nodes is chosen.
@@ -75,6 +76,7 @@ impl HashOn {
             .filter(|key| !key.is_empty())
             .ok_or_else(|| Invalid::new("key", "is required where type is chash"))?;
         match hash_on {
+            _ if holds_reference(&key) => Ok(Self::Combination(key)),
             "header" if is_name(&key) => Ok(Self::Header(key)),
             "cookie" if is_name(&key) => Ok(Self::Cookie(key)),
             "header" | "cookie" => Err(Invalid::new(

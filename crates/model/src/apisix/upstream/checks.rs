@@ -130,10 +130,11 @@ pub struct PassiveUnhealthy {
 }
 
 impl ActiveCheck {
-    /// Whether the host or a header holds a reference, and so is not known yet.
+    /// Whether the host, the path or a header holds a reference, and so is not known yet.
     pub fn holds_reference(&self) -> bool {
         let host = self.host.as_deref().is_some_and(holds_reference);
-        host || self.req_headers.iter().any(|(_, value)| holds_reference(value))
+        host || holds_reference(&self.http_path)
+            || self.req_headers.iter().any(|(_, value)| holds_reference(value))
     }
 }
 
@@ -220,7 +221,9 @@ impl ActiveFields {
             return Err(Invalid::new("port", "is from 1 to 65535"));
         }
         let http_path = self.http_path.unwrap_or_else(|| "/".to_owned());
-        if !http_path.starts_with('/') || !http_path.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+        let is_path =
+            http_path.starts_with('/') && http_path.bytes().all(|byte| (0x21..=0x7e).contains(&byte));
+        if !is_path && !holds_reference(&http_path) {
             return Err(Invalid::new("http_path", "begins with / and has visible ASCII characters only"));
         }
         if !(1..=MOST_AT_ONCE).contains(&self.concurrency.unwrap_or(1)) {
@@ -330,6 +333,10 @@ fn statuses(state: &str, given: Option<Vec<u16>>, usual: &[u16]) -> Result<Vec<u
 
 fn header(at: usize, line: &str) -> Result<(String, String), Invalid> {
     let wrong = || Invalid::new(format!("req_headers[{at}]"), "is written as \"Name: value\"");
+    if line.starts_with("{vault://") {
+        // The whole line, or its name, is not known yet.
+        return Ok(("x-reference".to_owned(), line.to_owned()));
+    }
     let (name, value) = line.split_once(':').ok_or_else(wrong)?;
     let value = value.trim();
     HeaderName::try_from(name).map_err(|_| wrong())?;
