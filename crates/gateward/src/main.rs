@@ -74,8 +74,9 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         Command::VaultTest(test) => {
-            terminal.result(&one_runtime()?.block_on(vault_get::vault_test(&test, &surroundings))?)?;
-            Ok(ExitCode::SUCCESS)
+            let (text, is_ok) = one_runtime()?.block_on(vault_get::vault_test(&test, &surroundings))?;
+            terminal.result(&text)?;
+            Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Auth(auth) => {
             terminal.result(&one_runtime()?.block_on(client::auth(&auth, &surroundings))?)?;

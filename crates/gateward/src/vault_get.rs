@@ -1,15 +1,12 @@
 //! `vault get`: resolves a reference in this process, with this process's environment, as Kong's command does; or has a
 //! running gateway resolve it. `vault list` and `vault test` ask a running gateway.
 
-use std::collections::BTreeMap;
-
-use gateward_net::TrustError;
 use gateward_seal::SecretValue;
 use gateward_vaults::{Reference, ReferenceError, Resolver, Unresolved};
 
 use crate::arguments::{VaultGet, VaultList, VaultTest};
 use crate::client::{AskError, Session};
-use crate::own_resolver::own_resolver;
+use crate::settings::{self, SettingsError};
 use crate::surroundings::Surroundings;
 
 /// Why there is no value.
@@ -29,9 +26,9 @@ pub enum VaultGetError {
         /// Why.
         source: AskError,
     },
-    /// This machine cannot make calls.
-    #[error("TLS cannot be set up")]
-    Trust(#[from] TrustError),
+    /// What the environment or the settings file says of vaults cannot be used.
+    #[error(transparent)]
+    Process(#[from] SettingsError),
     /// The vault has no value.
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
@@ -75,7 +72,7 @@ async fn read_here(
     get: &VaultGet,
     surroundings: &Surroundings,
 ) -> Result<SecretValue, VaultGetError> {
-    let resolver = own_resolver(surroundings, &BTreeMap::new())?;
+    let resolver = settings::resolver_of_a_command(surroundings)?;
     let vault = reference.vault();
     if !Resolver::has_backend(vault) {
         let settings = |source| VaultGetError::Settings { vault: vault.to_owned(), source };
@@ -110,15 +107,17 @@ pub async fn vault_list(list: &VaultList, surroundings: &Surroundings) -> Result
     Ok(lines.join("\n"))
 }
 
-/// Lets a running gateway try a reference: what to print, and whether there is a value.
-pub async fn vault_test(test: &VaultTest, surroundings: &Surroundings) -> Result<String, VaultGetError> {
+/// Lets a running gateway try a reference: what to print, and whether there is a value. For people the lack of one is an error.
+pub async fn vault_test(
+    test: &VaultTest,
+    surroundings: &Surroundings,
+) -> Result<(String, bool), VaultGetError> {
     let reference = reference(&test.reference)?;
     let tried = Session::open(&test.connection, surroundings).await?.test(&reference).await?;
     let is_ok = tried["result"] == "ok";
     match (test.json, is_ok) {
-        (true, true) => Ok(tried.to_string()),
-        (false, true) => Ok(format!("{reference} has a value.")),
-        (true, false) => Err(VaultGetError::Tried(tried.to_string())),
+        (true, is_ok) => Ok((tried.to_string(), is_ok)),
+        (false, true) => Ok((format!("{reference} has a value."), true)),
         (false, false) => {
             let problem = tried["problem"].as_str().unwrap_or_default();
             Err(VaultGetError::Tried(format!("{reference} has no value: {problem}")))

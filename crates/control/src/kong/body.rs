@@ -37,11 +37,16 @@ impl Fields {
         }
     }
 
+    /// The field `name`.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Json(fields) | Self::Form(fields) => fields.get(name),
+        }
+    }
+
     /// The field `name`, if it is a text.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
-        match self {
-            Self::Json(fields) | Self::Form(fields) => fields.get(name)?.as_str(),
-        }
+        self.get(name)?.as_str()
     }
 
     /// The fields, with the types that a vault of `kind` wants.

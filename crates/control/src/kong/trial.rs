@@ -9,8 +9,13 @@ use crate::ControlParts;
 
 /// Asks the vault `name`, an entity or a backend, for what `fields` refer to.
 pub(super) async fn test(parts: &ControlParts, name: &str, fields: &Fields) -> Result<Value, KongError> {
-    let missing = || KongError::field("reference", "required field missing");
-    let text = fields.text("reference").ok_or_else(missing)?;
+    let text = match fields.get("reference") {
+        Some(Value::String(text)) if !text.is_empty() => text,
+        Some(Value::Null | Value::String(_)) | None => {
+            return Err(KongError::field("reference", "required field missing"));
+        }
+        Some(_) => return Err(KongError::field("reference", "expected a string")),
+    };
     let prefix = match super::find(parts, name).await? {
         Some(found) => found.prefix,
         None if gateward_vaults::Resolver::has_backend(name) => name.to_owned(),
