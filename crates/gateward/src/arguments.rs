@@ -88,6 +88,8 @@ pub fn parse(
     surroundings: &Surroundings,
 ) -> Result<Understood, Stop> {
     let mut usage = CommandLine::command();
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    let referring = process::take_referring(&usage, &mut words);
     let said =
         usage.try_get_matches_from_mut(words).and_then(|matches| CommandLine::from_arg_matches(&matches))?;
     let Some(spoken) = said.command else {
@@ -101,8 +103,8 @@ pub fn parse(
     };
     let mut warnings = Vec::new();
     let command = match spoken {
-        Spoken::Dev(process) => Command::Dev(process),
-        Spoken::Serve(process) => Command::Serve(process),
+        Spoken::Dev(process) => Command::Dev(ProcessArguments { referring, ..process }),
+        Spoken::Serve(process) => Command::Serve(ProcessArguments { referring, ..process }),
         Spoken::Check(check) => Command::Check(check),
         Spoken::Vault(SpokenVault::Get(get)) => Command::VaultGet(get),
         Spoken::Vault(SpokenVault::List(list)) => Command::VaultList(list),

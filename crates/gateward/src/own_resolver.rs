@@ -11,14 +11,16 @@ use tokio::runtime::Handle;
 use crate::clouds::clouds;
 use crate::surroundings::Surroundings;
 
-/// A resolver for a process in `surroundings`, whose backends have `defaults` where the environment says nothing.
+/// A resolver for a process in `surroundings`, whose backends have `defaults` where the environment says nothing, and are
+/// called by `connections`.
 pub fn own_resolver(
     surroundings: &Surroundings,
     defaults: &BTreeMap<String, String>,
+    connections: ConnectorSettings,
 ) -> Result<Arc<Resolver>, TrustError> {
-    let client = Client::new(Arc::new(Connector::new(ConnectorSettings::default())?));
+    let client = Client::new(Arc::new(Connector::new(connections.clone())?));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let clouds = clouds(surroundings, &client, ConnectorSettings::default(), &clock)?;
+    let clouds = clouds(surroundings, &client, connections, &clock)?;
     let environment = with_defaults(surroundings, defaults);
     let parts = ResolverParts { clock, client, environment, runtime: Handle::current() };
     Ok(Resolver::with_clouds(parts, clouds))

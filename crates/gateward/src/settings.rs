@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_access::{AdminIdentity, AllowedAccess};
@@ -25,10 +26,11 @@ use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
 use gateward_proxy::host::server::Limits;
 use gateward_seal::{FragmentId, Fragments, SecretValue};
+use gateward_vaults::Resolver;
 
 pub use admin_file::{AdminFile, AdminFileError, Kept};
 pub use error::SettingsError;
-pub use given::Given;
+pub use given::{Given, KEYS};
 pub use values::{AccessLog, LeaseLimits, StoreKind};
 
 use crate::arguments::ProcessArguments;
@@ -188,12 +190,7 @@ impl Settings {
         arguments: &ProcessArguments,
         surroundings: &Surroundings,
     ) -> Result<Self, SettingsError> {
-        let written = sources::file(arguments.config.as_deref(), surroundings)?;
-        let vault_defaults = written.vault_defaults.clone();
-        let source = references::Source { surroundings, defaults: &vault_defaults };
-        let from_environment = sources::environment(&source)?;
-        let from_file = written.into_given(&source)?;
-        let given = arguments.given.clone().or(from_environment).or(from_file);
+        let (given, vault_defaults) = sources::read(arguments, surroundings)?;
         let root_keys = [
             ("root_key", given.root_key.is_some()),
             ("root_key_file", given.root_key_file.is_some()),
@@ -264,9 +261,18 @@ impl Settings {
                 .drain_seconds
                 .map_or(USUAL_DRAIN, |seconds| Duration::from_secs(u64::from(seconds.0))),
             data_dir,
-            vault_defaults: VaultDefaults(vault_defaults),
+            vault_defaults,
         })
     }
+}
+
+/// A resolver for a command that asks vaults itself: with what the environment and the settings file say of them. Called
+/// on a runtime.
+pub fn resolver_of_a_command(surroundings: &Surroundings) -> Result<Arc<Resolver>, SettingsError> {
+    let source = sources::for_a_command(surroundings)?;
+    source
+        .resolver()
+        .map_err(|problem| SettingsError::Value { place: "no vault can be asked".to_owned(), problem })
 }
 
 fn listen(mode: Mode, given: &Given) -> Result<(Traffic, Listen), SettingsError> {

@@ -130,7 +130,7 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-pub(super) const KEYS: [&str; 37] = [
+pub const KEYS: [&str; 37] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",

@@ -2,21 +2,28 @@
 //!
 //! Entities stand in the store, which is not open yet: only backends are known here.
 
-use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use gateward_net::ConnectorSettings;
 use gateward_seal::SecretValue;
 use gateward_vaults::{Reference, Resolver, Template};
 use serde_json::{Map, Value};
 
-use super::SettingsError;
+use super::{SettingsError, VaultDefaults};
 use crate::own_resolver::own_resolver;
 use crate::surroundings::Surroundings;
 
-/// Where values come from: the backends, with these defaults.
+/// Where values come from: the backends, with these defaults, called so.
 pub(super) struct Source<'s> {
     pub(super) surroundings: &'s Surroundings,
-    pub(super) defaults: &'s BTreeMap<String, String>,
+    pub(super) defaults: VaultDefaults,
+    /// Certificates to trust besides the usual ones.
+    pub(super) tls_ca: Option<PathBuf>,
+    /// Who is asked for names.
+    pub(super) dns_servers: Vec<SocketAddr>,
 }
 
 impl Source<'_> {
@@ -38,8 +45,22 @@ impl Source<'_> {
         Ok(())
     }
 
+    /// A resolver that knows the backends alone.
+    pub(super) fn resolver(&self) -> Result<Arc<Resolver>, String> {
+        let extra_ca = self.tls_ca.as_deref().map(|path| {
+            std::fs::read(path).map_err(|error| format!("tls_ca: {} cannot be read: {error}", path.display()))
+        });
+        let connections = ConnectorSettings {
+            extra_ca: extra_ca.transpose()?,
+            dns_servers: self.dns_servers.clone(),
+            ..ConnectorSettings::default()
+        };
+        own_resolver(self.surroundings, &self.defaults.0, connections)
+            .map_err(|error| format!("tls_ca: {error}"))
+    }
+
     /// The values of `wanted`, in order. On a thread of its own, because whoever decides may be on a runtime already.
-    fn resolve(&self, wanted: &[(String, Reference)]) -> Result<Vec<SecretValue>, SettingsError> {
+    pub(super) fn resolve(&self, wanted: &[(String, Reference)]) -> Result<Vec<SecretValue>, SettingsError> {
         let failed = |place: &str, problem: String| SettingsError::Value { place: place.to_owned(), problem };
         let first = wanted.first().map_or("", |(place, _)| place.as_str());
         let ask = || {
@@ -47,8 +68,9 @@ impl Source<'_> {
             let runtime =
                 runtime.map_err(|error| failed(first, format!("no vault can be asked: {error}")))?;
             runtime.block_on(async {
-                let resolver = own_resolver(self.surroundings, self.defaults)
-                    .map_err(|error| failed(first, format!("no vault can be asked: {error}")))?;
+                let resolver = self
+                    .resolver()
+                    .map_err(|problem| failed(first, format!("no vault can be asked: {problem}")))?;
                 let mut values = Vec::with_capacity(wanted.len());
                 for (place, reference) in wanted {
                     values
@@ -79,7 +101,17 @@ async fn ask_one(resolver: &Resolver, reference: &Reference) -> Result<SecretVal
     }
 }
 
-fn collect(value: &Value, place: &str, wanted: &mut Vec<(String, Reference)>) -> Result<(), SettingsError> {
+/// Refuses references in `value`, which stands at `place`, that cannot be read.
+pub(super) fn check(value: &Value, place: &str) -> Result<(), SettingsError> {
+    collect(value, place, &mut Vec::new())
+}
+
+/// The references in `value`, which stands at `place`.
+pub(super) fn collect(
+    value: &Value,
+    place: &str,
+    wanted: &mut Vec<(String, Reference)>,
+) -> Result<(), SettingsError> {
     let wrong = |problem: String| SettingsError::Value { place: place.to_owned(), problem };
     match value {
         Value::String(text) => {

@@ -1,4 +1,4 @@
-//! Reads settings from the environment and from the settings file.
+//! Reads settings from the flags, the environment and the settings file.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,60 +9,171 @@ use gateward_seal::wipe;
 use serde_json::{Map, Value};
 
 use super::given::KEYS;
-use super::references::Source;
-use super::{Given, SettingsError, vaults};
+use super::references::{self, Source};
+use super::{Given, SettingsError, VaultDefaults, vaults};
+use crate::arguments::ProcessArguments;
 use crate::surroundings::Surroundings;
 
-/// What the settings file says.
-pub(super) struct Written {
-    fields: Map<String, Value>,
-    path: PathBuf,
-    /// Defaults of vaults' settings, as variables.
-    pub(super) vault_defaults: BTreeMap<String, String>,
+/// What is given in all three places, with values where references stood; a flag counts before the environment, and that
+/// before the file. Besides, defaults of vaults' settings.
+pub(super) fn read(
+    arguments: &ProcessArguments,
+    surroundings: &Surroundings,
+) -> Result<(Given, VaultDefaults), SettingsError> {
+    let written = file(arguments.config.as_deref(), surroundings)?;
+    check_variables(surroundings)?;
+    let layers = [flags(arguments), environment(surroundings), written.layer];
+    let literal = arguments.given.clone();
+    let source = source(surroundings, written.vault_defaults, &literal, &layers)?;
+    vaults::check_references(&source, &|name| match source.defaults.0.contains_key(name) {
+        true if surroundings.variable(name).is_none() => {
+            place(&written.path, &vaults::key_of(name).unwrap_or_else(|| VAULT.to_owned()))
+        }
+        _ => format!("the environment variable {name}"),
+    })?;
+    let mut given = literal;
+    for layer in layers {
+        given = given.or(layer.into_given(&source)?);
+    }
+    Ok((given, source.defaults))
 }
 
-/// What the environment gives. A variable that begins as ours do and is none of them is refused.
-pub(super) fn environment(source: &Source<'_>) -> Result<Given, SettingsError> {
-    let surroundings = source.surroundings;
-    let mut fields = Map::new();
-    for (name, value) in &surroundings.environment {
-        let Some(rest) = name.strip_prefix("GATEWARD_") else {
-            continue;
-        };
-        if let Some(key) = KEYS.iter().find(|key| variable(key) == *name) {
-            if !value.is_empty() {
-                fields.insert((*key).to_owned(), Value::from(value.as_str()));
-            }
-        } else if rest.starts_with("VAULT_") {
-            vaults::check_variable(name)?;
-        } else if !OTHER_VARIABLES.contains(&name.as_str()) {
-            let settings = KEYS.iter().map(|key| variable(key));
-            let others = OTHER_VARIABLES.iter().map(|name| (*name).to_owned());
-            return Err(SettingsError::UnknownVariable {
-                name: name.clone(),
-                known: settings.chain(others).collect::<Vec<_>>().join(", "),
-            });
+/// Where values come from for a command that asks vaults itself: what the environment and the settings file say of them.
+pub(super) fn for_a_command(surroundings: &Surroundings) -> Result<Source<'_>, SettingsError> {
+    let written = file(None, surroundings)?;
+    source(
+        surroundings,
+        written.vault_defaults,
+        &Given::default(),
+        &[environment(surroundings), written.layer],
+    )
+}
+
+/// How vaults are asked. What the settings say of that may be a reference too, whose vault is called without it.
+fn source<'s>(
+    surroundings: &'s Surroundings,
+    defaults: VaultDefaults,
+    literal: &Given,
+    layers: &[Layer],
+) -> Result<Source<'s>, SettingsError> {
+    let mut source = Source { surroundings, defaults, tls_ca: None, dns_servers: Vec::new() };
+    let mut given = Given {
+        tls_ca: literal.tls_ca.clone(),
+        dns_servers: literal.dns_servers.clone(),
+        ..Given::default()
+    };
+    for layer in layers {
+        given = given.or(layer.only(&["tls_ca", "dns_servers"]).into_given(&source)?);
+    }
+    source.tls_ca = given.tls_ca;
+    source.dns_servers = given.dns_servers.map(|servers| servers.0).unwrap_or_default();
+    Ok(source)
+}
+
+/// What one place gives, as it stands there.
+struct Layer {
+    place: Place,
+    fields: Map<String, Value>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Flags,
+    Environment,
+    File(PathBuf),
+}
+
+impl Layer {
+    /// The settings `keys` alone.
+    fn only(&self, keys: &[&str]) -> Self {
+        let named = self.fields.iter().filter(|(key, _)| keys.contains(&key.as_str()));
+        let fields = named.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Self { place: self.place.clone(), fields }
+    }
+
+    /// The settings, with values in the places of their references.
+    fn into_given(mut self, source: &Source<'_>) -> Result<Given, SettingsError> {
+        let place = self.place;
+        source.fill(&mut self.fields, &|key| place.of(key))?;
+        let mut fields = Value::Object(self.fields);
+        let given = gateward_model::parse(&fields)
+            .map_err(|Invalid { field, problem }| SettingsError::Value { place: place.of(&field), problem });
+        wipe(&mut fields);
+        given
+    }
+}
+
+impl Place {
+    fn of(&self, key: &str) -> String {
+        match self {
+            Self::Flags => format!("--{}", key.replace('_', "-")),
+            Self::Environment => variable(key),
+            Self::File(path) => place(path, key),
         }
     }
+}
+
+/// The flags that hold references; the others have been read already.
+fn flags(arguments: &ProcessArguments) -> Layer {
+    let fields = arguments.referring.iter().map(|(key, text)| (key.clone(), Value::from(text.as_str())));
+    Layer { place: Place::Flags, fields: fields.collect() }
+}
+
+/// What the environment gives.
+fn environment(surroundings: &Surroundings) -> Layer {
+    let given = KEYS.iter().filter_map(|key| Some((*key, surroundings.variable(&variable(key))?)));
+    let mut fields: Map<String, Value> =
+        given.map(|(key, value)| (key.to_owned(), Value::from(value))).collect();
     // The name that the vendor's gateway reads it by.
     if let Some(fragments) = surroundings.variable("CUSTOMER_FRAGMENTS")
         && !fields.contains_key("customer_fragments_file")
     {
         fields.entry("customer_fragments").or_insert_with(|| Value::from(fragments));
     }
-    source.fill(&mut fields, &variable)?;
-    read(fields, variable)
+    Layer { place: Place::Environment, fields }
 }
 
-/// Reads the settings file: the one that was named, or the usual one if it is there. References in what it says of vaults
-/// have their values then.
-pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<Written, SettingsError> {
+/// Refuses a variable that begins as ours do and is none of them.
+fn check_variables(surroundings: &Surroundings) -> Result<(), SettingsError> {
+    for name in surroundings.environment.keys() {
+        let Some(rest) = name.strip_prefix("GATEWARD_") else { continue };
+        if KEYS.iter().any(|key| variable(key) == *name) || OTHER_VARIABLES.contains(&name.as_str()) {
+            continue;
+        }
+        if rest.starts_with("VAULT_") {
+            vaults::check_variable(name)?;
+            continue;
+        }
+        let settings = KEYS.iter().map(|key| variable(key));
+        let others = OTHER_VARIABLES.iter().map(|name| (*name).to_owned());
+        return Err(SettingsError::UnknownVariable {
+            name: name.clone(),
+            known: settings.chain(others).collect::<Vec<_>>().join(", "),
+        });
+    }
+    Ok(())
+}
+
+/// What the settings file says.
+struct Written {
+    path: PathBuf,
+    layer: Layer,
+    /// Defaults of vaults' settings, as variables.
+    vault_defaults: VaultDefaults,
+}
+
+/// Reads the settings file: the one that was named, or the usual one if it is there.
+fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<Written, SettingsError> {
     let named = named.or_else(|| surroundings.variable("GATEWARD_CONFIG").map(Path::new));
     let path = named.map_or_else(|| surroundings.directory.join(USUAL_FILE), PathBuf::from);
+    let written = |fields, vault_defaults| {
+        let layer = Layer { place: Place::File(path.clone()), fields };
+        Written { path: path.clone(), layer, vault_defaults: VaultDefaults(vault_defaults) }
+    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Written { fields: Map::new(), path, vault_defaults: BTreeMap::new() });
+            return Ok(written(Map::new(), BTreeMap::new()));
         }
         Err(source) => return Err(SettingsError::File { path, source }),
     };
@@ -79,10 +190,8 @@ pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<
     let mut fields = flat(fields.unwrap_or_default());
     let vault_defaults = match fields.shift_remove(VAULT) {
         Some(table) => {
-            let mut table = Map::from_iter([(VAULT.to_owned(), table)]);
-            let literal = BTreeMap::new();
-            Source { surroundings, defaults: &literal }.fill(&mut table, &|key| place(&path, key))?;
-            vaults::defaults(table.remove(VAULT).unwrap_or_default(), &place(&path, VAULT))?
+            references::check(&table, &place(&path, VAULT))?;
+            vaults::defaults(table, &place(&path, VAULT))?
         }
         None => BTreeMap::new(),
     };
@@ -90,16 +199,7 @@ pub(super) fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<
         let known = format!("{}, {VAULT}", KEYS.join(", "));
         return Err(SettingsError::UnknownKey { key: key.clone(), path, known });
     }
-    Ok(Written { fields, path, vault_defaults })
-}
-
-impl Written {
-    /// The settings, with values in the places of their references.
-    pub(super) fn into_given(mut self, source: &Source<'_>) -> Result<Given, SettingsError> {
-        let path = &self.path;
-        source.fill(&mut self.fields, &|key| place(path, key))?;
-        read(self.fields, |key| place(path, key))
-    }
+    Ok(written(fields, vault_defaults))
 }
 
 fn place(path: &Path, key: &str) -> String {
@@ -120,15 +220,6 @@ fn flat(fields: Map<String, Value>) -> Map<String, Value> {
         }
     }
     all
-}
-
-/// Reads `fields`; `place` says where a field stands.
-fn read(fields: Map<String, Value>, place: impl Fn(&str) -> String) -> Result<Given, SettingsError> {
-    let mut fields = Value::Object(fields);
-    let given = gateward_model::parse(&fields)
-        .map_err(|Invalid { field, problem }| SettingsError::Value { place: place(&field), problem });
-    wipe(&mut fields);
-    given
 }
 
 /// The variable of a setting.

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use clap::{Args as _, FromArgMatches as _};
+use clap::Args as _;
 use tempfile::TempDir;
 
-use super::given::KEYS;
 use super::*;
 
 /// A directory of its own, and what else a process finds itself in.
@@ -62,9 +61,11 @@ impl Place {
 }
 
 fn arguments(flags: &[&str]) -> ProcessArguments {
-    let command = ProcessArguments::augment_args(clap::Command::new("serve"));
-    let matches = command.get_matches_from([&["serve"], flags].concat());
-    ProcessArguments::from_arg_matches(&matches).unwrap()
+    let words = ["gateward", "serve"].iter().chain(flags).map(Into::into);
+    match crate::arguments::parse(words, &Surroundings::default()).unwrap().command {
+        crate::arguments::Command::Serve(arguments) => arguments,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// The addresses of traffic, as `proxy+` and `tls+` and the address.
@@ -160,19 +161,34 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
     }
     let by_flags = arguments(&flags.iter().map(String::as_str).collect::<Vec<_>>()).given;
     let variables: Vec<_> = variables.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let source = |place: &'_ Place| -> Given {
-        let defaults = BTreeMap::new();
-        let source = references::Source { surroundings: &place.surroundings, defaults: &defaults };
-        let by_environment = sources::environment(&source).unwrap();
-        by_environment.or(sources::file(None, &place.surroundings).unwrap().into_given(&source).unwrap())
+    let given = |place: &Place, flags: &[&str]| -> Given {
+        sources::read(&arguments(flags), &place.surroundings).unwrap().0
     };
-    let by_environment = source(&place().with(&variables));
-    let by_file = source(&place().with_file(&file));
+    let by_environment = given(&place().with(&variables), &[]);
+    let by_file = given(&place().with_file(&file), &[]);
     assert_eq!(by_flags, by_environment);
     assert_eq!(by_flags, by_file);
     let nothing = format!("{:?}", Given::default());
     assert_eq!(nothing.matches("None").count(), KEYS.len());
     assert!(!format!("{by_flags:?}").contains("None"), "{by_flags:?}");
+
+    // And as a reference, in each of them. What vaults are called with has a test of its own.
+    let (mut flags, mut values_there, mut referring, mut file) =
+        (Vec::new(), Vec::new(), Vec::new(), String::new());
+    for (key, value) in KEYS.into_iter().zip(values).filter(|(key, _)| *key != "tls_ca") {
+        let reference = format!("{{vault://env/value-of-{key}}}");
+        flags.push(format!("--{}={reference}", key.replace('_', "-")));
+        referring.push((format!("GATEWARD_{}", key.to_uppercase()), reference.clone()));
+        values_there.push((format!("VALUE_OF_{}", key.to_uppercase()), value));
+        writeln!(file, "{key}: {reference:?}").unwrap();
+    }
+    let by_flags = Given { tls_ca: None, ..by_flags };
+    let there: Vec<_> = values_there.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let referring: Vec<_> = referring.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+    assert_eq!(given(&place().with(&there), &flags), by_flags);
+    assert_eq!(given(&place().with(&there).with(&referring), &[]), by_flags);
+    assert_eq!(given(&place().with(&there).with_file(&file), &[]), by_flags);
 }
 
 #[test]
@@ -481,66 +497,4 @@ fn the_page_about_the_settings_has_every_setting_and_every_limit() {
     }
 }
 
-#[test]
-fn references_in_settings_have_their_values_before_anything_starts() {
-    let secret = [
-        ("DB_KEY", "canary-key"),
-        ("GATEWARD_APISIX_ADMIN_KEY", "{vault://env/db-key}-{vault://env/db-key}"),
-    ];
-    let settings = place().with(&secret).with_admin().decide(Mode::Serve, &[]).unwrap();
-    assert!(settings.apisix_admin_key.unwrap().matches("canary-key-canary-key"));
-    let file =
-        "apisix_viewer_key: \"x{vault://env/db-key}\"\nproxy_listen: [\"127.0.0.1:{vault://env/port}\"]\n";
-    let there = [("DB_KEY", "canary-key"), ("PORT", "1234")];
-    let settings = place().with(&there).with_admin().with_file(file).decide(Mode::Serve, &[]).unwrap();
-    assert!(settings.apisix_viewer_key.unwrap().matches("xcanary-key"));
-    assert_eq!(settings.traffic.entrances[0].address.port(), 1234);
-    for (file, problem) in [
-        (
-            "apisix_viewer_key: \"{vault://env/absent}\"",
-            "apisix_viewer_key: {vault://env/absent} has no value",
-        ),
-        (
-            "apisix_viewer_key: \"{vault://team/a}\"",
-            "names \"team\", which is no backend; vault entities are not known",
-        ),
-        ("apisix_viewer_key: \"x{vault://env\"", "the reference cannot be read"),
-        ("apisix_viewer_key: {vault://env/db-key}", "a reference stands in quotes"),
-        ("proxy_listen: \"{vault://env/db-key}\"", "proxy_listen: addresses are an IP address"),
-    ] {
-        let refused = place().with(&there).with_admin().with_file(file).refused(Mode::Serve, &[]);
-        assert!(refused.contains(problem) && !refused.contains("canary"), "{file}: {refused}");
-    }
-}
-
-#[test]
-fn the_table_of_vaults_sets_their_defaults_and_nothing_else() {
-    let file = "vault:\n  aws: {region: eu-west-1, ttl: 60, endpoint_url: \"{vault://env/url}\"}\n  env:\n";
-    let there = [("URL", "http://127.0.0.1:1"), ("GATEWARD_VAULT_AWS_REGION", "us-east-1")];
-    let settings = place().with(&there).with_admin().with_file(file).decide(Mode::Serve, &[]).unwrap();
-    let defaults = &settings.vault_defaults.0;
-    assert_eq!(defaults["GATEWARD_VAULT_AWS_TTL"], "60");
-    assert_eq!(defaults["GATEWARD_VAULT_AWS_ENDPOINT_URL"], "http://127.0.0.1:1");
-    assert!(!format!("{settings:?}").contains("127.0.0.1:1\""), "what it says is not printed");
-    let surroundings = Surroundings {
-        environment: there.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        ..Surroundings::default()
-    };
-    let together = crate::own_resolver::with_defaults(&surroundings, defaults);
-    assert_eq!(together["GATEWARD_VAULT_AWS_REGION"], "us-east-1", "the environment counts before the file");
-    assert_eq!(together["GATEWARD_VAULT_AWS_TTL"], "60");
-    for (file, problem) in [
-        ("vault: {aws: {regoin: canary}}", "vault.aws.regoin: there is no such setting; there are"),
-        ("vault: {was: {region: canary}}", "vault.was: there is no such setting; there are env, "),
-        ("vault: canary", "vault: is a table of backends"),
-        ("vault: {aws: canary}", "vault.aws: is a table of settings"),
-        ("vault: {aws: {region: {a: canary}}}", "vault.aws.region: is text"),
-    ] {
-        let refused = place().with_admin().with_file(file).refused(Mode::Serve, &[]);
-        assert!(refused.contains(problem) && !refused.contains("canary"), "{file}: {refused}");
-    }
-    for variable in ["GATEWARD_VAULT_AWS_REGOIN", "GATEWARD_VAULT_WAS_REGION"] {
-        let refused = place().with(&[(variable, "canary")]).with_admin().refused(Mode::Serve, &[]);
-        assert!(refused.contains(variable) && refused.contains("GATEWARD_VAULT_AWS_"), "{refused}");
-    }
-}
+mod references;

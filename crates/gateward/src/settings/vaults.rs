@@ -6,6 +6,8 @@ use gateward_vaults::Resolver;
 use serde_json::{Map, Value};
 
 use super::SettingsError;
+use super::references::{self, Source};
+use crate::own_resolver::with_defaults;
 
 /// The table `vault`: `{aws: {region: eu-west-1}}` is the variable `GATEWARD_VAULT_AWS_REGION`. `place` says where it
 /// stands.
@@ -59,6 +61,45 @@ pub(super) fn check_variable(name: &str) -> Result<(), SettingsError> {
         None => Resolver::kinds().into_iter().map(|kind| variable(kind, "…")).collect(),
     };
     Err(SettingsError::UnknownVaultVariable { name: name.to_owned(), known: known.join(", ") })
+}
+
+/// Sees that what vaults' settings refer to has a value, in the variables and in the file; `place` says where a variable
+/// is set. Their texts stay: a vault is opened anew when a value changes.
+pub(super) fn check_references(
+    source: &Source<'_>,
+    place: &dyn Fn(&str) -> String,
+) -> Result<(), SettingsError> {
+    let mut wanted = Vec::new();
+    for (name, text) in with_defaults(source.surroundings, &source.defaults.0) {
+        let ours = name.replacen("KONG_", "GATEWARD_", 1);
+        let Some((kind, field)) = setting_of(&ours) else { continue };
+        let before = wanted.len();
+        references::collect(&Value::String(text), &place(&name), &mut wanted)?;
+        if wanted.len() > before && !Resolver::takes_references(kind, &field) {
+            let problem = Resolver::TAKES_NO_REFERENCE.to_owned();
+            return Err(SettingsError::Value { place: place(&name), problem });
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    source.resolve(&wanted).map(drop)
+}
+
+/// The key in the table `vault` that says the same as the variable `name`: `vault.aws.region`.
+pub(super) fn key_of(name: &str) -> Option<String> {
+    setting_of(name).map(|(kind, field)| format!("vault.{kind}.{field}"))
+}
+
+/// The backend and the setting that the variable `name` is about.
+fn setting_of(name: &str) -> Option<(&'static str, String)> {
+    if !name.starts_with("GATEWARD_VAULT_") {
+        return None;
+    }
+    Resolver::kinds().into_iter().find_map(|kind| {
+        let field = fields(kind).into_iter().find(|field| variable(kind, field) == name)?;
+        Some((kind, field))
+    })
 }
 
 fn variable(kind: &str, field: &str) -> String {
