@@ -118,7 +118,13 @@ impl OpenBao {
     #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
         let headers = [&[("X-Vault-Token", self.root_token())], headers].concat();
-        http::send_json(method, &format!("{}/v1/{path}", self.url()), &headers, body)
+        let url = format!("{}/v1/{path}", self.url());
+        // An engine that was just mounted says so, for as long as it makes itself ready for versions.
+        let answered = eventually(Duration::from_secs(60), || {
+            let answer = http::send_json(method, &url, &headers, body);
+            (!answer.text().contains("Upgrading from non-versioned")).then_some(answer)
+        });
+        answered.unwrap_or_else(|| panic!("{path}: the engine is not ready for versions yet"))
     }
 
     /// Writes to a path, and gives the answer, `null` if it is empty.
