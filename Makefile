@@ -65,8 +65,8 @@ cargo-deny:
 
 # Its life is lived against moto, where the machine has Terraform and its AWS provider; what was not checked is said.
 .PHONY: terraform
-terraform: peers ## Checks the Terraform module in deploy/terraform
-	$(TEST_VENV)/bin/python deploy/terraform/check.py
+terraform: peers release ## Checks the Terraform module in deploy/terraform, and lives as its function
+	$(TEST_VENV)/bin/python deploy/terraform/check.py $(GATEWARD)
 
 # Documentation tests go first: the last lines that a run prints then tell how the tests went.
 .PHONY: unit

@@ -1,9 +1,12 @@
 """Checks the Terraform module: its layout, and, where the AWS provider is on this machine, a whole life of it against moto.
 
-init, validate, apply, a second plan that finds nothing to do, destroy, and a look at the state for secrets; then what
-its variables must refuse. The provider comes from a folder of this machine (no registry is asked): one that
-TF_PLUGIN_DIR names, or the first that holds registry.terraform.io/hashicorp/aws. Without one, only layout and
-variables are checked, and that is said.
+    deploy/terraform/check.py [GATEWARD]
+
+What its variables must refuse; init, validate, apply, a second plan that finds nothing to do, destroy, and a look at the
+state for secrets. In between, the binary GATEWARD (or the one in a zip) lives as the function: with the environment that
+the module gave it, on the table, key, secrets and queue that the module made. The provider comes from a folder of this
+machine (no registry is asked): one that TF_PLUGIN_DIR names, or the first that holds registry.terraform.io/hashicorp/aws.
+Without one, only layout and variables are checked, and that is said.
 """
 
 import json
@@ -18,6 +21,9 @@ import urllib.request
 import zipfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import function_life
 MODULE = HERE / "aws"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 CANARY = "Y2FuYXJ5LW9mLXRoZS10ZXJyYWZvcm0tY2hlY2s="
@@ -28,6 +34,9 @@ AS_IT_IS = ["-no-color", "-input=false", "-refresh=false", "-detailed-exitcode"]
 
 
 def main():
+    if len(sys.argv) > 2:
+        sys.exit(__doc__)
+    binary = sys.argv[1] if len(sys.argv) == 2 else None
     terraform = shutil.which("terraform")
     if terraform is None:
         sys.exit(not_run("there is no terraform on this machine"))
@@ -37,8 +46,9 @@ def main():
         folder = provider_folder()
         if folder is None:
             sys.exit(not_run(f"the provider {PROVIDER} is not on this machine, and no registry is asked for it"))
-        live(terraform, folder, pathlib.Path(place))
-    print("terraform: wrong variables refused; applied, planned again with nothing to do, destroyed; no secret in the state")
+        live(terraform, folder, pathlib.Path(place), binary)
+    lived = "the function lived with what was made" if binary else "NO FUNCTION LIVED: no binary was given"
+    print("terraform: wrong variables refused; applied, planned again with nothing to do, destroyed; no secret in the state;", lived)
 
 
 def not_run(why):
@@ -58,7 +68,7 @@ def provider_folder():
     return None
 
 
-def live(terraform, folder, place):
+def live(terraform, folder, place, binary):
     """The life of the root example, in a copy of it."""
     shutil.copytree(MODULE, place / "aws", ignore=shutil.ignore_patterns(".terraform*", "terraform.tfstate*"))
     example = place / "aws" / "examples" / "root"
@@ -88,7 +98,9 @@ def live(terraform, folder, place):
         command("validate", "-no-color")
         command("apply", "-no-color", "-input=false", "-auto-approve")
         look_at_state(example / "terraform.tfstate")
-        look_at_function(url)
+        variables = look_at_function(url)
+        if binary:
+            function_life.live(binary, place, url, variables, access_id="p-check", access_key=CANARY)
         command("plan", "-no-color", "-input=false", "-out", "second.plan")
         look_at_plan(json.loads(command("show", "-json", "second.plan")))
         # A new key is noticed, though the state does not hold the old one.
@@ -223,6 +235,7 @@ def look_at_function(url):
     assert CANARY not in text, "a secret stands in the function's environment"
     assert variables["GATEWARD_ADMIN_ACCESS_KEY"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables
     assert json.loads(variables["GATEWARD_ALLOWED_ACCESS_PERMISSIONS"])[0]["access_id"] == "p-2", variables
+    return variables
 
 
 def run(command, cwd=None, env=None, expected=0):

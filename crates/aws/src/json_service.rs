@@ -98,6 +98,11 @@ impl JsonService {
         Ok(Self { service: access.service(name)?, content_type, provider, clock })
     }
 
+    /// Opens a connection for the first call, while there is time.
+    pub(crate) async fn warm(&self) {
+        self.service.warm().await;
+    }
+
     /// The body of a good answer to `target` (`TrentService.Decrypt`, say).
     pub(crate) async fn call(&self, target: &str, request: &Value) -> Result<Bytes, ServiceError> {
         let request = Bytes::from(request.to_string());

@@ -76,6 +76,11 @@ impl Kms {
         Ok(Self(JsonService::new(access, "kms", "application/x-amz-json-1.1")?))
     }
 
+    /// Opens a connection for the first call, while there is time.
+    pub async fn warm(&self) {
+        self.0.warm().await;
+    }
+
     /// A new data key of 32 bytes, sealed by the key called `key` (an id, an ARN or an alias) for `purpose`.
     pub async fn generate_data_key(&self, key: &str, purpose: &str) -> Result<DataKey, KmsError> {
         let request = json!({ "KeyId": key, "KeySpec": "AES_256", "EncryptionContext": context(purpose) });

@@ -39,6 +39,13 @@ impl Service {
         Ok(Self { client, signer: Signer::new(region, name), endpoint: endpoint.into(), host })
     }
 
+    /// Opens a connection for the first call, while there is time.
+    pub(crate) async fn warm(&self) {
+        if let Ok(endpoint) = self.endpoint.parse() {
+            self.client.warm(&endpoint).await;
+        }
+    }
+
     /// Posts `body`, signed where there are `credentials` to sign with.
     pub(crate) async fn post(
         &self,

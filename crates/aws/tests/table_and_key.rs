@@ -14,7 +14,7 @@ use gateward_aws::sqs::Queue;
 use gateward_aws::{Access, Credentials, Provider, ServiceError};
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_store::{Change, CommitError, DynamoStore, Key, Precondition, Store, StoreError, Write};
+use gateward_store::{Change, CommitError, DynamoStore, Key, Looks, Precondition, Store, StoreError, Write};
 use gateward_testkit::Moto;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -37,7 +37,7 @@ fn access(moto: &Moto, key: &str, secret: &str) -> Access {
 
 async fn open(moto: &Moto, key: &str, secret: &str, table: &str) -> Result<Arc<DynamoStore>, StoreError> {
     let api = DynamoDb::new(&access(moto, key, secret)).unwrap();
-    DynamoStore::open(Arc::new(api), table, Handle::current()).await
+    DynamoStore::open(Arc::new(api), table, Handle::current(), Looks::Often).await
 }
 
 /// Everything that somebody could be shown of an error.

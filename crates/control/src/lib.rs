@@ -197,6 +197,13 @@ impl Control {
         apisix::expire(&self.parts).await;
     }
 
+    /// The same once: deletes each such resource whose time is over now.
+    pub async fn expire_due(&self) {
+        if let Err(error) = apisix::expire_due(&self.parts).await {
+            tracing::error!(%error, "what has expired cannot be deleted; the next look tries again");
+        }
+    }
+
     /// Answers one request. Every answer has a request id.
     pub async fn answer(&self, surface: Surface, mut request: Request<Body>) -> Response {
         let id = request::id();

@@ -24,19 +24,19 @@ use gateward_leases::{
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::{Shared, SharedParts};
 use gateward_proxy::declarative::Following;
-use gateward_proxy::host::lambda::Errands;
+use gateward_proxy::host::lambda::{Errands, LONGEST_IDLE};
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::Sealer;
 use gateward_store::local::OpenError;
-use gateward_store::{DynamoStore, LocalStore, MemoryStore, Revision, Store};
+use gateward_store::{DynamoStore, LocalStore, Looks, MemoryStore, Revision, Store};
 use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
 use crate::aws_services::AwsServices;
 use crate::clouds::clouds;
+use crate::errands::{Chores, Later};
 use crate::own_resolver::with_defaults;
-use crate::revocations::{Later, errands};
 use crate::root_key;
 use crate::settings::{LeaseLimits, Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
@@ -86,7 +86,10 @@ impl Assembly {
         let connections =
             ConnectorSettings { forbidden, extra_ca, dns_servers, ..ConnectorSettings::default() };
         let connector = Arc::new(Connector::new(connections.clone())?);
-        let client = Client::new(Arc::clone(&connector));
+        let client = match settings.mode {
+            Mode::Lambda => Client::keeping(Arc::clone(&connector), LONGEST_IDLE),
+            _ => Client::new(Arc::clone(&connector)),
+        };
         let clouds = clouds(surroundings, &client, connections, &clock)?;
         let resolver = ResolverParts {
             clock: Arc::clone(&clock),
@@ -100,28 +103,21 @@ impl Assembly {
         let queue = settings.revocation_queue.as_deref().map(|url| services.queue(url)).transpose()?;
         let sts_endpoint = services.endpoint_url("AWS_ENDPOINT_URL_STS").map(str::to_owned);
         let shared_aws = Arc::clone(&aws);
-        let (store, local): (Arc<dyn Store>, _) = match settings.store {
-            StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
-            StoreKind::Local => {
-                let local = open_store(&settings.data_dir.join("store"), patience).await?;
-                (Arc::clone(&local) as Arc<dyn Store>, Some(local))
-            }
-            StoreKind::Dynamodb => {
-                let table = &settings.dynamodb_table;
-                (DynamoStore::open(Arc::new(services.dynamodb()?), table, runtime.clone()).await?, None)
-            }
+        let origin = root_key::Origin::of(&settings.root_key, &services)?;
+        let prepared = async {
+            origin.prepare().await;
+            Ok(())
         };
-        let is_new = store.revision().await? == Revision::default();
-        let root_key = root_key::open(&settings.root_key, &*store, &services).await?;
+        let ((store, local), ()) = tokio::try_join!(open_store(settings, &services, patience), prepared)?;
+        let revision = store.revision().await?;
+        let is_new = revision == Revision::default();
+        let root_key = origin.open(&*store, revision).await?;
         let default_fragment = settings.default_fragment.as_ref();
         let sealer = Arc::new(Sealer::with_fragments(root_key, &settings.fragments, default_fragment)?);
         let tree = Tree::new(Arc::clone(&store));
         let static_secrets =
             Arc::new(StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&clock)));
         let resolver = Resolver::with_own(resolver, clouds, Some(Arc::clone(&static_secrets)));
-        let access_id = settings.admin.access_id().clone();
-        let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
-        let producer_tokens = Arc::new(tokens);
         let registry = match settings.mode {
             // Between two events nothing runs, so nodes are called there and never asked.
             Mode::Lambda => Registry::new(Arc::clone(&clock)),
@@ -145,7 +141,11 @@ impl Assembly {
             clock: Arc::clone(&clock),
             runtime: runtime.clone(),
         };
+        // It reads while the producers' key is opened.
         let configuration = Configuration::start_following(parts, following);
+        let access_id = settings.admin.access_id().clone();
+        let tokens = ProducerTokens::open(&*store, &sealer, access_id, Arc::clone(&clock)).await?;
+        let producer_tokens = Arc::new(tokens);
 
         let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&clock)));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock)));
@@ -217,10 +217,13 @@ impl Assembly {
             producer_tokens,
             local_only: settings.mode == Mode::Dev,
         });
-        let errands = engine.as_ref().filter(|_| settings.mode == Mode::Lambda).map(|engine| {
+        let errands = (settings.mode == Mode::Lambda).then(|| {
             let announcer = queue.map(|queue| Arc::new(Later(queue)) as Arc<dyn Announcer>);
-            let (engine, rotator, clock) = (Arc::clone(engine), rotator.clone(), Arc::clone(&clock));
-            errands(Turns { engine, rotator, announcer, clock })
+            let turns = engine.as_ref().map(|engine| {
+                let (engine, rotator, clock) = (Arc::clone(engine), rotator.clone(), Arc::clone(&clock));
+                Turns { engine, rotator, announcer, clock }
+            });
+            Arc::new(Chores { turns, control: control.clone() }) as Arc<dyn Errands>
         });
         Ok(Self { clock, connector, configuration, control, engine, rotator, errands, is_new, shared, local })
     }
@@ -246,8 +249,28 @@ fn tell_of_kongs_variables(environment: &BTreeMap<String, String>) {
     }
 }
 
-/// Opens the store. A process that gives it up may need a moment until its last reader has gone.
-async fn open_store(path: &Path, patience: Duration) -> Result<Arc<LocalStore>, OpenError> {
+/// Opens the store; where it is one of this machine's, that one too.
+async fn open_store(
+    settings: &Settings,
+    services: &AwsServices<'_>,
+    patience: Duration,
+) -> Result<(Arc<dyn Store>, Option<Arc<LocalStore>>), Box<dyn Error>> {
+    Ok(match settings.store {
+        StoreKind::Memory => (Arc::new(MemoryStore::new()), None),
+        StoreKind::Local => {
+            let local = open_local(&settings.data_dir.join("store"), patience).await?;
+            (Arc::clone(&local) as Arc<dyn Store>, Some(local))
+        }
+        StoreKind::Dynamodb => {
+            let looks = if settings.mode == Mode::Lambda { Looks::WhenAsked } else { Looks::Often };
+            let api = Arc::new(services.dynamodb()?);
+            (DynamoStore::open(api, &settings.dynamodb_table, Handle::current(), looks).await?, None)
+        }
+    })
+}
+
+/// Opens this machine's store. A process that gives it up may need a moment until its last reader has gone.
+async fn open_local(path: &Path, patience: Duration) -> Result<Arc<LocalStore>, OpenError> {
     let deadline = tokio::time::Instant::now() + patience;
     loop {
         match LocalStore::open(path) {

@@ -17,6 +17,7 @@ use crate::resource_files;
 use crate::settings::{Mode, Settings};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
+use crate::terminal::with_causes;
 
 /// Answers events until the Runtime API has no more. Why it could not start, the Runtime API is told too.
 pub fn run(runtime_api: &str, surroundings: &Surroundings) -> Result<(), Box<dyn Error>> {
@@ -33,7 +34,10 @@ pub fn run(runtime_api: &str, surroundings: &Surroundings) -> Result<(), Box<dyn
                 Ok(())
             }
             Err(error) => {
-                lambda::report_init_error(runtime_api, &error).await?;
+                let told = with_causes(error.as_ref());
+                if let Err(unheard) = lambda::report_init_error(runtime_api, &told).await {
+                    tracing::error!(error = %unheard, "Lambda does not hear why the function cannot start");
+                }
                 Err(error)
             }
         }
@@ -52,8 +56,6 @@ async fn start(
     let telemetry = Telemetry::open(&settings)?;
     let assembly =
         Assembly::new(&settings, surroundings, forbidden, Duration::ZERO, following, &telemetry).await?;
-    // Between two events nothing runs: what has expired then goes with the next one.
-    Handle::current().spawn(assembly.control.clone().expire());
     let door = ControlDoor::everything(assembly.control.clone(), Handle::current());
     let parts = LambdaParts {
         runtime_api: runtime_api.to_owned(),

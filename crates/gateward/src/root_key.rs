@@ -3,10 +3,12 @@
 //! With AWS KMS it is a data key: made by KMS at the first start, sealed under a key that never leaves KMS, and kept so
 //! in the store. Whoever reads the store has nothing, and whoever may use the KMS key is written down by AWS.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use gateward_aws::kms::{DataKey, Kms, KmsError};
 use gateward_model::Invalid;
-use gateward_seal::{RootKey, RootKeyError};
+use gateward_seal::{RootKey, RootKeyError, SecretValue};
 use gateward_store::{Change, CommitError, Key, Precondition, Revision, Store, StoreError, Write};
 use serde::{Deserialize, Serialize};
 
@@ -52,33 +54,55 @@ struct Record {
     sealed: String,
 }
 
-/// Reads the root key; makes one if there is none and one may be made.
-pub async fn open(
-    source: &RootKeySource,
-    store: &dyn Store,
-    services: &AwsServices<'_>,
-) -> Result<RootKey, NoRootKey> {
-    match source {
-        RootKeySource::Text(text) => Ok(RootKey::from_text(text.expose())?),
-        RootKeySource::File(path) => Ok(RootKey::from_file_or_create(path)?),
-        RootKeySource::Kms(key) => Asking { kms: services.kms()?, key }.open(store).await,
+/// Where the root key is to be had.
+pub enum Origin<'s> {
+    /// From a text.
+    Text(&'s SecretValue),
+    /// From a file.
+    File(&'s Path),
+    /// From KMS, which has sealed it with this key.
+    Kms(Kms, &'s str),
+}
+
+impl<'s> Origin<'s> {
+    /// The one that `source` names.
+    pub fn of(source: &'s RootKeySource, services: &AwsServices<'_>) -> Result<Self, NoRootKey> {
+        Ok(match source {
+            RootKeySource::Text(text) => Self::Text(text),
+            RootKeySource::File(path) => Self::File(path),
+            RootKeySource::Kms(key) => Self::Kms(services.kms()?, key),
+        })
+    }
+
+    /// Does what can be done before there is a store: in a function, a handshake is a good part of the start.
+    pub async fn prepare(&self) {
+        if let Self::Kms(kms, _) = self {
+            kms.warm().await;
+        }
+    }
+
+    /// Reads the root key; makes one if there is none and one may be made. `before` is the revision of the store.
+    pub async fn open(&self, store: &dyn Store, before: Revision) -> Result<RootKey, NoRootKey> {
+        match self {
+            Self::Text(text) => Ok(RootKey::from_text(text.expose())?),
+            Self::File(path) => Ok(RootKey::from_file_or_create(path)?),
+            Self::Kms(kms, key) => Asking { kms, key }.open(store, before).await,
+        }
     }
 }
 
 struct Asking<'a> {
-    kms: Kms,
+    kms: &'a Kms,
     key: &'a str,
 }
 
 impl Asking<'_> {
-    async fn open(&self, store: &dyn Store) -> Result<RootKey, NoRootKey> {
+    async fn open(&self, store: &dyn Store, before: Revision) -> Result<RootKey, NoRootKey> {
         if let Some(record) = read(store).await? {
             return self.unseal(&record).await;
         }
-        if store.revision().await? > Revision::default() {
-            // Or another process was faster just now.
-            let record = read(store).await?.ok_or(NoRootKey::Other)?;
-            return self.unseal(&record).await;
+        if before > Revision::default() {
+            return Err(NoRootKey::Other);
         }
         let made = self.make().await?;
         let record = Record { kms_key: made.kms_key, sealed: made.sealed };

@@ -37,14 +37,19 @@ impl<'a> Terminal<'a> {
 
     /// Why it did not go on, with all that caused it.
     pub fn error(&mut self, error: &dyn Error) {
-        let mut text = format!("Error: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        self.message(&text);
+        self.message(&format!("Error: {}", with_causes(error)));
     }
+}
+
+/// `error` and all that caused it, as one sentence.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// `text` with nothing in it that could command the terminal: some of it comes from other machines.

@@ -42,6 +42,8 @@ pub struct Client(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     connector: Arc<Connector>,
+    /// How long a connection is kept without work.
+    kept_for: Duration,
     idle: Mutex<HashMap<Peer, Vec<Kept>>>,
 }
 
@@ -55,7 +57,22 @@ struct Kept {
 impl Client {
     /// A client that opens its connections with `connector`.
     pub fn new(connector: Arc<Connector>) -> Self {
-        Self(Arc::new(Shared { connector, idle: Mutex::default() }))
+        Self::keeping(connector, KEPT_FOR)
+    }
+
+    /// The same, which keeps a connection without work for `kept_for`.
+    pub fn keeping(connector: Arc<Connector>, kept_for: Duration) -> Self {
+        Self(Arc::new(Shared { connector, kept_for, idle: Mutex::default() }))
+    }
+
+    /// Opens a connection to whoever `uri` names, and keeps it for the next call. That it cannot be opened, that call
+    /// will say.
+    pub async fn warm(&self, uri: &Uri) {
+        if let Some(peer) = Peer::of(uri, true)
+            && let Ok(Ok(sender)) = tokio::time::timeout(WARMING, self.open(&peer)).await
+        {
+            self.put(&peer, sender);
+        }
     }
 
     /// Sends `request`, whose URI is absolute, and returns the whole answer. The Host header is made from the URI
@@ -157,7 +174,7 @@ impl Client {
         let kept = idle.get_mut(peer)?;
         let now = Instant::now();
         while let Some(Kept { sender, since }) = kept.pop() {
-            if now.saturating_duration_since(since) < KEPT_FOR && sender.is_ready() {
+            if now.saturating_duration_since(since) < self.0.kept_for && sender.is_ready() {
                 return Some(sender);
             }
         }
@@ -168,7 +185,8 @@ impl Client {
         let now = Instant::now();
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, kept| {
-            kept.retain(|one| !one.sender.is_closed() && now.saturating_duration_since(one.since) < KEPT_FOR);
+            let is_young = |one: &Kept| now.saturating_duration_since(one.since) < self.0.kept_for;
+            kept.retain(|one| !one.sender.is_closed() && is_young(one));
             !kept.is_empty()
         });
         let kept = idle.entry(peer.clone()).or_default();
@@ -191,11 +209,14 @@ fn addressed_to(peer: &Peer, request: Request<Bytes>) -> Result<Request<Full<Byt
     Ok(Request::from_parts(head, Full::new(body)))
 }
 
-/// How long a connection is kept without work.
+/// How long a connection is kept without work, unless a client is told otherwise.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
 /// How many connections to one peer are kept without work.
 const KEPT_PER_PEER: usize = 8;
+
+/// How long a connection may take that nobody needs yet.
+const WARMING: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests;

@@ -53,11 +53,13 @@ pub struct PoolSettings {
     pub idle_per_peer: usize,
     /// How long a connection may be idle. Peers close idle connections too, and a pool should do it first.
     pub idle_timeout: Duration,
+    /// The longest that a peer may say in place of it, if there is such a limit.
+    pub longest_idle: Option<Duration>,
 }
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { idle_per_peer: 320, idle_timeout: Duration::from_secs(60) }
+        Self { idle_per_peer: 320, idle_timeout: Duration::from_secs(60), longest_idle: None }
     }
 }
 

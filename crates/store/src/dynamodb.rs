@@ -98,18 +98,37 @@ struct Table {
     looked: Mutex<Instant>,
 }
 
-/// How often the head is read, and how far back the log reaches.
+/// How a process hears of what others have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// The table is looked at every two seconds.
+    Often,
+    /// It is looked at when the revision is asked for, and never else: for a process that is frozen between two events,
+    /// and whose calls would break off then.
+    WhenAsked,
+}
+
+/// How often the head is read, if it is read unasked; and how far back the log reaches.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    period: Duration,
+    period: Option<Duration>,
     ring: u64,
     remembered: usize,
 }
 
 impl DynamoStore {
     /// The store in the table `name`, which must be there; its tasks run on `runtime`.
-    pub async fn open(api: Arc<dyn Api>, name: &str, runtime: Handle) -> Result<Arc<Self>, StoreError> {
-        Self::open_at(api, name, runtime, USUAL_PACE).await
+    pub async fn open(
+        api: Arc<dyn Api>,
+        name: &str,
+        runtime: Handle,
+        looks: Looks,
+    ) -> Result<Arc<Self>, StoreError> {
+        let period = match looks {
+            Looks::Often => USUAL_PACE.period,
+            Looks::WhenAsked => None,
+        };
+        Self::open_at(api, name, runtime, Pace { period, ..USUAL_PACE }).await
     }
 
     async fn open_at(
@@ -249,7 +268,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Configuration is to reach everybody within five seconds. What the log of one process does not remember any more, the
 /// table's ring still does.
-const USUAL_PACE: Pace = Pace { period: Duration::from_secs(2), ring: 1024, remembered: history::CAPACITY };
+const USUAL_PACE: Pace =
+    Pace { period: Some(Duration::from_secs(2)), ring: 1024, remembered: history::CAPACITY };
 
 #[cfg(test)]
 mod tests;

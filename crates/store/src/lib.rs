@@ -21,7 +21,7 @@ pub mod local;
 mod memory;
 
 pub use acceptable::{MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
-pub use dynamodb::DynamoStore;
+pub use dynamodb::{DynamoStore, Looks};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
 

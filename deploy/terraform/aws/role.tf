@@ -61,9 +61,17 @@ locals {
       Resource = [aws_dynamodb_table.store.arn]
     },
     {
-      Sid      = "RootKey"
-      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-      Resource = [aws_kms_key.root.arn]
+      Sid       = "RootKey"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource  = [aws_kms_key.root.arn]
+      Condition = { StringEquals = { "kms:EncryptionContext:gateward" = "root key" } }
+    },
+    {
+      # The table is encrypted with the same key, and DynamoDB uses it in the name of whoever reads and writes.
+      Sid       = "TableKey"
+      Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+      Resource  = [aws_kms_key.root.arn]
+      Condition = { StringEquals = { "kms:ViaService" = "dynamodb.${local.region}.amazonaws.com" } }
     },
     {
       Sid      = "Revocations"

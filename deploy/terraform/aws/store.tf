@@ -15,18 +15,18 @@ resource "aws_kms_alias" "root" {
 resource "aws_dynamodb_table" "store" {
   name                        = "${var.lambda_func_name}-store"
   billing_mode                = "PAY_PER_REQUEST"
-  hash_key                    = "pk"
-  range_key                   = "sk"
+  hash_key                    = "p"
+  range_key                   = "s"
   deletion_protection_enabled = var.deletion_protection
   tags                        = var.lambda_tags
 
   attribute {
-    name = "pk"
+    name = "p"
     type = "S"
   }
 
   attribute {
-    name = "sk"
+    name = "s"
     type = "S"
   }
 

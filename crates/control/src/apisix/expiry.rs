@@ -3,6 +3,7 @@
 //! For each there is an entry in the store that says until when, written in the commit that writes the resource, and gone
 //! with the next one that writes or deletes it. [`expire`] keeps the entries in memory in the order of their times, waits
 //! for the first of them, and deletes what it is for. It starts with what the store holds, so a restart forgets none.
+//! Where nothing runs between two events, [`expire_due`] does once what is to be done at that moment.
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -51,6 +52,18 @@ pub(crate) async fn expire(parts: &ControlParts) {
         }
         parts.clock.sleep(RETRY).await;
     }
+}
+
+/// Deletes each resource whose time is over.
+pub(crate) async fn expire_due(parts: &ControlParts) -> Result<(), ResourceError> {
+    let mut due = Due::read(parts).await?;
+    let now = parts.clock.now();
+    while let Some((_, name)) = due.first().filter(|(until, _)| *until <= now) {
+        end(parts, &mut due, &name).await?;
+        // What somebody writes right now is the next look's.
+        due.forget(&name);
+    }
+    Ok(())
 }
 
 async fn follow(parts: &ControlParts) -> Result<Infallible, ResourceError> {
@@ -137,10 +150,14 @@ impl Due {
         self.by_time.first().cloned()
     }
 
-    fn set(&mut self, name: &str, entry: Option<&Entry>) {
+    fn forget(&mut self, name: &str) {
         if let Some(before) = self.by_name.remove(name) {
             self.by_time.remove(&(before, name.to_owned()));
         }
+    }
+
+    fn set(&mut self, name: &str, entry: Option<&Entry>) {
+        self.forget(name);
         if let Some(entry) = entry {
             self.by_name.insert(name.to_owned(), until(entry));
             self.by_time.insert((until(entry), name.to_owned()));

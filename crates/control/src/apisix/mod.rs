@@ -41,7 +41,7 @@ use crate::authenticate::{self, Role};
 use crate::request::json_answer;
 use crate::{ControlParts, request};
 
-pub(crate) use self::expiry::expire;
+pub(crate) use self::expiry::{expire, expire_due};
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     Router::new()

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use gateward_net::ConnectorSettings;
 use gateward_seal::SecretValue;
 use gateward_vaults::{Reference, Resolver, Template};
@@ -71,12 +72,12 @@ impl Source<'_> {
                 let resolver = self
                     .resolver()
                     .map_err(|problem| failed(first, format!("no vault can be asked: {problem}")))?;
-                let mut values = Vec::with_capacity(wanted.len());
-                for (place, reference) in wanted {
-                    values
-                        .push(ask_one(&resolver, reference).await.map_err(|problem| failed(place, problem))?);
-                }
-                Ok(values)
+                // All at once: each may be behind a handshake, and a start waits for the slowest.
+                let asked = wanted.iter().map(|(place, reference)| {
+                    let asked = ask_one(&resolver, reference);
+                    async move { asked.await.map_err(|problem| failed(place, problem)) }
+                });
+                try_join_all(asked).await
             })
         };
         std::thread::scope(|scope| scope.spawn(ask).join())

@@ -41,11 +41,16 @@ impl Home {
         name: Option<Arc<Name>>,
         tally: Option<Arc<Tally>>,
     ) -> Self {
-        let keepalive = peer.keepalive().unwrap_or(Keepalive {
+        let mut keepalive = peer.keepalive().unwrap_or(Keepalive {
             size: settings.idle_per_peer,
             idle_timeout: settings.idle_timeout,
             requests: REQUESTS,
         });
+        if let Some(longest) = settings.longest_idle
+            && (keepalive.idle_timeout.is_zero() || keepalive.idle_timeout > longest)
+        {
+            keepalive.idle_timeout = longest;
+        }
         let place = name.map(|name| Place { version: Cell::new(name.version()), name });
         Self { keepalive, idle: Idle::new(keepalive, tally), multiplexed: Multiplexed::new(keepalive), place }
     }

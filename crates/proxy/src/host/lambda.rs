@@ -1,9 +1,9 @@
 //! The host that lives inside a Lambda function.
 //!
 //! It asks the Runtime API for the next event, makes a request of it, and posts the answer back, one event at a time.
-//! Between two events the function may be frozen for hours: connections to upstreams are kept for 4 s only, and the
-//! configuration is looked at again when the last look is more than 5 s old. What is to be done without a request
-//! comes as an event too; nothing is left to run after an answer.
+//! Between two events the function may be frozen for hours: connections are kept for 4 s only, and the configuration is
+//! looked at again when the last look is more than 5 s old. What is to be done without a request comes as an event too;
+//! nothing is left to run after an answer.
 
 mod errands;
 pub mod event;
@@ -69,8 +69,12 @@ type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// Must be run within a [`tokio::task::LocalSet`] on a current-thread runtime.
 pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result<(), RuntimeApiError> {
-    let pool =
-        Pool::new(parts.connector, PoolSettings { idle_timeout: POOL_IDLE, ..PoolSettings::default() });
+    let settings = PoolSettings {
+        idle_timeout: LONGEST_IDLE,
+        longest_idle: Some(LONGEST_IDLE),
+        ..PoolSettings::default()
+    };
+    let pool = Pool::new(parts.connector, settings);
     let gateway =
         Gateway::new(parts.configuration.current(), pool, Arc::clone(&parts.clock), None, &parts.traffic);
     let mut function = Function {
@@ -82,6 +86,8 @@ pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result
         response_mode: parts.response_mode,
         looked_at: None,
     };
+    // As part of the start, which may take longer than an event, and has more of a processor.
+    function.look_at_configuration().await;
     let mut stop = pin!(stop);
     loop {
         let invocation = tokio::select! {
@@ -213,7 +219,7 @@ impl Function {
         if self.configuration.ready() && self.looked_at.is_some_and(fresh) {
             return;
         }
-        self.configuration.catch_up(EVENT_PATIENCE).await;
+        self.configuration.catch_up(PATIENCE).await;
         self.looked_at = Some(now);
     }
 }
@@ -225,7 +231,7 @@ enum Answer {
 }
 
 /// Connections die while a function is frozen; those that are younger most likely have not been.
-const POOL_IDLE: Duration = Duration::from_secs(4);
+pub const LONGEST_IDLE: Duration = Duration::from_secs(4);
 
 /// For how long the configuration counts as looked at.
 const FRESH: Duration = Duration::from_secs(5);
@@ -238,5 +244,5 @@ const ERRAND: Duration = Duration::from_secs(25);
 
 const LATE: (&str, &str) = ("function_timeout", "the function's time was over before the answer was there");
 
-/// How long an event waits for configuration and secrets.
-const EVENT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a start, or an event, waits for configuration and secrets.
+const PATIENCE: Duration = Duration::from_secs(3);

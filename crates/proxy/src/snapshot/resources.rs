@@ -11,6 +11,7 @@ use std::fmt;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use gateward_model::apisix::{
     Consumer, Credential, Kind, ResourceId, Route, Service, SharedPlugins, Ssl, Upstream,
 };
@@ -108,9 +109,13 @@ impl Resources {
     /// Reads everything. What has not changed stays the same [`Arc`], and is not opened again.
     pub(crate) async fn read_all(&mut self, source: &Source) -> Result<(), StoreError> {
         self.changed = Changed::Anything;
+        let mut lists = Vec::new();
+        each!(self, collection => lists.push(list(Arc::clone(&source.store), collection.partition())));
+        // One after the other, a start would take as many round trips as there are kinds.
+        let lists = stream::iter(lists).buffered(LISTS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let mut lists = lists.into_iter();
         each!(self, collection => {
-            let entries = list(&*source.store, collection.partition()).await?;
-            collection.replace(entries, &source.sealer);
+            collection.replace(lists.next().unwrap_or_default(), &source.sealer);
         });
         Ok(())
     }
@@ -187,7 +192,7 @@ fn own_fields(json: &Value) -> Value {
     own
 }
 
-async fn list(store: &dyn Store, partition: &str) -> Result<Vec<Entry>, StoreError> {
+async fn list(store: Arc<dyn Store>, partition: &'static str) -> Result<Vec<Entry>, StoreError> {
     let mut entries: Vec<Entry> = Vec::new();
     loop {
         let after = match entries.last() {
@@ -204,3 +209,6 @@ async fn list(store: &dyn Store, partition: &str) -> Result<Vec<Entry>, StoreErr
 }
 
 const PAGE: usize = 1000;
+
+/// Each may need a connection of its own, which costs a handshake.
+const LISTS_AT_ONCE: usize = 4;

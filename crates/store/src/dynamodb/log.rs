@@ -61,12 +61,13 @@ impl Table {
         self.look_now(&mut looked).await
     }
 
-    /// Waits until it is time to look, and looks, unless somebody else just has.
+    /// Waits until it is time to look, and looks, unless somebody else just has. Where nobody looks unasked it never is.
     pub(super) async fn look_in_time(&self) -> Result<(), StoreError> {
-        let due = *self.looked.lock().await + self.pace.period;
+        let Some(period) = self.pace.period else { return std::future::pending().await };
+        let due = *self.looked.lock().await + period;
         tokio::time::sleep_until(due).await;
         let mut looked = self.looked.lock().await;
-        if *looked + self.pace.period <= Instant::now() {
+        if *looked + period <= Instant::now() {
             self.look_now(&mut looked).await?;
         }
         Ok(())

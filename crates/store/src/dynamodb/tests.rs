@@ -16,7 +16,7 @@ use super::*;
 use crate::{Change, MemoryStore, Precondition, conformance};
 use faults::Faulty;
 
-const TEST_PACE: Pace = Pace { period: Duration::from_millis(50), ring: 16, remembered: 200 };
+const TEST_PACE: Pace = Pace { period: Some(Duration::from_millis(50)), ring: 16, remembered: 200 };
 
 async fn open(api: Arc<dyn Api>, name: &str) -> Arc<DynamoStore> {
     DynamoStore::open_at(api, name, Handle::current(), TEST_PACE).await.expect("a store")
@@ -227,7 +227,7 @@ async fn read(store: &dyn Store, partition: &str) -> (Vec<String>, Option<u64>) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_missing_or_somebody_elses_is_named() {
     let moto = moto::start();
-    let missing = DynamoStore::open(moto.named("missing"), "missing", Handle::current()).await;
+    let missing = DynamoStore::open(moto.named("missing"), "missing", Handle::current(), Looks::Often).await;
     let told = missing.err().expect("no table").to_string();
     assert!(told.contains("no table \"missing\"") && told.contains("docs/serverless.md"), "{told}");
     moto.call(
@@ -239,7 +239,7 @@ async fn a_table_that_is_missing_or_somebody_elses_is_named() {
             "BillingMode": "PAY_PER_REQUEST",
         }),
     );
-    let other = DynamoStore::open(moto.named("other"), "other", Handle::current()).await;
+    let other = DynamoStore::open(moto.named("other"), "other", Handle::current(), Looks::Often).await;
     let told = other.err().expect("another key").to_string();
     assert!(told.contains("\"other\" is no store"), "{told}");
 }

@@ -1,7 +1,6 @@
-//! What a Lambda function does between requests: revocations and rotations, at ticks of its schedule and for messages of
-//! its queue.
+//! What a Lambda function does between requests: revocations, rotations and the end of what was to stand for a time, at
+//! ticks of its schedule and for messages of its queue.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,12 +8,18 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gateward_aws::sqs::Queue;
 use gateward_clock::Timestamp;
+use gateward_control::Control;
 use gateward_leases::{Announcer, Turns};
 use gateward_proxy::host::lambda::{ErrandFailed, Errands};
 use serde::{Deserialize, Serialize};
 
-/// Turns, as errands of a Lambda function.
-pub struct Revocations(pub Turns);
+/// The errands of a Lambda function.
+pub struct Chores {
+    /// What revokes and rotates, where the store lasts.
+    pub turns: Option<Turns>,
+    /// What knows which resources were to stand for a time only.
+    pub control: Control,
+}
 
 /// A queue of SQS, by which the function calls itself later.
 pub struct Later(pub Queue);
@@ -26,20 +31,35 @@ struct Message {
     due: Timestamp,
 }
 
-impl Errands for Revocations {
+impl Errands for Chores {
     fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>> {
-        async move { self.0.tick(until).await.map_err(failed) }.boxed()
+        async move {
+            if let Some(turns) = &self.turns {
+                turns.tick(until).await.map_err(failed)?;
+            }
+            self.control.expire_due().await;
+            Ok(())
+        }
+        .boxed()
     }
 
     fn settle(&self, until: Timestamp) -> BoxFuture<'_, ()> {
-        self.0.settle(until).boxed()
+        async move {
+            if let Some(turns) = &self.turns {
+                turns.settle(until).await;
+            }
+        }
+        .boxed()
     }
 
     fn message<'m>(&'m self, body: &'m str, until: Timestamp) -> BoxFuture<'m, Result<(), ErrandFailed>> {
         async move {
             let message: Message = serde_json::from_str(body)
                 .map_err(|_| ErrandFailed("this is no message that Gateward has sent".to_owned()))?;
-            self.0.call(message.due, until).await.map_err(failed)
+            match &self.turns {
+                Some(turns) => turns.call(message.due, until).await.map_err(failed),
+                None => Err(ErrandFailed("nothing is issued with this store, so nothing is revoked".to_owned())),
+            }
         }
         .boxed()
     }
@@ -57,9 +77,4 @@ impl Announcer for Later {
 
 fn failed(error: impl std::fmt::Display) -> ErrandFailed {
     ErrandFailed(error.to_string())
-}
-
-/// The errands of a function whose store lasts.
-pub fn errands(turns: Turns) -> Arc<dyn Errands> {
-    Arc::new(Revocations(turns))
 }
