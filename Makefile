@@ -14,6 +14,8 @@ PYTHON ?= python3
 REQUIREMENTS := crates/testkit/peers/requirements.txt
 TEST_VENV := target/test-venv
 TEST_VENV_STAMP := $(TEST_VENV)/.installed
+TEST_NODE := target/test-node
+DYNALITE_VERSION := 4.0.0
 
 TOOLS := $(CURDIR)/target/tools
 CARGO_DENY_VERSION := 0.20.2
@@ -33,7 +35,14 @@ help: ## Lists what can be made
 test: peers format lint dependencies bench-gate terraform unit ## Everything that CI checks: format, lints, dependencies, instructions, Terraform, tests
 
 .PHONY: peers
-peers: $(TEST_VENV_STAMP) ## Fetches the systems that tests talk to (moto, OpenBao)
+peers: $(TEST_VENV_STAMP) dynalite ## Fetches the systems that tests talk to (moto, OpenBao, dynalite)
+
+# A second opinion, which a machine without Node does without.
+.PHONY: dynalite
+dynalite:
+	@test -e $(TEST_NODE)/node_modules/.bin/dynalite || { \
+		mkdir -p $(TEST_NODE) && timeout 120 npm install --prefix $(TEST_NODE) --no-audit --no-fund --silent dynalite@$(DYNALITE_VERSION) >/dev/null 2>&1; \
+	} || echo "!! NOT RUN: dynalite cannot be fetched: what DynamoDB does is judged by moto alone" >&2
 
 # An environment that broke half way has no stamp, and is made anew.
 $(TEST_VENV_STAMP): $(REQUIREMENTS)
@@ -88,6 +97,13 @@ lease-histories: ## Lives a hundred thousand histories of leases against a model
 	GATEWARD_LEASE_SEED=$(SEED) GATEWARD_LEASE_HISTORIES=$(HISTORIES) $(CARGO) test --locked --release \
 		--package gateward-leases --lib -- histories --nocapture
 
+# About LEASES leases, each revoked by functions under a schedule and a queue that lose, delay, double and reorder.
+LEASES := 1000000
+
+.PHONY: revocation-histories
+revocation-histories: ## Revokes a million leases with functions, however their schedule and queue fail
+	GATEWARD_TURN_LEASES=$(LEASES) $(CARGO) test --locked --release --package gateward-leases --lib -- turn_histories --nocapture
+
 # Each target of fuzz/ (see its README) runs for SECONDS, from its seeds and what earlier runs found. Stable Rust is enough.
 SECONDS := 30
 FUZZ := $(CARGO) fuzz
@@ -119,6 +135,11 @@ bench: release ## Measures Gateward beside nginx and HAProxy, a quarter of an ho
 bench-leases: release ## Measures leases alone, ten minutes, two with QUICK=1: docs/leases.md
 	bench/tools.sh wrk nginx
 	$(PYTHON) bench/leases.py $(GATEWARD) $(if $(QUICK),--quick)
+
+# Of the package: `make lambda` first. QUICK=1 leaves docs/serverless.md alone.
+.PHONY: bench-lambda
+bench-lambda: peers ## Measures a Lambda function: its start, its events, its memory
+	$(PYTHON) bench/function.py target/lambda/gateward-$(ARCH).zip $(if $(QUICK),--quick,--write)
 
 # A machine that cannot have valgrind passes, and says that nothing was held.
 .PHONY: bench-gate

@@ -3,6 +3,7 @@
 import re
 from statistics import median
 
+import function
 import idle
 import leases
 import scale
@@ -55,6 +56,8 @@ def rows_of(results):
     yield from many_routes(results.get("scale"), results["examples"].get("router/scale", ""))
     yield memory(results.get("idle", {}).get("gateward"))
     yield from lease_rows(results.get("leases"))
+    for what, bar, found, met in function.bars(results.get("function")):
+        yield f"a Lambda function: {what}", bar, found, met
 
 
 def signature(printed):

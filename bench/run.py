@@ -18,6 +18,7 @@ from pathlib import Path
 
 import admin
 import examples
+import function
 import hotspots
 import idle
 import instructions
@@ -76,6 +77,7 @@ class Bench:
             sys.exit("there is no result: Gateward could not be measured in any world")
         self.results["instructions"] = self.count_instructions()
         self.results["scale"] = self.scale()
+        self.results["function"] = self.function()
         # They are compiled first, which takes longer than all that a quick run does.
         self.results["examples"] = {} if self.quick else examples.run(self.told)
         self.results["leases"] = leases.run(self.binary, self.quick, self.told)
@@ -192,6 +194,15 @@ class Bench:
             return None
         finally:
             upstream.stop()
+
+    def function(self):
+        """Of the package, where `make lambda` has made one; else of this binary."""
+        self.told("== a Lambda function")
+        package = self.binary.parent.parent / "lambda" / "gateward-x86_64.zip"
+        found, skipped = function.measure(package if package.exists() else self.binary, self.quick, self.told)
+        for why in skipped:
+            self.skip(f"a Lambda function: {why}")
+        return found
 
     def count_syscalls(self, who):
         tool = syscalls.counter()

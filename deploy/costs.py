@@ -23,6 +23,8 @@ TICK_READS = 4
 # Five pollers of an event source mapping wait 20 s each for a message.
 POLLS = 5 * 3 * TICKS
 STARTS = 30 * 24
+# DynamoDB keeps what KMS has opened for it for five minutes.
+TABLE_KEY_USES = 30 * 24 * 12
 
 
 def lambda_cost(invocations, seconds):
@@ -35,7 +37,8 @@ def idle_month():
         f"Lambda: {TICKS} ticks of {TICK_SECONDS * 1000:.0f} ms with {MEMORY_GB * 1024:.0f} MiB": lambda_cost(TICKS, TICK_SECONDS),
         f"DynamoDB: {TICK_READS} reads a tick": TICKS * TICK_READS / 1e6 * PRICES["DynamoDB, a million reads"],
         "SQS: the queue is asked": POLLS / 1e6 * PRICES["SQS, a million calls"],
-        f"KMS: the key, and {STARTS} starts": PRICES["KMS, a key for a month"] + STARTS / 10_000 * PRICES["KMS, 10 000 calls"],
+        f"KMS: the key, {STARTS} starts, and the table's use of it": PRICES["KMS, a key for a month"]
+        + (STARTS + TABLE_KEY_USES) / 10_000 * PRICES["KMS, 10 000 calls"],
         "Secrets Manager: the access key, and fragments": 2 * PRICES["Secrets Manager, a secret for a month"],
     }
 

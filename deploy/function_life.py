@@ -28,6 +28,7 @@ def live(binary, place, aws, variables, access_id, access_key):
             **runtime_api.environment(REGION),
             **variables,
             "AWS_ENDPOINT_URL": aws,
+            "GATEWARD_VAULT_AWS_ENDPOINT_URL": aws,
             # Outside Lambda, /tmp is everybody's.
             "GATEWARD_DATA_DIR": str(place / "data"),
         }

@@ -16,6 +16,7 @@ import zipfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TRIPLES = {"x86_64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
 NEWEST_GLIBC = (2, 34)
+LARGEST = 8e6
 
 
 def main():
@@ -28,18 +29,20 @@ def main():
         sys.exit(f"this machine's Rust has no standard library for {triple}; `rustup target add {triple}` brings it")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     subprocess.run(
-        ["cargo", "build", "--locked", "--profile", "dist", "--package", "gateward", "--target", triple], cwd=ROOT, check=True
+        ["cargo", "build", "--locked", "--profile", "lambda", "--package", "gateward", "--target", triple], cwd=ROOT, check=True
     )
-    binary = target / triple / "dist" / "gateward"
+    binary = target / triple / "lambda" / "gateward"
     needed = newest_glibc(binary)
     if needed > NEWEST_GLIBC:
         sys.exit(f"the binary needs glibc {dotted(needed)}, and Lambda has {dotted(NEWEST_GLIBC)}; build it on an older system")
     package = target / "lambda" / f"gateward-{architecture}.zip"
     package.parent.mkdir(parents=True, exist_ok=True)
     pack(binary, package)
-    size = package.stat().st_size / 1024 / 1024
+    size = package.stat().st_size / 1e6
+    if package.stat().st_size > LARGEST:
+        print(f"!! the package is {size:.1f} MB, and should be at most {LARGEST / 1e6:.0f}", file=sys.stderr)
     shown = package.relative_to(ROOT) if package.is_relative_to(ROOT) else package
-    print(f"{shown}: {size:.1f} MiB, binary {binary.stat().st_size / 1024 / 1024:.1f} MiB, needs glibc {dotted(needed)}")
+    print(f"{shown}: {size:.1f} MB, binary {binary.stat().st_size / 1e6:.1f} MB, needs glibc {dotted(needed)}")
 
 
 def newest_glibc(binary):

@@ -72,7 +72,13 @@ class RuntimeApi:
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+            threading.Thread(target=self._serve_until_it_ends, args=(connection,), daemon=True).start()
+
+    def _serve_until_it_ends(self, connection):
+        try:
+            self._serve(connection)
+        except OSError:
+            pass  # a process that was killed
 
     def _serve(self, connection):
         reader = connection.makefile("rb")

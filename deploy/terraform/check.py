@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent))
 import function_life
 MODULE = HERE / "aws"
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-CANARY = "Y2FuYXJ5LW9mLXRoZS10ZXJyYWZvcm0tY2hlY2s="
+CANARY = "Y2FuYXJ5LW9mLXRoZS10ZXJyYWZvcm0tY2hlY2stYW5kLWxvbmctZW5vdWdo"
 SERVICES = "apigateway dynamodb ec2 ecr events iam kms lambda logs secretsmanager sqs sts"
 
 

@@ -77,6 +77,8 @@ fn failure(status: http::StatusCode, text: &str) -> Response<Body> {
 
 /// The prefixes of everything that is not the Akeyless API at the root.
 const PREFIXES: &[&str] = &[
+    "/console",
+    "/config",
     "/apisix/admin",
     "/vaults",
     "/v2",

@@ -58,7 +58,9 @@ impl Errands for Chores {
                 .map_err(|_| ErrandFailed("this is no message that Gateward has sent".to_owned()))?;
             match &self.turns {
                 Some(turns) => turns.call(message.due, until).await.map_err(failed),
-                None => Err(ErrandFailed("nothing is issued with this store, so nothing is revoked".to_owned())),
+                None => {
+                    Err(ErrandFailed("nothing is issued with this store, so nothing is revoked".to_owned()))
+                }
             }
         }
         .boxed()

@@ -18,6 +18,12 @@ pub fn python_program(name: &str) -> PathBuf {
     program
 }
 
+/// The program `name` of the Node packages for tests that `make peers` has fetched, if this machine can have them.
+pub fn node_program(name: &str) -> Option<PathBuf> {
+    let program = root().join("target/test-node/node_modules/.bin").join(name);
+    program.exists().then_some(program)
+}
+
 /// A script that stands for another system, kept in `crates/testkit/peers`.
 pub fn peer(script: &str) -> PathBuf {
     root().join("crates/testkit/peers").join(script)

@@ -81,9 +81,9 @@ variable "customer_fragments" {
   validation {
     condition = alltrue([
       for fragment in try(tolist(var.customer_fragments.customer_fragments), tolist(var.customer_fragments), []) :
-      can(regex("^cf-", fragment.id)) && can(base64decode(fragment.value)) || can(regex("^cf-", fragment.id)) && can(regex("^[A-Za-z0-9+/=]+$", fragment.value))
+      can(regex("^cf-", fragment.id)) && can(regex("^[A-Za-z0-9+/]{43,}={0,2}$", fragment.value))
     ])
-    error_message = "A customer fragment has an id that begins with cf-, and a value in base64."
+    error_message = "A customer fragment has an id that begins with cf-, and a value of at least 32 bytes in base64."
   }
   validation {
     condition     = length(try(tolist(var.customer_fragments.customer_fragments), tolist(var.customer_fragments), [])) == 0 || var.customer_fragments_secret_arn == ""

@@ -1,11 +1,13 @@
 //! The same binary inside a Lambda function.
 
-use gateward_testkit::{Process, RuntimeApi, eventually};
+use gateward_testkit::{Moto, Process, RuntimeApi};
 use serde_json::{Value, json};
 
 use crate::double::Double;
 use crate::gateway::{self, GATEWARD, PATIENCE};
 use crate::plot::{ACCESS_ID, Plot, data_directory};
+
+const REGION: &str = "eu-west-1";
 
 #[test]
 fn the_lambda_host_answers_for_routes_and_for_control() {
@@ -13,7 +15,7 @@ fn the_lambda_host_answers_for_routes_and_for_control() {
     let lambda = RuntimeApi::start();
     let upstream = Double::start(|path, _| format!("the upstream was asked for {path}"));
     let admin_key = plot.plant("apisixkey");
-    let mut process = start(&plot, &lambda, &admin_key, &[]);
+    let mut process = start_with(&plot, &lambda, &[("GATEWARD_APISIX_ADMIN_KEY", &admin_key)]);
     lambda.wait_until_asked(PATIENCE);
     let ask = |event: Value| {
         let answer = lambda.invoke(&event, PATIENCE);
@@ -65,25 +67,63 @@ fn the_lambda_host_answers_for_routes_and_for_control() {
 }
 
 #[test]
-fn a_function_without_a_root_key_says_which_variable_is_missing() {
+fn a_function_that_cannot_start_says_why_in_one_sentence_and_ends() {
     let plot = Plot::new();
+    let moto = Moto::start();
+    moto.create_table(REGION, "gateward");
+    let (ours, others) = (moto.create_kms_key(REGION), moto.create_kms_key(REGION));
+    let secret = plot.plant("awssecret");
+    let aws = [
+        ("AWS_ACCESS_KEY_ID", "AKIDSTART"),
+        ("AWS_SECRET_ACCESS_KEY", secret.as_str()),
+        ("AWS_REGION", REGION),
+        ("AWS_ENDPOINT_URL", moto.url()),
+    ];
+    let on_table = |table: &'static str, key: &'static str, value: String| {
+        let table =
+            [("GATEWARD_STORE", "dynamodb".to_owned()), ("GATEWARD_DYNAMODB_TABLE", table.to_owned())];
+        [&table[..], &[("GATEWARD_ROOT_KEY", String::new()), (key, value)]].concat()
+    };
+    // The table has a root key from now on, sealed by our key.
     let lambda = RuntimeApi::start();
-    let mut process = start(&plot, &lambda, &plot.plant("apisixkey"), &["GATEWARD_ROOT_KEY"]);
-    let told = eventually(PATIENCE, || lambda.init_errors().first().cloned()).expect("a start-up error");
-    plot.hear("the start-up error", told.to_string());
-    assert!(told.to_string().contains("GATEWARD_ROOT_KEY"), "{told}");
-    assert!(!process.wait(PATIENCE).success());
-    plot.hear("what the function printed", process.text());
+    let settings = on_table("gateward", "GATEWARD_ROOT_KEY_KMS", ours.clone());
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let process = start_with(&plot, &lambda, &[&aws[..], &settings].concat());
+    lambda.wait_until_asked(PATIENCE);
+    drop(process);
+
+    let one = |name: &'static str, value: &str| vec![(name, value.to_owned())];
+    let not_base64 =
+        r#"{"customer_fragments": [{"id": "cf-1", "value": "*", "name": "n", "description": ""}]}"#;
+    for (settings, named) in [
+        (one("GATEWARD_ROOT_KEY", ""), "GATEWARD_ROOT_KEY"),
+        (one("GATEWARD_ADMIN_ACCESS_KEY", ""), "admin_access_key"),
+        (one("GATEWARD_ADMIN_ACCESS_KEY", "{vault://aws/nowhere/}"), "GATEWARD_ADMIN_ACCESS_KEY"),
+        (one("GATEWARD_ALLOWED_ACCESS_PERMISSIONS", "[{"), "allowed_access_permissions"),
+        (one("GATEWARD_CUSTOMER_FRAGMENTS", not_base64), "customer_fragments"),
+        (one("GATEWARD_RESOURCES", "nowhere.yaml"), "nowhere.yaml"),
+        (one("GATEWARD_STOER", "memory"), "GATEWARD_STOER"),
+        (on_table("missing", "GATEWARD_ROOT_KEY_KMS", ours.clone()), "no table \"missing\""),
+        (on_table("gateward", "GATEWARD_ROOT_KEY_KMS", others), "root_key_kms"),
+        (on_table("gateward", "GATEWARD_ROOT_KEY_KMS", "alias/nobody".to_owned()), "alias/nobody"),
+    ] {
+        let lambda = RuntimeApi::start();
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let variables = [&aws[..], &[("GATEWARD_LOG", "info")], &settings].concat();
+        let mut process = start_with(&plot, &lambda, &variables);
+        assert!(!process.wait(PATIENCE).success(), "{named}");
+        let told = lambda.init_errors().first().cloned().expect("a start-up error");
+        let sentence = told["errorMessage"].as_str().expect("a sentence");
+        assert!(sentence.contains(named), "{named}: {sentence}");
+        let printed = process.text();
+        assert_eq!(printed.trim(), format!("Error: {sentence}"), "{named}");
+        plot.hear("what the function printed", printed);
+        plot.hear("the start-up error", told.to_string());
+    }
     plot.end();
 }
 
-/// Starts the function's process as Lambda does, `without` some variables.
-fn start(plot: &Plot, lambda: &RuntimeApi, admin_key: &str, without: &[&str]) -> Process {
-    let without: Vec<_> = without.iter().map(|name| (*name, "")).collect();
-    start_with(plot, lambda, &[&[("GATEWARD_APISIX_ADMIN_KEY", admin_key)], &*without].concat())
-}
-
-/// The same with these variables; an empty one is none.
+/// Starts the function's process as Lambda does, with these variables; an empty one is none.
 pub fn start_with(plot: &Plot, lambda: &RuntimeApi, variables: &[(&str, &str)]) -> Process {
     let mut command = gateway::command(plot, GATEWARD);
     command.envs(lambda.environment()).env("GATEWARD_STORE", "memory");

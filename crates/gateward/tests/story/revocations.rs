@@ -1,6 +1,6 @@
 //! Credentials that a Lambda function issues, and revokes though nothing runs in it between two events.
 
-use gateward_testkit::{Moto, RuntimeApi, eventually};
+use gateward_testkit::{Double as Peer, Moto, Reply, RuntimeApi, eventually};
 use serde_json::{Value, json};
 
 use crate::double::Double;
@@ -68,6 +68,19 @@ fn a_function_revokes_what_it_issued_at_a_message_of_its_queue_and_at_a_tick() {
         (!producer.has(&forgotten["user"])).then_some(())
     });
     assert!(gone.is_some(), "{forgotten} is still there");
+
+    // A producer that says nothing: nobody knows whether it made something.
+    let silent = Peer::start(|_| Reply::Silence);
+    let secret = json!({
+        "token": token, "name": "/demo/silent", "user-ttl": "1m", "timeout-sec": 1, "payload": plot.plant("payload"),
+        "create-sync-url": silent.url(), "revoke-sync-url": silent.url(), "skip-dry-run": true,
+    });
+    function.post("/dynamic-secret-create-custom", &secret);
+    let wanted = json!({"token": token, "name": "/demo/silent"});
+    let answer =
+        function.answer(&lambda::event("POST", "/get-dynamic-secret-value", "$default", &wanted.to_string()));
+    assert_eq!(answer["statusCode"], 504, "{answer}");
+    assert_eq!(function.post("/dynamic-secret-tmp-creds-get", &wanted)[0]["state"], "UNKNOWN");
 
     let bad = json!({"messageId": "m2", "eventSource": "aws:sqs", "body": "not ours"});
     let answer = function.answer(&json!({"Records": [bad]}));

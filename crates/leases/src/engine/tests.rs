@@ -6,6 +6,7 @@ mod outside;
 mod people;
 mod race;
 mod sentences;
+mod turn_histories;
 mod turns;
 mod world;
 

@@ -1,8 +1,9 @@
-//! The engine against moto, and with everything going wrong in between.
+//! The engine against moto, with everything going wrong in between, and against dynalite where that is.
 //!
 //! moto rolls a failed transaction back by putting an old copy of the whole table in place, so calls to it go one at a
 //! time; and it has no notion of tokens, so what stands in front of it does what AWS's documentation says of them.
 
+mod dynalite;
 mod faults;
 mod moto;
 

@@ -112,7 +112,17 @@ impl World {
 
     fn life(&self, owner: &'static str, remembers_due: bool) -> Life {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let engine = Engine::new(EngineParts {
+        let engine = self.engine(owner, remembers_due, &runtime);
+        Life { runtime, engine, owner }
+    }
+
+    /// Another such engine as that of [`World::asleep`], beside it on its runtime.
+    pub fn beside(&self, life: &Life, owner: &'static str) -> Arc<Engine> {
+        self.engine(owner, true, &life.runtime)
+    }
+
+    fn engine(&self, owner: &'static str, remembers_due: bool, runtime: &Runtime) -> Arc<Engine> {
+        Engine::new(EngineParts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             catalog: Arc::new(self.catalog()),
             producers: Arc::new(self.producers.clone()),
@@ -126,8 +136,7 @@ impl World {
                 hold_for: Duration::from_secs(100_000),
                 ..EngineSettings::default()
             },
-        });
-        Life { runtime, engine, owner }
+        })
     }
 
     pub fn outside(&self) -> MutexGuard<'_, Outside> {
