@@ -1,7 +1,7 @@
 # What people and CI run. `make help` lists it.
 #
 # `make test` fetches what the tests need beyond Rust, a C compiler and Python 3, and keeps it under target/:
-# a Python virtual environment with moto and OpenBao, and cargo-deny where the machine has none. The second run fetches nothing.
+# a Python virtual environment with moto and OpenBao, dynalite, and cargo-deny where the machine has none. The second run fetches nothing.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

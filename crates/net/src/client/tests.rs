@@ -33,6 +33,32 @@ async fn a_whole_answer_comes_back_and_the_connection_is_kept() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_connection_that_was_opened_before_carries_the_first_call() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let client = Client::new(connector());
+        client.warm(request(&server, Method::GET).uri()).await;
+        until(|| client.0.idle.lock().unwrap()[&server.peer][0].sender.is_ready()).await;
+        client.fetch(request(&server, Method::GET), LIMITS).await.unwrap();
+        assert_eq!(server.connections.get(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_connection_is_not_used_when_it_was_kept_for_its_time() {
+    on_a_data_thread(async {
+        let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+        let client = Client::keeping(connector(), Duration::ZERO);
+        for _ in 0..2 {
+            client.fetch(request(&server, Method::GET), LIMITS).await.unwrap();
+        }
+        assert_eq!(server.connections.get(), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn an_answer_larger_than_allowed_is_refused() {
     on_a_data_thread(async {
         for answer in [OK, CHUNKED] {

@@ -223,6 +223,22 @@ async fn connections_to_a_peer_that_came_late_grow_old_in_their_own_time() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn a_peer_keeps_no_connection_longer_than_the_pool_allows() {
+    on_a_data_thread(async {
+        let settings =
+            PoolSettings { longest_idle: Some(Duration::from_millis(50)), ..PoolSettings::default() };
+        for idle_timeout in [Duration::ZERO, Duration::from_secs(60)] {
+            let server = Scripted::start(|_, _| Then::Answer(OK)).await;
+            let pool = Pool::new(connector(), settings);
+            let peer = server.peer.with_keepalive(Keepalive { size: 1, idle_timeout, requests: 0 });
+            text(pool.fetch(&peer, get(), &PATIENT).await.unwrap()).await;
+            until(|| server.ended.get() == 1).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn an_old_connection_is_not_used_though_it_has_not_been_swept() {
     on_a_data_thread(async {
         let server = Scripted::start(|_, _| Then::Answer(OK)).await;

@@ -8,6 +8,7 @@ mod faults;
 mod moto;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -243,6 +244,33 @@ async fn a_table_that_is_missing_or_somebody_elses_is_named() {
     let other = DynamoStore::open(moto.named("other"), "other", Handle::current(), Looks::Often).await;
     let told = other.err().expect("another key").to_string();
     assert!(told.contains("\"other\" is no store"), "{told}");
+}
+
+/// A table with nothing in it, which counts how often it was asked.
+#[derive(Default)]
+struct Empty(AtomicU32);
+
+#[async_trait]
+impl Api for Empty {
+    async fn call(&self, _action: &'static str, _request: Bytes) -> Result<Bytes, Failure> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(Bytes::from_static(b"{}"))
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_looks_when_it_is_asked_makes_no_call_of_its_own() {
+    let calls = async |period: Option<Duration>| {
+        let table = Arc::new(Empty::default());
+        let pace = Pace { period, ..TEST_PACE };
+        let api = Arc::clone(&table) as Arc<dyn Api>;
+        let store = DynamoStore::open_at(api, "t", Handle::current(), pace).await.expect("a store");
+        let nothing = store.changes(Revision(0));
+        assert!(tokio::time::timeout(Duration::from_millis(50), nothing).await.is_err());
+        table.0.load(Ordering::Relaxed)
+    };
+    assert!(calls(Some(Duration::from_millis(1))).await > 2);
+    assert_eq!(calls(None).await, 1, "only that of its start");
 }
 
 /// What DynamoDB says of itself is shown; what stands in its answers is not.
