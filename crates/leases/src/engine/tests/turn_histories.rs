@@ -186,7 +186,7 @@ fn whatever_schedule_and_queue_do_revocations_are_a_minute_late_at_most() {
 }
 
 /// Shows how late revocations were, and gives back the worst.
-#[expect(clippy::print_stdout, reason = "figures for the documentation")]
+#[expect(clippy::disallowed_macros, reason = "figures for the documentation")]
 fn tell(what: &str, lateness: &mut [Duration]) -> Duration {
     lateness.sort();
     let at = |per_mille: usize| lateness[(lateness.len() - 1) * per_mille / 1000].as_secs_f64();
