@@ -34,6 +34,7 @@ from runtime_api import RuntimeApi, rest_event  # noqa: E402
 STARTS, QUICK_STARTS = 31, 9
 EVENTS, QUICK_EVENTS = 10_000, 2_000
 MEMORY_EVENTS = 1_000
+ROUTES = 10  # in the file
 REGION = "us-east-2"
 MOTO = HERE.parent / "target" / "test-venv" / "bin" / "moto_server"
 PAGE = HERE.parent / "docs" / "serverless.md"
@@ -43,7 +44,7 @@ NO_BAR = "no bar"
 
 # name -> (what, unit, bar)
 BARS = {
-    "start": ("exec to first poll, with a file configuration", "ms", 5.0),
+    "start": (f"exec to first poll, with a file of {ROUTES} routes", "ms", 5.0),
     "start_cpu": ("the same: CPU time of its own", "ms", None),
     "table_cpu": ("exec to first poll, with table and KMS over TLS: CPU time of its own", "ms", 15.0),
     "first": ("the first request that is proxied, from the event to the answer", "ms", 10.0),
@@ -196,7 +197,7 @@ class World:
 
     def file_settings(self, aws=None):
         node = lambda port: {"type": "roundrobin", "nodes": {f"127.0.0.1:{port}": 1}}
-        routes = [{"id": str(number), "uri": f"/service-{number}/*", "upstream": node(1)} for number in range(100)]
+        routes = [{"id": str(number), "uri": f"/service-{number}/*", "upstream": node(1)} for number in range(ROUTES)]
         routes.append({"id": "proxied", "uri": "/proxied", "upstream": node(self.upstream.server_port)})
         if aws:
             iam = {"accesskey": "AKIDEXAMPLE", "secretkey": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "aws_region": REGION}

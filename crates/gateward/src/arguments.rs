@@ -87,19 +87,18 @@ pub fn parse(
     words: impl IntoIterator<Item = OsString>,
     surroundings: &Surroundings,
 ) -> Result<Understood, Stop> {
-    let mut usage = CommandLine::command();
     let mut words: Vec<OsString> = words.into_iter().collect();
+    if let Some(runtime_api) = surroundings.variable("AWS_LAMBDA_RUNTIME_API").filter(|_| words.len() < 2) {
+        // Before the usage is put together, which would be half of a function's start.
+        let command = Command::Lambda { runtime_api: runtime_api.to_owned() };
+        return Ok(Understood { command, warnings: Vec::new() });
+    }
+    let mut usage = CommandLine::command();
     let referring = process::take_referring(&usage, &mut words);
     let said =
         usage.try_get_matches_from_mut(words).and_then(|matches| CommandLine::from_arg_matches(&matches))?;
     let Some(spoken) = said.command else {
-        return match surroundings.variable("AWS_LAMBDA_RUNTIME_API") {
-            Some(runtime_api) => Ok(Understood {
-                command: Command::Lambda { runtime_api: runtime_api.to_owned() },
-                warnings: Vec::new(),
-            }),
-            None => Err(Stop { text: usage.render_help().to_string(), is_result: false }),
-        };
+        return Err(Stop { text: usage.render_help().to_string(), is_result: false });
     };
     let mut warnings = Vec::new();
     let command = match spoken {
