@@ -361,7 +361,8 @@ struct Move {
     objects_type: Option<String>,
 }
 
-/// `/move-objects`: an item, or a folder with all in it. Each item moves by itself; the first that cannot ends it.
+/// `/move-objects`: an item, or a folder with all in it. It is looked first whether all new names are free, and then each
+/// item moves by itself: one that cannot after all ends it, and the same call again moves those that are left.
 pub(super) async fn move_objects(call: Call) -> Answer {
     let Move { source, target, objects_type } = call.fields()?;
     if objects_type.is_some_and(|kind| kind != "item") {
@@ -382,10 +383,18 @@ pub(super) async fn move_objects(call: Call) -> Answer {
     if moved.is_empty() {
         return Err(ItemError::Missing(source).into());
     }
-    let now = call.parts.clock.now().millis();
-    for name in moved {
+    let mut moves = Vec::with_capacity(moved.len());
+    for name in &moved {
         let rest = name.as_str().strip_prefix(source.as_str()).unwrap_or_default();
         let new_name = ItemName::parse(&format!("{target}{rest}"))?;
+        match tree.get(&new_name).await {
+            Ok(_) if !moved.contains(&new_name) => return Err(ItemError::Exists(new_name).into()),
+            Ok(_) | Err(ItemError::Missing(_)) => moves.push((name.clone(), new_name)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let now = call.parts.clock.now().millis();
+    for (name, new_name) in moves {
         edit(&call.parts, &name, Some(&new_name), |record| record.modified = now).await?;
     }
     Ok(json!({}).into())

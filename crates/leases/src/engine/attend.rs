@@ -134,18 +134,20 @@ impl Engine {
                 return None;
             }
         };
+        // Before the guard looks at the clock: should that jump right after, what was not due is not due by this.
+        let now = self.clock.now();
         let by_time = matches!(recorded.lease.state, LeaseState::Active { .. } | LeaseState::Intent { .. });
         if by_time && self.guard.holds() {
             return None;
         }
         match recorded.lease.state {
             LeaseState::Intent { deadline } => {
-                if deadline <= self.clock.now() {
+                if deadline <= now {
                     self.give_up_waiting(&recorded).await;
                 }
                 None
             }
-            _ => self.claim(recorded, until).await,
+            _ => self.claim(recorded, now, until).await,
         }
     }
 
@@ -154,10 +156,15 @@ impl Engine {
             tracing::error!(lease = %key.lease_id, %error, "due lease not read");
             return self.note_soon(key);
         }
-        // It is looked at again with each look through the due index: an older version may have been started by mistake.
-        match self.ledger.quarantine(&key.sort(), "the record of the lease cannot be read").await {
+        self.put_aside(&key.sort(), key).await;
+    }
+
+    /// Puts the record called `name`, without which nothing can be done about the lease `key`, into quarantine. The lease
+    /// is looked at again with each look through the due index: an older version may have been started by mistake.
+    async fn put_aside(&self, name: &str, key: LeaseKey) {
+        match self.ledger.quarantine(name, "it cannot be read").await {
             Ok(true) => {
-                tracing::error!(lease = %key.lease_id, "lease in quarantine: its record cannot be read");
+                tracing::error!(lease = %key.lease_id, record = name, "lease in quarantine: a record cannot be read");
             }
             Ok(false) => {}
             Err(error) => tracing::error!(lease = %key.lease_id, %error, "lease not put into quarantine"),
@@ -165,10 +172,9 @@ impl Engine {
     }
 
     /// Claims what is due, if nobody else is at it. A lease whose credential another one holds, too, just ends.
-    async fn claim(&self, mut recorded: Recorded, until: Timestamp) -> Option<Recorded> {
+    async fn claim(&self, mut recorded: Recorded, now: Timestamp, until: Timestamp) -> Option<Recorded> {
         let key = LeaseKey::of(&recorded.lease);
         for _ in 0..TRIES {
-            let now = self.clock.now();
             // Renewed, revoked or claimed by another node: then it is not ours.
             let claim = recorded.lease.claim(&self.owner, now, until).ok()?;
             let hold = if claim.producer_id().is_some() { Hold::Close } else { Hold::Keep };
@@ -190,6 +196,10 @@ impl Engine {
             match error {
                 // The other has ended meanwhile, or the lease has changed: what it is now decides.
                 LedgerError::Shared | LedgerError::Changed { .. } => {}
+                LedgerError::Unreadable(record) => {
+                    self.put_aside(&format!("credential/{}/{record}", key.item_id), key).await;
+                    return None;
+                }
                 error => {
                     tracing::error!(lease = %key.lease_id, %error, "lease not claimed");
                     break;

@@ -89,7 +89,12 @@ impl Guard {
             // In a store that is new there is nothing to be revoked.
             let reason = seen.filter(|_| !is_new).and_then(|seen| self.contradicts(&seen, &id, ticks));
             if let Some(reason) = reason {
-                self.hold(reason, None);
+                let mut watch = lock(&self.watch);
+                // By a clock that was set meanwhile, an earlier hold looks over.
+                let is_held = watch.held.as_ref().is_some_and(|hold| hold.ends > self.clock.uptime());
+                if !is_held {
+                    self.hold_in(&mut watch, reason, None);
+                }
             }
         }
         let mut watch = lock(&self.watch);
@@ -172,7 +177,9 @@ impl Guard {
     /// Takes over what another engine, or an earlier process, has written.
     pub(super) async fn reload(&self) -> Result<(), GuardError> {
         let held = self.store.get(&key("hold")).await?;
-        let held: Option<Held> = held.and_then(|entry| serde_json::from_slice(&entry.value).ok());
+        // One that cannot be read is one all the same.
+        let held =
+            held.map(|entry| serde_json::from_slice(&entry.value).unwrap_or_else(|_| self.unreadable()));
         let mut watch = lock(&self.watch);
         match held {
             None => {
@@ -204,19 +211,20 @@ impl Guard {
         Ok(true)
     }
 
-    fn hold(&self, reason: String, before_jump: Option<u64>) {
-        self.hold_in(&mut lock(&self.watch), reason, before_jump);
-    }
-
+    /// Holds from now on, also if there is a hold already: its time begins anew. It ends by itself only when the clock is
+    /// back at what it showed before the first jump.
     fn hold_in(&self, watch: &mut Watch, reason: String, before_jump: Option<u64>) {
-        if watch.held.is_some() {
-            return;
-        }
         tracing::error!(reason, "revocations are held; let them go when what is due may be revoked");
         let since = self.clock.now();
         let held = Held { since, reason, until: since + self.hold_for };
         let ends = self.clock.uptime() + self.hold_for;
+        let before_jump = watch.held.as_ref().map_or(before_jump, |hold| hold.before_jump);
         watch.held = Some(InMemory { held, durable: false, ends, before_jump });
+    }
+
+    fn unreadable(&self) -> Held {
+        let (since, reason) = (self.clock.now(), "the record of a hold cannot be read".to_owned());
+        Held { since, reason, until: since + self.hold_for }
     }
 
     async fn end(&self) -> Result<(), GuardError> {

@@ -1,9 +1,10 @@
 //! What people see of leases, and what they decide: parked ones, quarantine, holds and reports.
 
+use std::ops::Bound;
 use std::time::Duration;
 
 use gateward_clock::Clock;
-use gateward_store::{Change, Precondition, Store, Write};
+use gateward_store::{Change, Key, Precondition, Store, Write};
 use tokio::runtime::Builder;
 
 use super::SETTLE;
@@ -137,6 +138,78 @@ fn a_backup_from_before_the_store_had_a_name_is_noticed_too() {
     pass(&world, &life, TTL);
     assert!(life.engine.held().is_some_and(|held| held.reason.contains("another store")));
     assert_eq!(world.outside().alive.len(), 1);
+}
+
+#[test]
+fn a_clock_that_jumps_again_while_nobody_looks_ends_no_hold() {
+    let world = World::calm(27);
+    let life = world.start();
+    issued(&life);
+    pass(&world, &life, Duration::from_secs(6));
+    world.clock.set(world.clock.now() + Duration::from_secs(7200));
+    pass(&world, &life, Duration::from_secs(6));
+    assert!(life.engine.held().is_some());
+    drop(life);
+    world.clock.set(world.clock.now() + Duration::from_secs(200_000));
+    let life = world.start();
+    pass(&world, &life, Duration::from_secs(6));
+    assert!(life.engine.held().is_some(), "by the clock it is over, and the clock is wrong");
+    assert_eq!(world.outside().alive.len(), 1);
+}
+
+#[test]
+fn a_second_jump_gives_a_hold_its_whole_time_anew() {
+    let world = World::calm(28);
+    let life = world.start();
+    issued(&life);
+    pass(&world, &life, Duration::from_secs(6));
+    for _ in 0..2 {
+        world.clock.set(world.clock.now() + Duration::from_secs(7200));
+        pass(&world, &life, Duration::from_secs(6));
+        pass(&world, &life, Duration::from_secs(60_000));
+    }
+    assert_eq!(world.outside().alive.len(), 1, "a hold is 100 000 s here");
+    pass(&world, &life, Duration::from_secs(50_000));
+    pass(&world, &life, Duration::from_secs(2));
+    assert_eq!(world.outside().alive.len(), 0);
+}
+
+#[test]
+fn a_hold_that_cannot_be_read_holds() {
+    let world = World::calm(29);
+    let life = world.start();
+    issued(&life);
+    pass(&world, &life, Duration::from_secs(6));
+    let key = Key { partition: "~leases".to_owned(), sort: "hold".to_owned() };
+    let write = Write { key, precondition: Precondition::Any, change: Change::Put("{".into()) };
+    world.store.quietly(|store| life.runtime.block_on(store.commit(vec![write])).unwrap());
+    drop(life);
+    let life = world.start();
+    pass(&world, &life, TTL);
+    assert!(life.engine.held().is_some_and(|held| held.reason.contains("cannot be read")));
+    assert_eq!(world.outside().alive.len(), 1);
+    assert!(life.runtime.block_on(life.engine.let_go(verdict())).unwrap());
+    pass(&world, &life, Duration::from_secs(2));
+    assert_eq!(world.outside().alive.len(), 0);
+}
+
+#[test]
+fn a_credential_whose_own_record_cannot_be_read_is_told_and_stops_nothing() {
+    let world = World::calm(30);
+    let life = world.start();
+    issued(&life);
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let held = life.runtime.block_on(world.store.copy().list("~held/7", everything, 1)).unwrap().remove(0);
+    let name = format!("credential/7/{}", held.key.sort);
+    let write = Write { key: held.key, precondition: Precondition::Any, change: Change::Put("?".into()) };
+    world.store.quietly(|store| life.runtime.block_on(store.commit(vec![write])).unwrap());
+    issued(&life);
+    pass(&world, &life, TTL);
+    assert_eq!(world.outside().alive.len(), 1, "the other one was revoked");
+    assert_eq!(attention(&life, Attention::Quarantined), (1, 0, vec![name]));
+    let calls = world.outside().calls;
+    pass(&world, &life, Duration::from_secs(100));
+    assert_eq!(world.outside().calls, calls, "nobody knows whether another lease holds it");
 }
 
 #[test]
