@@ -194,8 +194,8 @@ def section(figures):
     due, live = NUMBERS[figures["quick"]]
     verdicts = {True: "met", False: "**not met**", None: ""}
     rows = [[what, bar, shown, verdicts[met]] for what, bar, shown, met in rows_of(figures)]
-    others = f"{figures['others']:.0%} of its time went to others" if "others" in figures else ""
-    return f"""`bench/leases.py target/release/gateward` on {figures["cores"]} cores, {figures["date"]}; {others}. The local store, and in process a producer
+    others = f", {figures['others']:.0%} of its time went to others" if "others" in figures else ""
+    return f"""`bench/leases.py target/release/gateward` on {figures["cores"]} cores, {figures["date"]}{others}. The local store, and in process a producer
 that does nothing; {thousands(due)} are due in the outage, {thousands(live)} live at the kill.
 
 {markdown(["what", "bar", "measured", ""], rows)}"""
