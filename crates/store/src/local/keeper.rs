@@ -2,6 +2,7 @@
 //!
 //! Two, because a merge may take seconds, and memory must not fill up meanwhile. Whoever writes faster than both waits.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -36,7 +37,7 @@ struct ToDo {
 
 impl Keeper {
     /// Starts both threads; the journal stands in the directory `journal`.
-    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf) -> std::io::Result<Self> {
+    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf) -> io::Result<Self> {
         // A crash may have left files to be merged.
         let todo = Mutex::new(ToDo { merge: true, ..ToDo::default() });
         let work = Arc::new(Work { tables, journal, todo, changed: Condvar::new() });
@@ -80,6 +81,7 @@ impl Drop for Keeper {
 
 impl Work {
     fn flush(&self) {
+        let _told = Told(self);
         loop {
             let mut todo = self.todo();
             let last = loop {
@@ -106,6 +108,7 @@ impl Work {
     }
 
     fn merge(&self) {
+        let _told = Told(self);
         loop {
             let mut todo = self.todo();
             while !todo.merge && !todo.closing {
@@ -139,6 +142,18 @@ impl Work {
 
     fn wait<'t>(&self, todo: MutexGuard<'t, ToDo>) -> MutexGuard<'t, ToDo> {
         self.changed.wait(todo).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread that ends in a panic tells who waits for it.
+struct Told<'w>(&'w Work);
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = io::Error::other("a thread that keeps the store in shape has ended in a panic");
+            self.0.fail(self.0.todo(), error.into());
+        }
     }
 }
 
