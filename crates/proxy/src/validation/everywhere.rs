@@ -131,7 +131,7 @@ fn plugins(name: &str) -> Vec<Value> {
                 "aws_secret": "s", "aws_session_token": "t", "aws_region": "eu-west-1",
                 "aws_assume_role_arn": "arn:aws:iam::123456789012:role/r", "aws_role_session_name": "kong",
                 "aws_role_external_id": "ext", "aws_sts_endpoint_url": "https://sts.eu-west-1.amazonaws.com",
-                "host": "lambda.example", "port": 443, "disable_https": false, "forward_request_method": true,
+                "host": "lambda.example", "port": 443, "proxy_url": "http://user:pass@proxy.example:3128", "disable_https": false, "forward_request_method": true,
                 "forward_request_uri": true, "forward_request_headers": true, "forward_request_body": true,
                 "base64_encode_body": true, "is_proxy_integration": false, "unhandled_status": 500,
                 "preserve_lambda_api_error_code": false, "skip_large_bodies": false, "empty_arrays_mode": "correct",
