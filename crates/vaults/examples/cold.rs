@@ -24,6 +24,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 const REFERENCES: usize = 10_000;
 const SECRETS: usize = 500;
 const KEPT: usize = 4_000;
+/// More turns than there are tasks that may not have ended yet.
+const LEFT_OVER: usize = 20_000;
 const ANSWER_TAKES: Duration = Duration::from_millis(10);
 const SECRET: &str =
     r#"{"username": "the-user-of-the-database", "password": "correct horse battery staple"}"#;
@@ -46,8 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         taken.as_secs_f64() * 1e3,
         ANSWER_TAKES.as_millis(),
     )?;
-    if (calls, most) != (SECRETS, 64) {
-        return Err("a call a secret and 64 at once were promised".into());
+    if calls != SECRETS || most > 64 {
+        return Err("a call a secret and at most 64 at once were promised".into());
     }
 
     // Connections and buffers are there by now; what comes is what is kept.
@@ -95,6 +97,10 @@ fn bind(
         let bound: Vec<_> = chunks.map(|chunk| resolver.bind(chunk.to_vec(), Box::new(|_| {}))).collect();
         for binding in &bound {
             binding.asked().done().await;
+        }
+        // What is done when the last one was told is no memory that is kept.
+        for _ in 0..LEFT_OVER {
+            tokio::task::yield_now().await;
         }
         bound
     })
