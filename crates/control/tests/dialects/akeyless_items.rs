@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use crate::{Answer, Plane};
 
 /// A plane and a token for it.
-struct Api {
+pub(crate) struct Api {
     plane: Plane,
     token: String,
 }
 
 impl Api {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let plane = Plane::new().await;
         let token = plane.token().await;
         Self { plane, token }
@@ -28,7 +28,7 @@ impl Api {
 
     /// The body of a success.
     #[track_caller]
-    fn done(&self, operation: &str, body: Value) -> impl Future<Output = Value> {
+    pub(crate) fn done(&self, operation: &str, body: Value) -> impl Future<Output = Value> {
         let asked = self.post(operation, body);
         let operation = operation.to_owned();
         async move {
@@ -39,7 +39,7 @@ impl Api {
     }
 
     /// The status and the sentence of a refusal.
-    async fn refused(&self, operation: &str, body: Value) -> (u16, String) {
+    pub(crate) async fn refused(&self, operation: &str, body: Value) -> (u16, String) {
         let answer = self.post(operation, body).await;
         assert!(!answer.status.is_success(), "{operation}: {answer:?}");
         let sentence = answer.json["error"].as_str().unwrap_or_else(|| panic!("{answer:?} has no error"));

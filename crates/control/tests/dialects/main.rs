@@ -4,6 +4,7 @@
 mod access;
 mod akeyless;
 mod akeyless_items;
+mod akeyless_native;
 mod apisix;
 mod apisix_consumers;
 mod apisix_lists;
