@@ -120,8 +120,10 @@ async fn the_server_ends_a_password_by_itself_and_a_renewal_moves_that() {
 #[tokio::test]
 async fn users_of_a_dynamic_secret_are_listed_and_those_of_another_are_neither_listed_nor_touched() {
     let Some(server) = Postgres::start() else { return };
-    let (one, mut other) = (producer(&server), producer(&server));
-    other.work.item_id = 0xabcd;
+    let (one, mut other, mut before) = (producer(&server), producer(&server), producer(&server));
+    // Names that come after and before, and begin alike.
+    (other.work.item_id, before.work.item_id) = (0xabcd, 0xab);
+    before.create(&order()).await.unwrap();
     let mine = one.create(&order()).await.unwrap();
     let theirs = other.create(&order()).await.unwrap();
     let listed = |listing: Option<Listing>| listing.map(|listing| (listing.ids, listing.next));
