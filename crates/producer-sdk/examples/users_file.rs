@@ -5,8 +5,8 @@
 //!     --jwks http://127.0.0.1:8000/.well-known/jwks.json --access-id p-1234
 //! ```
 //!
-//! A user's entry keeps the digest of the password, as a database would, and the request that it was made for: the
-//! same request again (its answer was lost) gets the same user with a fresh password, and no second user.
+//! A user's entry keeps the digest of the password, as a database would. Users are named after the request that they were
+//! made for: the same request again (its answer was lost) gets the same user with a fresh password, and no second user.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -16,12 +16,12 @@ use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
 use gateward_producer_sdk::{
-    CreateRequest, CreateResponse, Failure, Producer, RevokeRequest, RevokeResponse, Server, Verifier,
+    Capabilities, CreateRequest, CreateResponse, Failure, ListRequest, ListResponse, Payload, Producer,
+    RevokeRequest, RevokeResponse, Server, Verifier, random_password,
 };
 use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::json;
 
 #[derive(Parser)]
 struct Arguments {
@@ -39,6 +39,9 @@ struct Arguments {
     /// Where to ask the gateway about each token, in place of --jwks.
     #[arg(long, conflicts_with = "jwks")]
     validate: Option<http::Uri>,
+    /// Be as Akeyless's protocol has it: promise nothing that is Gateward's own, and make a user for every request.
+    #[arg(long)]
+    plain: bool,
     /// While this file exists every call is answered with 503, to see what a gateway makes of an outage.
     #[arg(long)]
     fail_file: Option<PathBuf>,
@@ -54,8 +57,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let server = Server::bind(arguments.listen).await?;
     writeln!(std::io::stdout(), "listening on http://{}", server.address())?;
-    let (file, fail_file, turn) = (arguments.file, arguments.fail_file, Mutex::new(()));
-    let producer = UsersFile { file, fail_file, turn };
+    let Arguments { file, fail_file, plain, .. } = arguments;
+    let producer = UsersFile { file, fail_file, plain, turn: Mutex::new(()) };
     server.serve(producer, verifier).await;
     Ok(())
 }
@@ -64,6 +67,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 struct UsersFile {
     file: PathBuf,
     fail_file: Option<PathBuf>,
+    plain: bool,
     /// One change of the file at a time.
     turn: Mutex<()>,
 }
@@ -73,38 +77,45 @@ type Users = BTreeMap<String, User>;
 #[derive(Serialize, Deserialize)]
 struct User {
     password_sha256: String,
-    request_id: Option<String>,
 }
 
-/// The id that a dry run gets, and that its revocation brings back. No user has it.
-const DRY_RUN_ID: &str = "dry-run";
-
 impl Producer for UsersFile {
-    async fn create(&self, request: CreateRequest) -> Result<CreateResponse, Failure> {
-        self.fail_if_asked_to()?;
-        if request.is_dry_run() {
-            return Ok(CreateResponse::new(DRY_RUN_ID, Map::new()));
+    fn capabilities(&self) -> Capabilities {
+        if self.plain {
+            Capabilities::default()
+        } else {
+            Capabilities { request_id: true, list: true, max_batch: None }
         }
-        let password = random_hex(16)?;
-        let password_sha256 = hex(digest(&SHA256, password.as_bytes()).as_ref());
-        let request_id = request.request_id;
-        let fresh_name = format!("user-{}", random_hex(4)?);
-        let name = self.change(|users| {
-            let name = made_for(users, request_id.as_deref()).unwrap_or(fresh_name);
-            users.insert(name.clone(), User { password_sha256, request_id });
-            name
-        })?;
-        let response = Map::from_iter([("user".into(), json!(name)), ("password".into(), json!(password))]);
-        Ok(CreateResponse::new(name, response))
+    }
+
+    async fn create(&self, mut request: CreateRequest) -> Result<CreateResponse, Failure> {
+        self.fail_if_asked_to()?;
+        if self.plain {
+            request.request_id = None;
+        }
+        let (name, password) = (request.unique_name("user-"), random_password(32));
+        let digest = digest(&SHA256, password.as_bytes());
+        let password_sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.change(|users| users.insert(name.clone(), User { password_sha256 }))?;
+        let credential = json!({"user": name, "password": *password});
+        Ok(CreateResponse::new(name, credential))
     }
 
     async fn revoke(&self, request: RevokeRequest) -> Result<RevokeResponse, Failure> {
         self.fail_if_asked_to()?;
         self.change(|users| {
-            let is_gone = |id: &String| id == DRY_RUN_ID || users.remove(id).is_some();
-            let (revoked, not_found) = request.ids.into_iter().partition(is_gone);
-            RevokeResponse { revoked, not_found, message: None }
+            RevokeResponse::each(request.ids, |id| Ok::<_, Failure>(users.remove(id).is_some()))
         })
+    }
+
+    async fn dry_run(&self, _payload: Payload) -> Result<(), Failure> {
+        self.fail_if_asked_to()
+    }
+
+    async fn list(&self, _request: ListRequest) -> Result<ListResponse, Failure> {
+        self.fail_if_asked_to()?;
+        let users = self.read().map_err(|error| self.failed(&error))?;
+        Ok(ListResponse { ids: users.into_keys().collect(), next: None })
     }
 }
 
@@ -125,7 +136,11 @@ impl UsersFile {
             self.write(&users)?;
             Ok(outcome)
         });
-        changed.map_err(|error| Failure::Failed(format!("{}: {error}", self.file.display())))
+        changed.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Failure {
+        Failure::Failed(format!("{}: {error}", self.file.display()))
     }
 
     fn read(&self) -> std::io::Result<Users> {
@@ -144,22 +159,4 @@ impl UsersFile {
         file.sync_all()?;
         std::fs::rename(&new, &self.file)
     }
-}
-
-/// The user who was made for this request already. A request without an id is always a new one.
-fn made_for(users: &Users, request_id: Option<&str>) -> Option<String> {
-    let made = |user: &User| user.request_id.as_deref() == request_id;
-    users.iter().find(|(_, user)| request_id.is_some() && made(user)).map(|(name, _)| name.clone())
-}
-
-fn random_hex(bytes: usize) -> Result<String, Failure> {
-    let mut random = vec![0; bytes];
-    match SystemRandom::new().fill(&mut random) {
-        Ok(()) => Ok(hex(&random)),
-        Err(_) => Err(Failure::Failed("the system gives no random numbers".into())),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

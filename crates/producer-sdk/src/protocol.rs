@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -26,6 +28,8 @@ pub enum Operation {
     Revoke,
     /// Replace the producer's own secret.
     Rotate,
+    /// Name the credentials that exist.
+    List,
 }
 
 impl Operation {
@@ -35,6 +39,7 @@ impl Operation {
             "create" => Some(Self::Create),
             "revoke" => Some(Self::Revoke),
             "rotate" => Some(Self::Rotate),
+            "list" => Some(Self::List),
             _ => None,
         }
     }
@@ -46,6 +51,7 @@ impl fmt::Display for Operation {
             Self::Create => "create",
             Self::Revoke => "revoke",
             Self::Rotate => "rotate",
+            Self::List => "list",
         })
     }
 }
@@ -116,12 +122,49 @@ pub struct CreateRequest {
 }
 
 impl CreateRequest {
-    /// Whether the gateway is only trying the producer out. Then there is no user, and no credential is to be made:
-    /// the answer is a fixed id, which comes back with a revocation.
+    /// Whether the gateway is only trying the producer out. The server answers that by itself, after it has asked
+    /// [`Producer::dry_run`](crate::Producer::dry_run), so no producer gets to see such a request.
     pub fn is_dry_run(&self) -> bool {
         self.client_info.access_id == DRY_RUN_ACCESS_ID
     }
+
+    /// A name for what is made: `prefix` and what names the request, so that the same request again has the same name,
+    /// and the same credential. Where the gateway does not name its requests, every name is a fresh one.
+    ///
+    /// It ends in small letters, digits and `-`, at most 40 of them.
+    pub fn unique_name(&self, prefix: &str) -> String {
+        match &self.request_id {
+            Some(id) if is_plain(id) => format!("{prefix}{id}"),
+            Some(id) => format!("{prefix}{}", hex(&digest(&SHA256, id.as_bytes()).as_ref()[..16])),
+            None => format!("{prefix}{}", hex(&random_bytes::<16>())),
+        }
+    }
 }
+
+/// A password of `length` letters, digits, `-` and `_`: nothing in it needs quoting.
+pub fn random_password(length: usize) -> Zeroizing<String> {
+    let characters = std::iter::repeat_with(random_bytes::<1>).map(|[byte]| PLAIN[usize::from(byte % 64)]);
+    Zeroizing::new(characters.take(length).map(char::from).collect())
+}
+
+/// A system without random numbers can make no credentials at all.
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");
+    bytes
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_plain(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=40).contains(&id.len()) && id.bytes().all(plain)
+}
+
+/// Sixty-four characters, so that a byte chooses one without favour.
+const PLAIN: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Who a credential is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -144,8 +187,12 @@ pub struct CreateResponse {
 }
 
 impl CreateResponse {
-    /// The credential `response`, revoked by `id`.
-    pub fn new(id: impl Into<String>, response: Map<String, Value>) -> Self {
+    /// The credential `response`, revoked by `id`. What is no object becomes one: `{"value": …}`.
+    pub fn new(id: impl Into<String>, response: impl Into<Value>) -> Self {
+        let response = match response.into() {
+            Value::Object(fields) => fields,
+            value => Map::from_iter([("value".to_owned(), value)]),
+        };
         Self { id: id.into(), response }
     }
 }
@@ -184,6 +231,29 @@ impl RevokeResponse {
     pub fn all(ids: Vec<String>) -> Self {
         Self { revoked: ids, ..Self::default() }
     }
+
+    /// Revokes one after the other: `revoke` says whether it was there, or why it still is.
+    pub fn each<E: fmt::Display>(ids: Vec<String>, mut revoke: impl FnMut(&str) -> Result<bool, E>) -> Self {
+        let mut answer = Self::default();
+        for id in ids {
+            let outcome = revoke(&id);
+            answer.note(id, outcome);
+        }
+        answer
+    }
+
+    /// Notes of one credential whether it was revoked (`true`), was not there (`false`), or is there still.
+    pub fn note<E: fmt::Display>(&mut self, id: String, outcome: Result<bool, E>) {
+        match outcome {
+            Ok(true) => self.revoked.push(id),
+            Ok(false) => self.not_found.push(id),
+            Err(why) => {
+                let message = self.message.get_or_insert_default();
+                let separator = if message.is_empty() { "" } else { "; " };
+                message.push_str(&format!("{separator}{id} is not revoked: {why}"));
+            }
+        }
+    }
 }
 
 /// Asks to replace the producer's own secret.
@@ -192,6 +262,10 @@ pub struct RotateRequest {
     /// The secret to replace.
     #[serde(default)]
     pub payload: Payload,
+    /// Names this request. The same one again is the same request, whose first answer was lost: a producer that
+    /// keeps request ids answers with the secret that it made already.
+    #[serde(default)]
+    pub request_id: Option<String>,
 }
 
 /// The producer's new secret. The old one must go on working until a request has brought the new one.
@@ -199,6 +273,42 @@ pub struct RotateRequest {
 pub struct RotateResponse {
     /// What the gateway keeps from now on.
     pub payload: Payload,
+}
+
+/// Asks which credentials exist, a page after the other.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ListRequest {
+    /// The producer's own secret.
+    #[serde(default)]
+    pub payload: Payload,
+    /// What the page before had as [`ListResponse::next`]; none for the first.
+    #[serde(default)]
+    pub page: Option<String>,
+}
+
+/// The credentials that exist, by the ids that they were made with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ListResponse {
+    /// Those of this page.
+    pub ids: Vec<String>,
+    /// How the next page is asked for, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// What a producer can beyond making and unmaking; a gateway learns it in the dry run, and asks for nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Two create calls with one [`CreateRequest::request_id`] make one credential, also after a restart. A gateway
+    /// then asks again when an answer was lost, and learns what it has to revoke.
+    #[serde(default)]
+    pub request_id: bool,
+    /// [`Producer::list`](crate::Producer::list) tells which credentials exist.
+    #[serde(default)]
+    pub list: bool,
+    /// The most ids that it takes in one revoke call; a gateway sends at most 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_batch: Option<u16>,
 }
 
 /// An object; published gateways also send an empty text, null, or nothing at all.

@@ -1,30 +1,27 @@
 //! A ready HTTP server around a [`Producer`].
 //!
-//! It serves `POST` on any path that ends in `create`, `revoke` or `rotate`. A request is verified before its body is
-//! read as anything but bytes; what is said of a bad one never repeats what was in it.
+//! It serves `POST` on any path that ends in `create`, `revoke`, `rotate` or `list`.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::producer::{Failure, Producer};
-use crate::protocol::{CREDENTIALS_HEADER, Operation};
-use crate::token::{Call, Refused};
-use crate::verifier::{Verifier, VerifyError};
+use crate::desk::{self, Answer, Asked, Desk, Rejection};
+use crate::producer::Producer;
+use crate::protocol::CREDENTIALS_HEADER;
+use crate::verifier::Verifier;
 
 /// A server that has its address already, and serves once it is given a producer.
 pub struct Server {
@@ -64,20 +61,23 @@ impl Server {
 
     /// Serves until [`Handle::stop`]; then takes no more connections, and ends when the last request was answered.
     pub async fn serve<P: Producer>(self, producer: P, verifier: Verifier) {
-        let desk = Arc::new(Desk { producer, verifier, origins: self.origins });
+        let desk = Arc::new((Desk::new(producer, verifier), self.origins));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let mut stopped = self.stop.subscribe();
         loop {
             tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => break,
+                () = async { drop(stopped.wait_for(|stop| *stop).await) } => break,
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
                         let desk = Arc::clone(&desk);
                         let service = service_fn(move |request| {
                             let desk = Arc::clone(&desk);
-                            async move { Ok::<_, std::convert::Infallible>(desk.answer(request).await) }
+                            async move {
+                                let (desk, origins) = &*desk;
+                                Ok::<_, Infallible>(response(answer(desk, origins, request).await))
+                            }
                         });
                         let connection = hyper::server::conn::http1::Builder::new()
                             .timer(TokioTimer::new())
@@ -120,85 +120,19 @@ pub struct BindError {
     cause: std::io::Error,
 }
 
-/// What every request meets.
-struct Desk<P> {
-    producer: P,
-    verifier: Verifier,
-    origins: Vec<String>,
-}
-
-impl<P: Producer> Desk<P> {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        match self.serve(request).await {
-            Ok(json) => response(StatusCode::OK, json),
-            Err(Rejection { status, reason }) => {
-                tracing::warn!(status = status.as_u16(), reason, "a request was not served");
-                response(status, json!({ "error": reason }).to_string())
-            }
-        }
-    }
-
-    async fn serve(&self, request: Request<Incoming>) -> Result<String, Rejection> {
-        let operation = Operation::from_path(request.uri().path()).ok_or_else(|| {
-            Rejection::new(StatusCode::NOT_FOUND, "the path must end in create, revoke or rotate")
-        })?;
-        if request.method() != Method::POST {
-            return Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, "only POST is served"));
-        }
-        let (head, body) = request.into_parts();
-        let body = read_within_limits(body).await?;
-
-        let mut tokens = head.headers.get_all(CREDENTIALS_HEADER).iter();
-        let token = tokens.next().ok_or(VerifyError::Refused(Refused::Missing))?;
-        if tokens.next().is_some() {
-            return Err(VerifyError::Refused(Refused::Malformed).into());
-        }
-        let token = token.to_str().map_err(|_| VerifyError::Refused(Refused::Malformed))?;
-        self.verifier.verify(token, Call { origins: &self.origins, operation, body: &body }).await?;
-
-        match operation {
-            Operation::Create => write(&self.producer.create(read(&body)?).await?),
-            Operation::Revoke => write(&self.producer.revoke(read(&body)?).await?),
-            Operation::Rotate => write(&self.producer.rotate(read(&body)?).await?),
-        }
-    }
-}
-
-/// A request that was not served, and the sentence that says why.
-struct Rejection {
-    status: StatusCode,
-    reason: String,
-}
-
-impl Rejection {
-    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
-    }
-}
-
-impl From<VerifyError> for Rejection {
-    fn from(error: VerifyError) -> Self {
-        match error {
-            VerifyError::Refused(refused) => {
-                Self::new(StatusCode::UNAUTHORIZED, format!("invalid credentials: {refused}"))
-            }
-            VerifyError::Unavailable(ref cause) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("{error}: {cause}"))
-            }
-        }
-    }
-}
-
-impl From<Failure> for Rejection {
-    fn from(failure: Failure) -> Self {
-        let status = match failure {
-            Failure::BadInput(_) => StatusCode::BAD_REQUEST,
-            Failure::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Failure::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Failure::Unsupported => StatusCode::NOT_IMPLEMENTED,
-        };
-        Self::new(status, failure.to_string())
-    }
+async fn answer<P: Producer>(desk: &Desk<P>, origins: &[String], request: Request<Incoming>) -> Answer {
+    let operation = match desk::operation(request.method(), request.uri().path()) {
+        Ok(operation) => operation,
+        Err(rejection) => return rejection.told(),
+    };
+    let (head, body) = request.into_parts();
+    let body = match read_within_limits(body).await {
+        Ok(body) => body,
+        Err(rejection) => return rejection.told(),
+    };
+    let tokens: Vec<&[u8]> =
+        head.headers.get_all(CREDENTIALS_HEADER).iter().map(HeaderValue::as_bytes).collect();
+    desk.answer(Asked { operation, tokens: &tokens, origins, body: &body }).await
 }
 
 async fn read_within_limits(body: Incoming) -> Result<Bytes, Rejection> {
@@ -214,26 +148,10 @@ async fn read_within_limits(body: Incoming) -> Result<Bytes, Rejection> {
     }
 }
 
-/// Says where a body is wrong, and not what stands there: it holds the payload.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Rejection> {
-    serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let what =
-            if error.is_data() { "has a field that is missing or of the wrong type" } else { "is not JSON" };
-        Rejection::new(StatusCode::BAD_REQUEST, format!("the body {what} (line {line}, column {column})"))
-    })
-}
-
-fn write<T: Serialize>(answer: &T) -> Result<String, Rejection> {
-    serde_json::to_string(answer).map_err(|_| {
-        Rejection::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON")
-    })
-}
-
-fn response(status: StatusCode, json: String) -> Response<Full<Bytes>> {
+fn response(Answer { status, json }: Answer) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(json)));
     *response.status_mut() = status;
-    let content_type = header::HeaderValue::from_static("application/json");
+    let content_type = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }

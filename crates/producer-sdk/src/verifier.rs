@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
 
-use crate::fetch::{self, FetchError};
 use crate::jwks::Jwks;
 use crate::token::{self, Call, Expected, Refused};
+use crate::web::{Web, WebError};
 
 /// Keys are fetched again when they are this old, so that a key that the gateway withdrew stops to count.
 const FRESH_SECONDS: u64 = 600;
@@ -33,6 +33,7 @@ pub struct Verifier {
     judge: Judge,
     access_id: String,
     item_name: Option<String>,
+    web: Web,
     now: Now,
 }
 
@@ -66,6 +67,13 @@ impl Verifier {
         self
     }
 
+    /// Asks the gateway through `web`: it trusts the gateway's certificate, and knows how long to wait.
+    #[must_use]
+    pub fn web(mut self, web: Web) -> Self {
+        self.web = web;
+        self
+    }
+
     /// Takes the time (seconds since 1970) from `now` and not from the system.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
@@ -83,11 +91,11 @@ impl Verifier {
             }
             Judge::JwksUrl(published) => {
                 let kid = token::key_id(token)?;
-                let keys = published.keys_for(&kid, now).await?;
+                let keys = published.keys_for(&kid, now, &self.web).await?;
                 token::verify(token, &keys, expected, call, now)?;
             }
             Judge::ValidateUrl(url) => {
-                ask_about(token, url, expected).await?;
+                ask_about(token, url, expected, &self.web).await?;
                 // The gateway vouched for the token, but it has seen neither this address nor this body. Other
                 // gateways' tokens have no public form, so there its word is all there is.
                 if token::is_for_producers(token) {
@@ -99,7 +107,7 @@ impl Verifier {
     }
 
     fn new(judge: Judge, access_id: String) -> Self {
-        Self { judge, access_id, item_name: None, now: Arc::new(system_seconds) }
+        Self { judge, access_id, item_name: None, web: Web::new(), now: Arc::new(system_seconds) }
     }
 }
 
@@ -107,12 +115,12 @@ impl Verifier {
     clippy::disallowed_methods,
     reason = "a producer stands alone: here is its one look at the system's clock"
 )]
-fn system_seconds() -> u64 {
+pub(crate) fn system_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_epoch| since_epoch.as_secs())
 }
 
 /// Asks the gateway at `url` whether it made `token`.
-async fn ask_about(token: &str, url: &Uri, expected: Expected<'_>) -> Result<(), VerifyError> {
+async fn ask_about(token: &str, url: &Uri, expected: Expected<'_>, web: &Web) -> Result<(), VerifyError> {
     #[derive(Deserialize)]
     struct Word {
         access_id: String,
@@ -123,13 +131,13 @@ async fn ask_about(token: &str, url: &Uri, expected: Expected<'_>) -> Result<(),
         "expected_access_id": expected.access_id,
         "expected_item_name": expected.item_name.unwrap_or_default(),
     });
-    let answer = fetch::post(url, question.to_string().into()).await?;
-    if answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error() {
-        return Err(FetchError::Status(answer.status).into());
+    let answer = web.post(url, &[], question.to_string().into()).await?;
+    if answer.status() == StatusCode::TOO_MANY_REQUESTS || answer.status().is_server_error() {
+        return Err(WebError::Status(answer.status()).into());
     }
-    let word: Option<Word> = serde_json::from_slice(&answer.body).ok();
+    let word: Option<Word> = serde_json::from_slice(answer.body()).ok();
     match word {
-        Some(word) if answer.status == StatusCode::OK && word.access_id == expected.access_id => Ok(()),
+        Some(word) if answer.status() == StatusCode::OK && word.access_id == expected.access_id => Ok(()),
         _ => Err(Refused::NotVouchedFor.into()),
     }
 }
@@ -159,8 +167,8 @@ impl Known {
     }
 
     /// The keys to judge by; an unknown key after a failed fetch is nobody's fault yet.
-    fn usable_for(self, kid: &str) -> Result<Arc<Jwks>, FetchError> {
-        if self.failed && !self.keys.has(kid) { Err(FetchError::JustFailed) } else { Ok(self.keys) }
+    fn usable_for(self, kid: &str) -> Result<Arc<Jwks>, WebError> {
+        if self.failed && !self.keys.has(kid) { Err(WebError::JustFailed) } else { Ok(self.keys) }
     }
 }
 
@@ -170,7 +178,7 @@ impl PublishedKeys {
     }
 
     /// The keys, fetched if `kid` is not among them or if they are old.
-    async fn keys_for(&self, kid: &str, now: u64) -> Result<Arc<Jwks>, FetchError> {
+    async fn keys_for(&self, kid: &str, now: u64, web: &Web) -> Result<Arc<Jwks>, WebError> {
         let known = self.known();
         if !known.wants_fetch(kid, now) {
             return known.usable_for(kid);
@@ -180,7 +188,7 @@ impl PublishedKeys {
         if !known.wants_fetch(kid, now) {
             return known.usable_for(kid);
         }
-        match self.fetch().await {
+        match self.fetch(web).await {
             Ok(keys) => {
                 let keys = Arc::new(keys);
                 self.learn(Known { keys: Arc::clone(&keys), fetched_at: now, tried_at: now, failed: false });
@@ -197,12 +205,12 @@ impl PublishedKeys {
         }
     }
 
-    async fn fetch(&self) -> Result<Jwks, FetchError> {
-        let answer = fetch::get(&self.url).await?;
-        if answer.status != StatusCode::OK {
-            return Err(FetchError::Status(answer.status));
+    async fn fetch(&self, web: &Web) -> Result<Jwks, WebError> {
+        let answer = web.get(&self.url).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(WebError::Status(answer.status()));
         }
-        Ok(Jwks::parse(&answer.body)?)
+        Ok(Jwks::parse(answer.body())?)
     }
 
     fn known(&self) -> Known {
@@ -222,7 +230,7 @@ pub enum VerifyError {
     Refused(#[from] Refused),
     /// Nobody can tell at the moment.
     #[error("the token cannot be checked at the moment")]
-    Unavailable(#[from] FetchError),
+    Unavailable(#[from] WebError),
 }
 
 #[cfg(test)]

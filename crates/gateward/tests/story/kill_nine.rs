@@ -48,7 +48,7 @@ enum After {
 fn a_power_cut(place: &str, after: After) {
     let plot = Plot::new();
     let port = free_port();
-    let producer = UsersFile::start(&plot, "users", "--jwks", &port.to_string());
+    let producer = UsersFile::start_plain(&plot, "users", "--jwks", &port.to_string());
     let mut gateway = Gateway::start_at(&plot, port, &[("GATEWARD_FAILPOINT", place)]);
     let timeout_sec = if matches!(after, After::Unknown { .. }) { TIMEOUT_SEC } else { 10 };
     let item = json!({

@@ -24,6 +24,17 @@ impl UsersFile {
     /// files are called `name`.
     #[track_caller]
     pub fn start(plot: &Plot, name: &str, how: &str, control_port: &str) -> Self {
+        Self::start_as(plot, name, &[], how, control_port)
+    }
+
+    /// One that knows of no more than Akeyless's protocol has: it makes a user for every request.
+    #[track_caller]
+    pub fn start_plain(plot: &Plot, name: &str, how: &str, control_port: &str) -> Self {
+        Self::start_as(plot, name, &["--plain"], how, control_port)
+    }
+
+    #[track_caller]
+    fn start_as(plot: &Plot, name: &str, manner: &[&str], how: &str, control_port: &str) -> Self {
         let path = match how {
             "--jwks" => ".well-known/jwks.json",
             _ => "validate-producer-credentials",
@@ -31,7 +42,7 @@ impl UsersFile {
         let file = plot.folder().join(format!("{name}.json"));
         let outage = plot.folder().join(format!("{name}.outage"));
         let mut command = Command::new(workspace::example("users_file"));
-        command.arg(&file).args(["--listen", "127.0.0.1:0", "--access-id", ACCESS_ID]);
+        command.arg(&file).args(manner).args(["--listen", "127.0.0.1:0", "--access-id", ACCESS_ID]);
         command
             .args([how, &format!("http://127.0.0.1:{control_port}/{path}")])
             .arg("--fail-file")

@@ -63,8 +63,8 @@ fn answers_hold_the_published_fields_and_the_added_one_only_when_it_says_somethi
 fn a_payload_and_a_credential_are_not_shown() {
     let request: CreateRequest = serde_json::from_value(json!({"payload": "canary"})).unwrap();
     assert!(!format!("{request:?}").contains("canary"));
-    let Value::Object(credential) = json!({"password": "canary"}) else { unreachable!() };
-    assert!(!format!("{:?}", CreateResponse::new("id", credential)).contains("canary"));
+    assert!(!format!("{:?}", CreateResponse::new("id", json!({"password": "canary"}))).contains("canary"));
+    assert_eq!(CreateResponse::new("id", "text").response, *json!({"value": "text"}).as_object().unwrap());
 }
 
 #[test]
@@ -72,6 +72,39 @@ fn the_operation_is_the_last_part_of_the_path() {
     assert_eq!(Operation::from_path("/sync/create"), Some(Operation::Create));
     assert_eq!(Operation::from_path("/team/a/revoke/"), Some(Operation::Revoke));
     assert_eq!(Operation::from_path("/rotate"), Some(Operation::Rotate));
+    assert_eq!(Operation::from_path("/sync/list"), Some(Operation::List));
     assert_eq!(Operation::from_path("/recreate"), None);
     assert_eq!(Operation::from_path("/"), None);
+}
+
+#[test]
+fn the_same_request_has_the_same_name_and_a_request_without_a_name_a_fresh_one() {
+    let request =
+        |id: Option<&str>| CreateRequest { request_id: id.map(str::to_owned), ..CreateRequest::default() };
+    assert_eq!(request(Some("l-0123abc")).unique_name("user-"), "user-l-0123abc");
+    for strange in ["", "Drop Table", "../../etc", &"a".repeat(41)] {
+        let (name, again) = (request(Some(strange)).unique_name(""), request(Some(strange)).unique_name(""));
+        assert!(is_plain(&name) && name == again, "{strange}: {name}");
+    }
+    assert_ne!(request(None).unique_name("user-"), request(None).unique_name("user-"));
+}
+
+#[test]
+fn passwords_have_their_length_and_need_no_quoting() {
+    let password = random_password(24);
+    assert!(password.len() == 24 && password.bytes().all(|byte| PLAIN.contains(&byte)));
+    assert_ne!(password, random_password(24));
+}
+
+#[test]
+fn of_each_id_it_is_told_whether_it_was_there_or_why_it_still_is() {
+    let ids = ["here", "gone", "stuck", "locked"].map(str::to_owned).to_vec();
+    let answer = RevokeResponse::each(ids, |id| match id {
+        "here" => Ok(true),
+        "gone" => Ok(false),
+        _ => Err("it is busy"),
+    });
+    assert_eq!((answer.revoked, answer.not_found), (vec!["here".to_owned()], vec!["gone".to_owned()]));
+    let message = answer.message.unwrap();
+    assert_eq!(message, "stuck is not revoked: it is busy; locked is not revoked: it is busy");
 }

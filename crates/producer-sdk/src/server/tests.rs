@@ -6,23 +6,8 @@ use gateward_testkit::http;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::protocol::{CreateRequest, CreateResponse, RevokeRequest, RevokeResponse};
-use crate::token::tests::{Gateway, NOW, claims, header};
-
-struct Echo;
-
-impl Producer for Echo {
-    async fn create(&self, request: CreateRequest) -> Result<CreateResponse, Failure> {
-        if request.input.contains_key("bad") {
-            return Err(Failure::BadInput("\"bad\" is not to be given".to_owned()));
-        }
-        Ok(CreateResponse::new("id-1", request.input))
-    }
-
-    async fn revoke(&self, request: RevokeRequest) -> Result<RevokeResponse, Failure> {
-        Ok(RevokeResponse::all(request.ids))
-    }
-}
+use crate::testing::{Gateway, Producers};
+use crate::token::tests::{NOW, claims, header};
 
 /// A running server, on a runtime of its own.
 struct Running {
@@ -34,12 +19,12 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
-        let gateway = Gateway::new(1);
+        let gateway = Gateway::new();
         let verifier = Verifier::with_keys(gateway.jwks(), "p-gateway").clock(|| NOW);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let server = runtime.block_on(Server::bind("127.0.0.1:0".parse().unwrap())).unwrap();
         let (url, handle) = (format!("http://{}", server.address()), server.handle());
-        let thread = std::thread::spawn(move || runtime.block_on(server.serve(Echo, verifier)));
+        let thread = std::thread::spawn(move || runtime.block_on(server.serve(Producers::echo(), verifier)));
         Self { url, handle, gateway, thread: Some(thread) }
     }
 
@@ -73,13 +58,14 @@ impl Drop for Running {
 #[test]
 fn a_verified_request_reaches_the_producer_on_any_path_that_ends_in_its_operation() {
     let server = Running::start();
-    let body = r#"{"payload": "p", "input": {"user": "input"}}"#;
+    let body = r#"{"payload": "p", "input": {"user": "input"}, "request_id": "r1"}"#;
     assert_eq!(
         server.call("/sync/create", "create", body),
-        (200, json!({"id": "id-1", "response": {"user": "input"}}))
+        (200, json!({"id": "echo-r1", "response": {"user": "input"}}))
     );
     assert_eq!(server.call("/a/revoke", "revoke", r#"{"ids": ["x"]}"#), (200, json!({"revoked": ["x"]})));
     assert_eq!(server.call("/rotate", "rotate", "{}").0, 501);
+    assert_eq!(server.call("/sync/list", "list", "{}").0, 501);
     assert_eq!(server.call("/destroy", "create", body).0, 404);
 }
 
@@ -104,6 +90,7 @@ fn a_bad_body_is_refused_without_repeating_it() {
     let server = Running::start();
     for (body, why) in [
         ("{\"payload\": canary}", "the body is not JSON (line 1, column 13)"),
+        (r#"["canary", {}]"#, "the body is no JSON object"),
         (
             r#"{"input": "canary"}"#,
             "the body has a field that is missing or of the wrong type (line 1, column 19)",
@@ -121,6 +108,16 @@ fn a_failure_of_the_producer_is_told_with_its_code() {
     let server = Running::start();
     let answer = server.call("/create", "create", r#"{"input": {"bad": 1}}"#);
     assert_eq!(answer, (400, json!({"error": "\"bad\" is not to be given"})));
+}
+
+#[test]
+fn a_dry_run_makes_nothing_and_tells_what_the_producer_can() {
+    let server = Running::start();
+    let dry_run = r#"{"payload": "p", "input": {"bad": 1}, "client_info": {"access_id": "p-custom"}}"#;
+    let told = json!({"id": "dry-run", "response": {}, "capabilities": {"request_id": false, "list": false}});
+    assert_eq!(server.call("/create", "create", dry_run), (200, told));
+    let both = r#"{"ids": ["a", "dry-run"]}"#;
+    assert_eq!(server.call("/revoke", "revoke", both), (200, json!({"revoked": ["a", "dry-run"]})));
 }
 
 #[test]

@@ -1,44 +1,18 @@
-use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::jwks::Jwk;
+use crate::testing::Gateway;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 const BODY: &[u8] = br#"{"payload":"x"}"#;
 
-/// A gateway that signs.
-pub(crate) struct Gateway(Ed25519KeyPair);
-
-impl Gateway {
-    pub(crate) fn new(seed: u8) -> Self {
-        Self(Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap())
-    }
-
-    pub(crate) fn jwks(&self) -> Jwks {
-        let public_key: &[u8; 32] = self.0.public_key().as_ref().try_into().unwrap();
-        Jwks { keys: vec![Jwk::ed25519("k1", public_key)] }
-    }
-
-    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
-        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let signed = format!("{}.{}", encode(header), encode(claims));
-        let signature = URL_SAFE_NO_PAD.encode(self.0.sign(signed.as_bytes()));
-        format!("{signed}.{signature}")
-    }
-}
-
 pub(crate) fn header() -> Value {
-    json!({"alg": "EdDSA", "typ": "gateward-producer+jwt", "kid": "k1"})
+    Gateway::header()
 }
 
 pub(crate) fn claims(body: &[u8]) -> Value {
-    json!({
-        "iss": "gateward", "aud": "http://127.0.0.1:9", "iat": NOW, "exp": NOW + 60, "jti": "t1",
-        "access_id": "p-gateway",
-        "attaches": r#"{"item_name":"/users","account_id":"acc-1","operation":"create"}"#,
-        "body_sha256": URL_SAFE_NO_PAD.encode(digest(&SHA256, body)),
-    })
+    Gateway::claims("http://127.0.0.1:9", Operation::Create, body, NOW)
 }
 
 /// What becomes of the token that is right but for one header field and one claim.
@@ -49,13 +23,13 @@ fn verified(header_change: (&str, Value), claim_change: (&str, Value)) -> Result
             object[field] = value;
         }
     }
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     check(&gateway.sign(&header, &claims), &gateway.jwks(), NOW)
 }
 
 fn check(token: &str, keys: &Jwks, now: u64) -> Result<Claims, Refused> {
     let origins = ["http://localhost:9".to_owned(), "http://127.0.0.1:9".to_owned()];
-    let expected = Expected { access_id: "p-gateway", item_name: Some("/users") };
+    let expected = Expected { access_id: "p-gateway", item_name: Some(Gateway::ITEM_NAME) };
     verify(token, keys, expected, Call { origins: &origins, operation: Operation::Create, body: BODY }, now)
 }
 
@@ -83,9 +57,9 @@ fn a_token_with_any_one_claim_wrong_is_refused() {
         ("aud", json!("http://127.0.0.1:9/"), Refused::Audience),
         ("access_id", json!("p-other"), Refused::AccessId),
         ("attaches", attaches("/other", "create"), Refused::ItemName),
-        ("attaches", attaches("/users", "revoke"), Refused::Operation),
-        ("attaches", attaches("/users", "destroy"), Refused::Malformed),
-        ("attaches", json!({"item_name": "/users", "operation": "create"}), Refused::Malformed),
+        ("attaches", attaches(Gateway::ITEM_NAME, "revoke"), Refused::Operation),
+        ("attaches", attaches(Gateway::ITEM_NAME, "destroy"), Refused::Malformed),
+        ("attaches", json!({"item_name": Gateway::ITEM_NAME, "operation": "create"}), Refused::Malformed),
         ("body_sha256", json!(other_body), Refused::Body),
         ("body_sha256", json!(""), Refused::Body),
         ("exp", Value::Null, Refused::Malformed),
@@ -114,7 +88,7 @@ fn a_token_with_any_one_header_field_wrong_is_refused() {
 
 #[test]
 fn a_token_signed_by_another_key_or_changed_after_signing_is_refused() {
-    let (gateway, stranger) = (Gateway::new(1), Gateway::new(2));
+    let (gateway, stranger) = (Gateway::new(), Gateway::new());
     let forged = stranger.sign(&header(), &claims(BODY));
     assert_eq!(check(&forged, &gateway.jwks(), NOW), Err(Refused::Signature));
 
@@ -131,13 +105,13 @@ fn a_token_signed_by_another_key_or_changed_after_signing_is_refused() {
 #[test]
 fn what_is_no_token_is_refused() {
     for text in ["", "a", "a.b", "a.b.c", "..", "e30.e30.e30", "e30.e30.e30.e30"] {
-        assert_eq!(check(text, &Gateway::new(1).jwks(), NOW), Err(Refused::Malformed), "{text}");
+        assert_eq!(check(text, &Gateway::new().jwks(), NOW), Err(Refused::Malformed), "{text}");
     }
 }
 
 #[test]
 fn a_token_lives_until_it_expires_and_the_clocks_skew_after() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let token = gateway.sign(&header(), &claims(BODY));
     assert!(check(&token, &gateway.jwks(), NOW + 69).is_ok());
     assert_eq!(check(&token, &gateway.jwks(), NOW + 70), Err(Refused::Expired));
@@ -147,7 +121,7 @@ fn a_token_lives_until_it_expires_and_the_clocks_skew_after() {
 
 #[test]
 fn keys_of_another_kind_or_use_are_never_used() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let token = gateway.sign(&header(), &claims(BODY));
     let changes: [fn(&mut Jwk); 4] = [
         |key| key.kty = "EC".to_owned(),

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::protocol::Operation;
-use crate::token::tests::{Gateway, NOW, claims, header};
+use crate::testing::Gateway;
+use crate::token::tests::{NOW, claims, header};
 
 const BODY: &[u8] = b"{}";
 
@@ -68,20 +69,20 @@ async fn verify(verifier: &Verifier, token: &str) -> Result<(), VerifyError> {
 
 #[tokio::test]
 async fn published_keys_are_fetched_once() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let control = Control::answering(vec![published(&gateway)]);
     let verifier = Verifier::with_jwks_url(control.url.clone(), "p-gateway").clock(|| NOW);
     for _ in 0..3 {
         verify(&verifier, &signed_by(&gateway)).await.unwrap();
     }
-    let forged = verify(&verifier, &signed_by(&Gateway::new(2))).await;
+    let forged = verify(&verifier, &signed_by(&Gateway::new())).await;
     assert!(matches!(forged, Err(VerifyError::Refused(Refused::Signature))));
     assert_eq!(control.times_asked(), 1);
 }
 
 #[tokio::test]
 async fn an_unknown_key_has_the_keys_fetched_again_but_not_at_every_call() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let empty = (200, r#"{"keys": []}"#.to_owned());
     let control = Control::answering(vec![empty, published(&gateway)]);
     let now = Arc::new(AtomicU64::new(NOW));
@@ -100,7 +101,7 @@ async fn an_unknown_key_has_the_keys_fetched_again_but_not_at_every_call() {
 
 #[tokio::test]
 async fn a_withdrawn_key_stops_to_count() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let control = Control::answering(vec![published(&gateway), (200, r#"{"keys": []}"#.to_owned())]);
     let now = Arc::new(AtomicU64::new(NOW - FRESH_SECONDS));
     let clock = Arc::clone(&now);
@@ -115,7 +116,7 @@ async fn a_withdrawn_key_stops_to_count() {
 
 #[tokio::test]
 async fn a_gateway_that_does_not_answer_makes_no_token_wrong_and_no_known_key_useless() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let control = Control::answering(vec![(500, String::new()), published(&gateway), (500, String::new())]);
     let now = Arc::new(AtomicU64::new(NOW - FRESH_SECONDS));
     let clock = Arc::clone(&now);
@@ -135,21 +136,23 @@ async fn a_gateway_that_does_not_answer_makes_no_token_wrong_and_no_known_key_us
 
 #[tokio::test]
 async fn the_gateway_is_asked_about_a_token_in_the_published_form() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let vouched = (200, r#"{"access_id": "p-gateway", "attaches": "{}"}"#.to_owned());
     let control = Control::answering(vec![vouched]);
-    let verifier =
-        Verifier::with_validate_url(control.url.clone(), "p-gateway").item_name("/users").clock(|| NOW);
+    let verifier = Verifier::with_validate_url(control.url.clone(), "p-gateway")
+        .item_name(Gateway::ITEM_NAME)
+        .clock(|| NOW);
     let token = signed_by(&gateway);
     verify(&verifier, &token).await.unwrap();
     let asked: Value = serde_json::from_str(&control.asked.lock().unwrap()[0]).unwrap();
-    let expected = json!({"creds": token, "expected_access_id": "p-gateway", "expected_item_name": "/users"});
+    let expected =
+        json!({"creds": token, "expected_access_id": "p-gateway", "expected_item_name": Gateway::ITEM_NAME});
     assert_eq!(asked, expected);
 }
 
 #[tokio::test]
 async fn a_token_that_the_gateway_does_not_vouch_for_is_refused() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     for (answer, text) in [
         ((401, r#"{"error": "Unauthorized"}"#), "refused"),
         ((200, r#"{"access_id": "p-other"}"#), "refused"),
@@ -170,7 +173,7 @@ async fn a_token_that_the_gateway_does_not_vouch_for_is_refused() {
 
 #[tokio::test]
 async fn a_token_that_the_gateway_vouches_for_must_still_be_for_this_body_and_address() {
-    let gateway = Gateway::new(1);
+    let gateway = Gateway::new();
     let control = Control::answering(vec![(200, r#"{"access_id": "p-gateway"}"#.to_owned())]);
     let verifier = Verifier::with_validate_url(control.url.clone(), "p-gateway").clock(|| NOW);
     let other_body = gateway.sign(&header(), &claims(b"another"));
