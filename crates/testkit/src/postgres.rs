@@ -22,6 +22,7 @@ pub struct Postgres {
     port: u16,
     password: Canary,
     home: TempDir,
+    encrypted: bool,
 }
 
 impl Postgres {
@@ -44,7 +45,8 @@ impl Postgres {
         let password = Canary::new("postgres");
         let file = home.path().join("password");
         std::fs::write(&file, password.text()).expect("the password can be written");
-        let mut started = Self { process: None, programs, port: free_port(), password, home };
+        let mut started =
+            Self { process: None, programs, port: free_port(), password, home, encrypted: false };
         let made = started
             .program("initdb")
             .args(["--no-sync", "--auth=scram-sha-256", "--username=admin", "--encoding=UTF8", "--locale=C"])
@@ -56,6 +58,25 @@ impl Postgres {
         Some(started)
     }
 
+    /// Has it speak TLS with this certificate and key (PEM), and let nobody in who does not.
+    #[track_caller]
+    pub fn encrypt(&mut self, certificate: &str, key: &str) {
+        self.stop();
+        let rules = "hostssl all all 127.0.0.1/32 scram-sha-256\n";
+        for (name, text) in [("server.crt", certificate), ("server.key", key), ("pg_hba.conf", rules)] {
+            let file = self.data().join(name);
+            std::fs::write(&file, text).expect("the server's folder can be written to");
+            let own = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&file, own).expect("the file is ours");
+            if is_root() {
+                let owned = Command::new("chown").arg("postgres").arg(&file).status();
+                assert!(owned.is_ok_and(|status| status.success()), "the user postgres is not there");
+            }
+        }
+        self.encrypted = true;
+        self.resume();
+    }
+
     /// Starts it again after [`Postgres::stop`].
     #[track_caller]
     pub fn resume(&mut self) {
@@ -63,6 +84,9 @@ impl Postgres {
         let sockets = format!("unix_socket_directories={}", self.home.path().display());
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-F", "-h", "127.0.0.1"]);
         command.args(["-c", &sockets, "-c", "log_statement=all"]);
+        if self.encrypted {
+            command.args(["-c", "ssl=on"]);
+        }
         self.process = Some(Process::start("postgres", command));
         let answers =
             eventually(Duration::from_secs(60), || self.try_query("admin", self.password(), "SELECT 1").ok());

@@ -130,8 +130,9 @@ pub(super) async fn update(call: Call, kind: Kind, wrapper: &str) -> Answer {
     let (producer, sealed) = kind.read(&call, Some(&before.producer))?;
     let secret = sent.applied_to(Some(before), producer)?;
     allowed(&call, &secret.producer)?;
-    let standing = call.parts.catalog.producer(secret.id).await?;
-    let payload = sealed.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
+    let standing = call.parts.catalog.producer(secret.id).await?.map(|(_, payload)| payload);
+    let sealed = sealed.map(|sent| kind.on_top(sent, standing.as_ref()));
+    let payload = sealed.clone().or(standing).unwrap_or_default();
     tried(&call, sent.skip_dry_run, &secret, &payload, "changed").await?;
     let change = DynamicSecretChange {
         payload: sealed,
@@ -150,6 +151,21 @@ impl Kind {
     fn can(self) -> ProducerCapabilities {
         let list = matches!(self, Self::Postgresql);
         ProducerCapabilities { request_id: true, list, max_batch: None }
+    }
+
+    /// What is to be sealed, where something is already: of several values those that were not sent stay.
+    fn on_top(self, sent: SecretValue, standing: Option<&SecretValue>) -> SecretValue {
+        let read = |sealed: &SecretValue| serde_json::from_str::<Map<String, Value>>(sealed.expose()).ok();
+        match (self, standing.and_then(read), read(&sent)) {
+            (Self::Aws, Some(mut fields), Some(new)) => {
+                fields.extend(new);
+                let mut fields = Value::Object(fields);
+                let both = SecretValue::new(fields.to_string());
+                gateward_seal::wipe(&mut fields);
+                both
+            }
+            _ => sent,
+        }
     }
 
     /// The settings that were sent, on top of those that stand, and what is to be sealed, if that was sent.
@@ -229,10 +245,6 @@ fn aws(sent: Aws, before: Option<&AwsSettings>) -> Result<(ProducerSettings, Opt
     if sent.aws_access_key_id.is_some() != sent.aws_access_secret_key.is_some() {
         let problem = "goes with aws-access-key-id: both, or neither for the gateway's own credentials";
         return Err(Invalid::new("aws-access-secret-key", problem).into());
-    }
-    if before.is_some() && sent.aws_external_id.is_some() != sent.aws_access_secret_key.is_some() {
-        let problem = "is kept with the access key; give both again, or neither";
-        return Err(Invalid::new("aws-external-id", problem).into());
     }
     let listed = |text: String, separators: &[char]| {
         let words = text.split(separators).map(str::trim).filter(|word| !word.is_empty());

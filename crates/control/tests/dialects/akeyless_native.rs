@@ -83,6 +83,11 @@ async fn roles_of_aws_are_described_without_their_key() {
     );
     let changed = changed.await;
     assert_eq!(changed["producer_details"]["aws_region"], "eu-west-1");
+    // A key alone: what is kept beside it stays.
+    let key = json!({
+        "name": "/role", "aws-access-key-id": "AKIDOTHER", "aws-access-secret-key": "canary-other", "skip-dry-run": true,
+    });
+    api.done("dynamic-secret-update-aws", key).await;
     for answer in [&created, &changed] {
         assert!(!answer.to_string().contains("canary"), "{answer}");
     }

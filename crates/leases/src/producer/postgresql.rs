@@ -203,7 +203,7 @@ impl Postgresql {
             self.filled(self.settings.creation(), user, &kept, expires_at)
         };
         let made = async {
-            run(&client, "BEGIN").await.map_err(Failure::before)?;
+            run(&client, &format!("BEGIN; {ONE_AT_A_TIME}")).await.map_err(Failure::before)?;
             run(&client, &statements).await?;
             run(&client, &valid_until(user, expires_at)).await?;
             run(&client, "COMMIT").await
@@ -246,7 +246,9 @@ impl Postgresql {
             run(client, &format!("ALTER ROLE \"{}\" NOLOGIN", user.0)).await?;
             let sessions = format!("FROM pg_catalog.pg_stat_activity WHERE usename = '{}'", user.0);
             run(client, &format!("SELECT pg_catalog.pg_terminate_backend(pid) {sessions}")).await?;
-            run(client, &self.filled(self.settings.revocation(), user, "", Timestamp::default())).await
+            let revocation = self.filled(self.settings.revocation(), user, "", Timestamp::default());
+            // One query of several statements is one transaction.
+            run(client, &format!("{ONE_AT_A_TIME}; {revocation}")).await
         };
         let tried = tried.await;
         // Somebody else may have removed it meanwhile.
@@ -359,6 +361,10 @@ const MISCONFIGURED: &[SqlState] = &[
     SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
     SqlState::INVALID_CATALOG_NAME,
 ];
+
+/// Two transactions that grant at the same object, or take back, do not wait for each other in PostgreSQL: one fails ("tuple
+/// concurrently updated"). So those of gateways do wait, until the transaction ends, in one database.
+const ONE_AT_A_TIME: &str = "SELECT pg_catalog.pg_advisory_xact_lock(7441235879)";
 
 /// By how much the server lets a password live longer than its lease: its clock may be ahead.
 const MARGIN: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! Against a real server, whose own client is the judge of what a credential can do.
 
+mod encrypted;
+
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
@@ -26,12 +28,18 @@ fn settings(server: &Postgres) -> PostgresqlSettings {
 }
 
 fn producer_with(settings: PostgresqlSettings, password: &str) -> Postgresql {
+    producer_trusting(settings, password, None)
+}
+
+fn producer_trusting(settings: PostgresqlSettings, password: &str, ca: Option<String>) -> Postgresql {
     let work = Work { item_id: 0xabc, timeout: SOON, ttl: Duration::from_secs(60) };
+    let connector =
+        ConnectorSettings { extra_ca: ca.map(String::into_bytes), ..ConnectorSettings::default() };
     Postgresql {
         settings,
         password: SecretValue::from(password),
         work,
-        connector: Arc::new(Connector::new(ConnectorSettings::default()).unwrap()),
+        connector: Arc::new(Connector::new(connector).unwrap()),
         clock: Arc::new(SystemClock),
     }
 }
@@ -181,6 +189,23 @@ async fn a_server_that_is_down_is_asked_again_and_a_wrong_password_is_for_somebo
     assert!(matches!(producer.create(&order()).await, Err(CreateError::NotCreated(_))));
     server.resume();
     assert_eq!(producer.revoke(&ids).await.unwrap().gone, ids);
+}
+
+#[tokio::test]
+async fn users_are_made_and_removed_at_the_same_time_though_they_are_granted_the_same() {
+    let Some(server) = Postgres::start() else { return };
+    let producer = producer(&server);
+    let orders: [Order; 8] = std::array::from_fn(|_| order());
+    let [a, b, c, d, e, f, g, h] = &orders;
+    let producer = &producer;
+    let at_once = |one, other| async move { tokio::join!(producer.create(one), producer.create(other)) };
+    let made = tokio::join!(at_once(a, b), at_once(c, d), at_once(e, f), at_once(g, h));
+    let made = [made.0, made.1, made.2, made.3].into_iter().flat_map(|(one, other)| [one, other]);
+    let ids: Vec<String> = made.map(|made| made.unwrap().id).collect();
+    let revoke = |range: std::ops::Range<usize>| producer.revoke(&ids[range]);
+    let (one, other) = tokio::join!(revoke(0..4), revoke(4..8));
+    assert_eq!([one.unwrap().gone, other.unwrap().gone].concat(), ids);
+    assert!(users(&server).is_empty());
 }
 
 #[tokio::test]
