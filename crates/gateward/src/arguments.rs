@@ -112,13 +112,17 @@ pub fn parse(
         Spoken::GetDynamicSecretValue(get) | Spoken::DynamicSecret(SpokenSecret::GetValue(get)) => {
             Command::Ask(Ask::GetValue(get))
         }
-        Spoken::DynamicSecret(SpokenSecret::Create(create)) => {
-            let (create, guessed) = create
-                .understand()
-                .map_err(|problem| usage.error(clap::error::ErrorKind::ArgumentConflict, problem))?;
-            warnings = guessed;
-            Command::Ask(Ask::Create(create))
-        }
+        Spoken::DynamicSecret(SpokenSecret::Create(create)) => match (create.native, create.custom.0) {
+            (Some(native), _) => Command::Ask(Ask::One(native.call())),
+            (None, Some(custom)) => {
+                let (create, guessed) = custom
+                    .understand()
+                    .map_err(|problem| usage.error(clap::error::ErrorKind::ArgumentConflict, problem))?;
+                warnings = guessed;
+                Command::Ask(Ask::Create(create))
+            }
+            (None, None) => return Err(nothing_said(&mut usage)),
+        },
         Spoken::DynamicSecret(SpokenSecret::Delete(delete)) => Command::Ask(Ask::Delete(delete)),
         Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::Get(get))) => {
             Command::Ask(Ask::GetTmpCreds(get))
@@ -127,7 +131,10 @@ pub fn parse(
             Command::Ask(Ask::RevokeTmpCreds(revoke))
         }
         Spoken::Item(item) => Command::Ask(Ask::One(item.call())),
-        Spoken::DynamicSecret(SpokenSecret::One(call)) => Command::Ask(Ask::One(call.call())),
+        Spoken::DynamicSecret(SpokenSecret::One(call)) => {
+            let call = call.call().ok_or_else(|| nothing_said(&mut usage))?;
+            Command::Ask(Ask::One(call))
+        }
         Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::One(call))) => {
             Command::Ask(Ask::One(call.call()))
         }
@@ -136,6 +143,12 @@ pub fn parse(
         warnings.push("--profile has no meaning here and is ignored; there are no profiles".to_owned());
     }
     Ok(Understood { command, warnings })
+}
+
+/// clap has asked for what is required already, so this is for a command line that it has let through.
+fn nothing_said(usage: &mut clap::Command) -> Stop {
+    let kind = clap::error::ErrorKind::MissingRequiredArgument;
+    usage.error(kind, "the name and the producer of the dynamic secret are missing").into()
 }
 
 impl Command {
@@ -221,7 +234,7 @@ enum SpokenVault {
 
 #[derive(Debug, Subcommand)]
 enum SpokenSecret {
-    /// Create a dynamic secret whose credentials a producer makes over HTTP
+    /// Create a dynamic secret: over HTTP (custom), or built in (postgresql, aws)
     #[command(after_help = create::AFTER_HELP)]
     Create(Box<create::SpokenCreate>),
     /// Issue a credential, and print it (as get-dynamic-secret-value does)

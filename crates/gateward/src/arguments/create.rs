@@ -7,11 +7,27 @@ use gateward_model::ProducerUrl;
 use gateward_seal::SecretValue;
 
 use super::Connection;
+use super::items::{CreateNative, UnlessCommand};
 
-/// `dynamic-secret create`, as it was said.
+/// `dynamic-secret create`, of any kind of producer, as it was said.
 #[derive(Clone, Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
 pub(super) struct SpokenCreate {
-    /// The kind of producer; `custom` is the only one
+    // Ahead of the commands: reading those takes them away.
+    #[command(flatten)]
+    pub(super) custom: UnlessCommand<SpokenCustom>,
+    #[command(subcommand)]
+    pub(super) native: Option<CreateNative>,
+}
+
+/// `dynamic-secret create custom`, as it was said.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SpokenCustom {
+    /// `custom`, which may be left out
     #[arg(value_parser = ["custom"], hide_possible_values = true)]
     kind: Option<String>,
     /// The name of the dynamic secret, with its folders: /databases/orders
@@ -115,7 +131,7 @@ struct SyncUrl {
     put_right: Option<String>,
 }
 
-impl SpokenCreate {
+impl SpokenCustom {
     /// What was meant, and what of it is a guess; or what is wrong with it.
     pub(super) fn understand(self) -> Result<(Create, Vec<String>), String> {
         let mut warnings = Vec::new();
@@ -181,7 +197,7 @@ impl FromStr for SyncUrl {
 }
 
 pub(super) const AFTER_HELP: &str = "\
-The word `custom` may be left out. The producer is called twice before the dynamic secret is created, for a credential
+The word `custom` may be left out; `postgresql` and `aws` have flags of their own, which their --help lists. The producer is called twice before the dynamic secret is created, for a credential
 and to revoke it, to see that it works.
 
 Example:

@@ -6,6 +6,7 @@
 mod dynamic_secret;
 mod item;
 mod leases;
+mod native;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -16,12 +17,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, UpdateSecret};
+use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, SpokenUpdate};
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
 use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};
 use rotated_secret::{CreateRotated, DeleteRotated, GetRotatedValue, ListRotated, Rotate, UpdateRotated};
 use static_secret::{CreateSecret, GetSecretValue, RollbackSecret, UpdateSecretVal};
 use target::{CreateTarget, DeleteTarget, GetTarget, ListTargets, UpdateTarget};
+
+pub(super) use native::{CreateNative, UnlessCommand};
 
 use super::Connection;
 use super::gateway::AFTER_HELP_TOKEN;
@@ -35,7 +38,10 @@ pub trait OneCall: fmt::Debug {
     fn body(&self) -> Body;
 
     /// What to print of `answer`, unless JSON is wanted; none to print it as JSON all the same.
-    fn told(&self, answer: &Value) -> Option<String>;
+    fn told(&self, answer: &Value) -> Option<String> {
+        let _ = answer;
+        None
+    }
 
     /// What every command has.
     fn common(&self) -> &Common;
@@ -164,7 +170,7 @@ pub(super) enum SpokenRotated {
 pub(super) enum SpokenDynamic {
     /// Change a dynamic secret
     #[command(after_help = AFTER_HELP_TOKEN)]
-    Update(Box<UpdateSecret>),
+    Update(Box<SpokenUpdate>),
     /// Tell what is known of a dynamic secret, but for its payload
     #[command(after_help = AFTER_HELP_TOKEN)]
     Get(GetSecret),
@@ -219,12 +225,12 @@ impl SpokenItem {
 }
 
 impl SpokenDynamic {
-    /// The call that was meant.
-    pub(super) fn call(self) -> Box<dyn OneCall> {
+    /// The call that was meant, if one was.
+    pub(super) fn call(self) -> Option<Box<dyn OneCall>> {
         match self {
-            Self::Update(call) => call,
-            Self::Get(call) => Box::new(call),
-            Self::List(call) => Box::new(call),
+            Self::Update(update) => update.call(),
+            Self::Get(call) => Some(Box::new(call)),
+            Self::List(call) => Some(Box::new(call)),
         }
     }
 }

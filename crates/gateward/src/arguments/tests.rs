@@ -29,6 +29,8 @@ fn help_is_as_it_was() {
         &["auth"],
         &["dynamic-secret"],
         &["dynamic-secret", "create"],
+        &["dynamic-secret", "create", "postgresql"],
+        &["dynamic-secret", "create", "aws"],
         &["dynamic-secret", "get-value"],
         &["dynamic-secret", "delete"],
         &["dynamic-secret", "tmp-creds"],
@@ -95,8 +97,10 @@ fn the_word_custom_may_be_said_or_not() {
         assert_eq!(create.create_sync_url, "http://h/c");
         assert_eq!(warnings, Vec::<String>::new());
     }
-    let other = [&["gateward", "dynamic-secret", "create", "postgresql", "-n", "/x"][..], &URLS].concat();
+    let other = [&["gateward", "dynamic-secret", "create", "oracle", "-n", "/x"][..], &URLS].concat();
     assert!(!said(&other).unwrap_err().is_result);
+    let native = [&["gateward", "dynamic-secret", "create", "postgresql", "-n", "/x"][..], &URLS].concat();
+    assert!(!said(&native).unwrap_err().is_result);
 }
 
 #[test]
@@ -183,6 +187,17 @@ fn what_was_understood_prints_no_secret() {
         &["gateward", "update-secret-val", "-n", "/x", "--value", "canary"],
         &["gateward", "dynamic-secret", "update", "-n", "/x", "--payload", "canary"],
         &["gateward", "rotated-secret", "update", "-n", "/x", "--custom-payload", "canary"],
+        &[
+            "gateward",
+            "dynamic-secret",
+            "create",
+            "postgresql",
+            "-n",
+            "/x",
+            "--postgresql-password",
+            "canary",
+        ],
+        &["gateward", "dynamic-secret", "update", "aws", "-n", "/x", "--aws-access-secret-key", "canary"],
     ] {
         let printed = format!("{:?}", said(words).unwrap());
         assert!(!printed.contains("canary"), "{printed}");

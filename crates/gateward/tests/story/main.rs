@@ -17,6 +17,7 @@ mod hosts;
 mod invoke;
 mod kill_nine;
 mod lambda;
+mod native;
 mod observed;
 mod one_at_a_time;
 mod plot;

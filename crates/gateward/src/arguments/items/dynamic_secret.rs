@@ -6,12 +6,28 @@ use clap::Args;
 use gateward_seal::SecretValue;
 use serde_json::Value;
 
+use super::native::{UnlessCommand, UpdateNative};
 use super::{Body, Common, OneCall};
 
-/// `dynamic-secret update`.
+/// `dynamic-secret update`, of any kind of producer.
+#[derive(Clone, Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+pub struct SpokenUpdate {
+    // Ahead of the commands: reading those takes them away.
+    #[command(flatten)]
+    custom: UnlessCommand<UpdateSecret>,
+    #[command(subcommand)]
+    native: Option<UpdateNative>,
+}
+
+/// `dynamic-secret update custom`.
 #[derive(Clone, Debug, Args)]
 pub struct UpdateSecret {
-    /// The kind of producer; `custom` is the only one
+    /// `custom`, which may be left out
     #[arg(value_parser = ["custom"], hide_possible_values = true)]
     kind: Option<String>,
     /// The dynamic secret
@@ -96,6 +112,16 @@ pub struct RenewTmpCreds {
     common: Common,
 }
 
+impl SpokenUpdate {
+    /// The call that was meant.
+    pub(super) fn call(self) -> Option<Box<dyn OneCall>> {
+        match (self.native, self.custom.0) {
+            (Some(native), _) => Some(native.call()),
+            (None, custom) => custom.map(|custom| Box::new(custom) as Box<dyn OneCall>),
+        }
+    }
+}
+
 impl OneCall for UpdateSecret {
     fn operation(&self) -> &'static str {
         "dynamic-secret-update-custom"
@@ -141,10 +167,6 @@ impl OneCall for GetSecret {
         Body::about(&self.name)
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        None
-    }
-
     fn common(&self) -> &Common {
         &self.common
     }
@@ -157,10 +179,6 @@ impl OneCall for ListSecrets {
 
     fn body(&self) -> Body {
         Body::default()
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        None
     }
 
     fn common(&self) -> &Common {

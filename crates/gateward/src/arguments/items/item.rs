@@ -153,10 +153,6 @@ impl OneCall for ListItems {
             .maybe("pagination-token", self.pagination_token.as_deref())
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        None
-    }
-
     fn common(&self) -> &Common {
         &self.common
     }
@@ -173,10 +169,6 @@ impl OneCall for DescribeItem {
             .maybe("item-id", self.item_id)
             .maybe("display-id", self.display_id.as_deref())
             .with("show-versions", self.show_versions)
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        None
     }
 
     fn common(&self) -> &Common {

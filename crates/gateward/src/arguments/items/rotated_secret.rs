@@ -221,10 +221,6 @@ impl OneCall for ListRotated {
         Body::default()
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        None
-    }
-
     fn common(&self) -> &Common {
         &self.common
     }

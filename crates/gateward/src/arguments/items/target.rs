@@ -126,10 +126,6 @@ impl OneCall for GetTarget {
         Body::about(&self.name)
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        None
-    }
-
     fn common(&self) -> &Common {
         &self.common
     }
@@ -142,10 +138,6 @@ impl OneCall for ListTargets {
 
     fn body(&self) -> Body {
         Body::default().maybe("filter", self.filter.as_deref())
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        None
     }
 
     fn common(&self) -> &Common {
