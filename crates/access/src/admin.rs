@@ -10,6 +10,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::AwsBounds;
+use crate::aws_iam::{account_of, is_account};
 
 /// Names who logs in: `p-` and up to 64 letters, digits, `-` or `_`. No secret.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ pub struct AdminIdentity {
 pub(crate) enum Proof {
     /// With an access key.
     AccessKey(SecretValue),
-    /// As somebody whom AWS knows, within these bounds. Without any, nobody is the administrator.
+    /// As somebody whom AWS knows, within these bounds.
     AwsIam(AwsBounds),
 }
 
@@ -41,6 +42,21 @@ pub enum IdentityError {
     /// An empty key, with which anybody could log in.
     #[error("the access key is empty; set one, or leave it out to have one made")]
     EmptyAccessKey,
+    /// Everybody whom AWS knows would be the administrator, or nobody.
+    #[error(
+        "with aws_iam it must be said who of AWS is the administrator: set admin_bound_arns (such as \
+         arn:aws:sts::123456789012:assumed-role/ROLE/*), or admin_bound_aws_accounts, or both"
+    )]
+    Unbounded,
+    /// Somebody else's AWS account could make an identity that fits.
+    #[error(
+        "each of admin_bound_arns names its account by its 12 digits (such as \
+         arn:aws:sts::123456789012:assumed-role/ROLE/*), or admin_bound_aws_accounts says the account"
+    )]
+    AnyAccount,
+    /// Not the number of an account.
+    #[error("each of admin_bound_aws_accounts is an account's number, 12 digits")]
+    Account,
 }
 
 impl AdminIdentity {
@@ -61,9 +77,20 @@ impl AdminIdentity {
         Self { access_id, proof: Proof::AccessKey(Self::generate_key()) }
     }
 
-    /// An administrator whom AWS knows.
-    pub fn aws_iam(access_id: AccessId, bounds: AwsBounds) -> Self {
-        Self { access_id, proof: Proof::AwsIam(bounds) }
+    /// An administrator whom AWS knows, within bounds that leave no AWS account in but the named ones.
+    pub fn aws_iam(access_id: AccessId, bounds: AwsBounds) -> Result<Self, IdentityError> {
+        if bounds.is_empty() {
+            return Err(IdentityError::Unbounded);
+        }
+        if !bounds.accounts.iter().all(|account| is_account(account)) {
+            return Err(IdentityError::Account);
+        }
+        if bounds.accounts.is_empty()
+            && (bounds.arns.is_empty() || bounds.arns.iter().any(|arn| account_of(arn).is_none()))
+        {
+            return Err(IdentityError::AnyAccount);
+        }
+        Ok(Self { access_id, proof: Proof::AwsIam(bounds) })
     }
 
     /// A new access key that nobody can guess.
@@ -94,6 +121,16 @@ impl AdminIdentity {
 
     pub(crate) fn proof(&self) -> &Proof {
         &self.proof
+    }
+
+    /// What tokens are bound to: whoever changes the key or the bounds wants those before to be void.
+    pub(crate) fn proof_text(&self) -> SecretValue {
+        match &self.proof {
+            Proof::AccessKey(key) => SecretValue::new(format!("access_key {}", key.expose())),
+            Proof::AwsIam(AwsBounds { accounts, arns, .. }) => {
+                SecretValue::new(format!("aws_iam {accounts:?} {arns:?}"))
+            }
+        }
     }
 }
 
@@ -186,6 +223,40 @@ mod tests {
         for empty in ["", " \n"] {
             let refusal = AdminIdentity::new(access_id.clone(), SecretValue::from(empty));
             assert_eq!(refusal, Err(IdentityError::EmptyAccessKey));
+        }
+    }
+
+    #[test]
+    fn an_administrator_of_aws_is_bound_to_accounts_that_are_named() {
+        let lists = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let made = |arns: &[&str], accounts: &[&str]| {
+            let bounds = AwsBounds { arns: lists(arns), accounts: lists(accounts), ..AwsBounds::default() };
+            AdminIdentity::aws_iam("p-1234".parse().expect("an access id"), bounds).map(|_| ())
+        };
+        let role = "arn:aws:sts::123456789012:assumed-role/admin/*";
+        for (arns, accounts) in [
+            (&[role][..], &[][..]),
+            (&[], &["123456789012"]),
+            (&["*"], &["123456789012"]),
+            (&[role], &["123456789012"]),
+        ] {
+            assert_eq!(made(arns, accounts), Ok(()), "{arns:?} {accounts:?}");
+        }
+        assert_eq!(made(&[], &[]), Err(IdentityError::Unbounded));
+        for account in ["", "*", "12345678901", "1234567890123", "12345678901x"] {
+            assert_eq!(made(&[role], &[account]), Err(IdentityError::Account), "{account}");
+        }
+        let open = [
+            "*",
+            "arn:aws:iam::*:user/admin",
+            "arn:*:user/admin",
+            "arn:aws:iam::12345678901?:user/admin",
+            "*123456789012:user/admin",
+            "arn:aws:iam::123456789012",
+        ];
+        for arn in open {
+            assert_eq!(made(&[arn], &[]), Err(IdentityError::AnyAccount), "{arn}");
+            assert_eq!(made(&[role, arn], &[]), Err(IdentityError::AnyAccount), "{arn}");
         }
     }
 

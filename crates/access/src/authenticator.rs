@@ -7,7 +7,7 @@ use ring::digest::{Digest, SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::admin::Proof;
-use crate::allowed::AllowedAccess;
+use crate::allowed::{AllowedAccess, SubClaims};
 use crate::cloud_id::SignedRequest;
 use crate::directory::{AuthMethod, Directory};
 use crate::sts::Judge;
@@ -61,10 +61,17 @@ impl Authenticator {
             Proof::AwsIam(_) => Choice::from(0),
         };
         if bool::from(known & right) {
-            return Ok(self.tokens.issue(self.admin.access_id()));
+            return Ok(self.admin_token());
         }
-        let method = self.method(access_id).filter(|method| method.has_key(access_key)).ok_or(LoginError)?;
-        Ok(self.tokens.issue(&method.access_id))
+        match self.method(access_id) {
+            Some(method) if method.has_key(access_key) => Ok(self.tokens.issue(&method.access_id)),
+            Some(_) => Err(LoginError),
+            None => {
+                // What an access id that there is would have taken.
+                let _ = same(access_key.expose(), "");
+                Err(LoginError)
+            }
+        }
     }
 
     /// A token for whoever AWS says that signed `cloud_id`.
@@ -76,14 +83,17 @@ impl Authenticator {
         };
         let judge = self.judge.as_ref().ok_or_else(|| refused("STS is not asked here"))?;
         let directory = self.directory.as_ref().ok_or_else(|| refused("uses cannot be noted"))?;
-        let signed = SignedRequest::parse(cloud_id.expose(), judge.own_host(), self.now());
+        let signed = SignedRequest::parse(cloud_id.expose(), judge.verifier(), self.now());
         let signed = signed.map_err(|error| refused(error.0))?;
         let caller = judge.ask(&signed).await.ok_or_else(|| refused("STS does not vouch for it"))?;
         let access_id = self
             .admitted(access_id, &caller)
             .ok_or_else(|| refused("the identity is outside of the access id's bounds"))?;
         match directory.is_first_use(&signed.signature, signed.signed).await {
-            Ok(true) => Ok(self.tokens.issue_with(&access_id, &aws_iam::claims(&caller))),
+            Ok(true) => {
+                let proof = (access_id == *self.admin.access_id()).then(|| self.admin.proof_text());
+                Ok(self.tokens.issue_bound(&access_id, &aws_iam::claims(&caller), proof.as_ref()))
+            }
             Ok(false) => Err(refused("it was used before")),
             Err(error) => {
                 tracing::error!(%error, "uses of cloud ids cannot be noted");
@@ -97,9 +107,7 @@ impl Authenticator {
         if let Proof::AwsIam(bounds) = self.admin.proof()
             && is_admin
         {
-            // Without a bound everybody whom AWS knows would be the administrator.
-            let within = !bounds.is_empty() && bounds.admit(caller);
-            return within.then(|| self.admin.access_id().clone());
+            return bounds.admit(caller).then(|| self.admin.access_id().clone());
         }
         self.method(access_id).filter(|method| method.admits(caller)).map(|method| method.access_id)
     }
@@ -108,7 +116,9 @@ impl Authenticator {
     pub fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         let (identity, issued) = self.tokens.read(token)?;
         if identity.access_id == *self.admin.access_id() {
-            return Ok(identity);
+            // One that an access key gave that was replaced, or an identity of AWS that is let in no more, is void.
+            let stands = self.tokens.is_bound_to(token, &self.admin.proof_text());
+            return stands.then_some(identity).ok_or(TokenError::Invalid);
         }
         let method = self.method(identity.access_id.as_str()).ok_or(TokenError::Invalid)?;
         if issued.millis() < method.since {
@@ -144,7 +154,8 @@ impl Authenticator {
 
     /// A token for what the gateway itself does in the administrator's name.
     pub fn admin_token(&self) -> Token {
-        self.tokens.issue(self.admin.access_id())
+        let proof = self.admin.proof_text();
+        self.tokens.issue_bound(self.admin.access_id(), &SubClaims::new(), Some(&proof))
     }
 
     /// Who the administrator is.
@@ -193,6 +204,7 @@ mod tests {
     use gateward_seal::{RootKey, Sealer};
 
     use super::*;
+    use crate::AwsBounds;
 
     #[tokio::test]
     async fn the_right_key_gives_a_token_that_is_taken() {
@@ -228,6 +240,27 @@ mod tests {
         assert_eq!(authenticator("p-5678").verify(token.text.expose()), Err(TokenError::Invalid));
     }
 
+    #[tokio::test]
+    async fn a_token_is_void_once_the_administrators_key_or_bounds_are_others() {
+        let id = || "p-1234".parse().expect("an access id");
+        let with_key =
+            |key: &str| AdminIdentity::new(id(), SecretValue::from(key)).map(of).expect("an authenticator");
+        let of_aws = |account: &str| {
+            let bounds = AwsBounds { accounts: vec![account.to_owned()], ..AwsBounds::default() };
+            AdminIdentity::aws_iam(id(), bounds).map(of).expect("an authenticator")
+        };
+        let token = with_key("canary").login("p-1234", &SecretValue::from("canary")).await.expect("a token");
+        assert!(with_key("canary").verify(token.text.expose()).is_ok());
+        for other in [with_key("canary2"), of_aws("123456789012")] {
+            assert_eq!(other.verify(token.text.expose()), Err(TokenError::Invalid));
+        }
+        let token = of_aws("123456789012").admin_token();
+        assert!(of_aws("123456789012").verify(token.text.expose()).is_ok());
+        assert_eq!(of_aws("123456789013").verify(token.text.expose()), Err(TokenError::Invalid));
+        let bare = with_key("canary").tokens.issue(&id());
+        assert_eq!(with_key("canary").verify(bare.text.expose()), Err(TokenError::Invalid));
+    }
+
     #[test]
     fn an_authenticator_prints_nothing_secret() {
         assert!(!format!("{:?}", authenticator("p-1234")).contains("canary"));
@@ -235,7 +268,10 @@ mod tests {
 
     fn authenticator(access_id: &str) -> Authenticator {
         let access_id = access_id.parse().expect("an access id");
-        let admin = AdminIdentity::new(access_id, SecretValue::from("canary")).expect("an identity");
+        of(AdminIdentity::new(access_id, SecretValue::from("canary")).expect("an identity"))
+    }
+
+    fn of(admin: AdminIdentity) -> Authenticator {
         let sealer = Sealer::new(RootKey::from_text(&"11".repeat(32)).expect("a root key"));
         let clock = Arc::new(ManualClock::at(Timestamp::from_secs(1_800_000_000)));
         Authenticator::new(admin, Tokens::new(&sealer, clock, Duration::from_secs(60)))

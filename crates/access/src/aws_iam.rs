@@ -39,13 +39,37 @@ impl AwsBounds {
             allowed.is_empty() || known.is_some_and(|known| allowed.iter().any(|one| one == known))
         };
         exact(&self.accounts, Some(&caller.account))
-            && (self.arns.is_empty() || self.arns.iter().any(|arn| wildcard::matches(arn, &caller.arn)))
+            && (self.arns.is_empty() || self.arns.iter().any(|arn| is_arn(arn, &caller.arn)))
             && exact(&self.role_names, who.role_name)
             && exact(&self.role_ids, who.role_id)
             && exact(&self.resource_ids, who.resource_id)
             && exact(&self.user_names, who.user_name)
             && exact(&self.user_ids, who.user_id)
     }
+}
+
+/// Whether `pattern` is `arn`, part by part: a star in one part never takes another along, or a user of any account could
+/// have a path that spells out the rest.
+fn is_arn(pattern: &str, arn: &str) -> bool {
+    let (wanted, parts): (Vec<&str>, Vec<&str>) =
+        (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
+    if wanted.len() < 6 {
+        return wildcard::matches(pattern, arn);
+    }
+    wanted.len() == parts.len()
+        && wanted.iter().zip(&parts).all(|(wanted, part)| wildcard::matches(wanted, part))
+}
+
+/// The account that a pattern of ARNs names, if it names one alone.
+pub(crate) fn account_of(pattern: &str) -> Option<&str> {
+    let parts: Vec<&str> = pattern.splitn(6, ':').collect();
+    let [_, _, _, _, account, _] = parts[..] else { return None };
+    is_account(account).then_some(account)
+}
+
+/// Whether it is the number of an account.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What a token says of `caller`.
@@ -146,6 +170,44 @@ mod tests {
         }
         assert!(!bounds(|bounds, list| bounds.role_names = list, "gateway").admit(&user));
         assert!(!bounds(|bounds, list| bounds.user_names = list, "ann").admit(&role));
+    }
+
+    #[test]
+    fn a_star_in_one_part_of_an_arn_takes_no_other_part_along() {
+        // A user of another account, whose path spells out what the pattern wants.
+        let arn = "arn:aws:iam::999999999999:user/x:iam::123456789012:user/admin";
+        let hostile = CallerIdentity {
+            account: "999999999999".to_owned(),
+            arn: arn.to_owned(),
+            user_id: "AIDA".to_owned(),
+        };
+        for pattern in [
+            "arn:*:iam::123456789012:user/admin",
+            "arn:aws:*::123456789012:user/admin",
+            "arn:aws:iam:*:123456789012:user/admin",
+        ] {
+            let bounds = AwsBounds { arns: list(pattern), ..AwsBounds::default() };
+            assert!(!bounds.admit(&hostile), "{pattern}");
+            assert!(bounds.admit(&caller("arn:aws:iam::123456789012:user/admin", "AIDA")), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_arn_of_that_account_is_nobody() {
+        for arn in [
+            "",
+            "arn:aws:iam::123456789012",
+            "arn:aws:iam::999999999999:user/ann",
+            "arn:aws:sts::123456789012:assumed-role/gateway",
+        ] {
+            let odd = caller(arn, "AIDA");
+            for bounds in [
+                AwsBounds { user_names: list("ann"), ..AwsBounds::default() },
+                AwsBounds { role_names: list("gateway"), user_ids: list("AIDA"), ..AwsBounds::default() },
+            ] {
+                assert!(!bounds.admit(&odd), "{arn}");
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gateward_clock::Timestamp;
 use gateward_seal::SecretValue;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -24,6 +24,15 @@ pub struct SignedRequest {
     pub signature: String,
 }
 
+/// What cloud ids are held to here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Verifier<'v> {
+    /// A host that is STS's besides AWS's own.
+    pub own_host: Option<&'v str>,
+    /// Whom they must have been signed for, where that is asked: the value of [`SERVER_ID_HEADER`].
+    pub server_id: Option<&'v str>,
+}
+
 /// Why a cloud id is none. For the log; whoever sent it hears one message for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -38,8 +47,9 @@ struct Encoded {
 }
 
 impl SignedRequest {
-    /// Reads a cloud id that was signed around `now`; besides AWS's own hosts of STS, `own_host` is one.
-    pub fn parse(cloud_id: &str, own_host: Option<&str>, now: Timestamp) -> Result<Self, NoCloudId> {
+    /// Reads a cloud id that was signed around `now`, and that `verifier` takes.
+    pub fn parse(cloud_id: &str, verifier: Verifier<'_>, now: Timestamp) -> Result<Self, NoCloudId> {
+        let Verifier { own_host, server_id } = verifier;
         if cloud_id.len() > LONGEST {
             return Err(NoCloudId("it is longer than 16 KiB"));
         }
@@ -56,8 +66,8 @@ impl SignedRequest {
         let host = host_of(&url, own_host).ok_or(NoCloudId("the URL is none of STS"))?;
         let headers = decoded(encoded.sts_request_headers.expose());
         let headers: Option<Map<String, Value>> = headers.and_then(|json| serde_json::from_str(&json).ok());
-        let kept = kept(&headers.ok_or(NoCloudId("the headers are no base64 of JSON"))?, host)?;
-        let authorization = kept.iter().find(|(name, _)| name == http::header::AUTHORIZATION);
+        let mut kept = kept(&headers.ok_or(NoCloudId("the headers are no base64 of JSON"))?, host)?;
+        let authorization = kept.iter().find(|(name, _)| name == header::AUTHORIZATION);
         let authorization = authorization.ok_or(NoCloudId("there is no Authorization"))?;
         let authorization = authorization.1.to_str().map_err(|_| NoCloudId("Authorization is no text"))?;
         let date =
@@ -68,7 +78,20 @@ impl SignedRequest {
         if distance.as_secs() > FRESH_SECONDS {
             return Err(NoCloudId("it was signed too long ago, or is to be signed yet"));
         }
-        let signature = check_authorization(authorization, host, own_host, date)?;
+        let Signed { signature, headers } = check_authorization(authorization, host, own_host, date)?;
+        let is_covered = |name: &HeaderName| headers.iter().any(|covered| covered == name.as_str());
+        // What nobody signed, anybody may have added; STS is to hear nothing of it.
+        let is_loose = |name: &HeaderName| name.as_str().starts_with("x-") && !is_covered(name);
+        if kept.iter().any(|(name, _)| is_loose(name)) {
+            return Err(NoCloudId("the signature does not cover each header of AWS's and ours"));
+        }
+        kept.retain(|(name, _)| *name == header::AUTHORIZATION || is_covered(name));
+        if let Some(server_id) = server_id {
+            let named = kept.iter().find(|(name, _)| name == SERVER_ID_HEADER);
+            if named.is_none_or(|(_, value)| value.as_bytes() != server_id.as_bytes()) {
+                return Err(NoCloudId("it was not signed for this server (X-Gateward-Server-Id)"));
+            }
+        }
         let host = host.to_owned();
         Ok(Self { host, headers: kept, signed, signature })
     }
@@ -87,9 +110,21 @@ fn region_of(host: &str) -> Option<&str> {
         return Some("us-east-1");
     }
     let rest = host.strip_prefix("sts.")?;
-    let region = rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn"))?;
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (!region.is_empty() && region.len() <= 32 && region.bytes().all(allowed)).then_some(region)
+    let (region, is_china) = match rest.strip_suffix(".amazonaws.com.cn") {
+        Some(region) => (region, true),
+        None => (rest.strip_suffix(".amazonaws.com")?, false),
+    };
+    // Names such as sts.s3.amazonaws.com belong to whoever was first to take them: `eu-west-1`, and nothing looser.
+    let words: Vec<&str> = region.split('-').collect();
+    let [first, middle @ .., last] = &words[..] else { return None };
+    let letters = |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_region = first.len() == 2
+        && letters(first)
+        && (1..=2).contains(&middle.len())
+        && middle.iter().all(letters)
+        && (1..=2).contains(&last.len())
+        && last.bytes().all(|byte| byte.is_ascii_digit());
+    (is_region && is_china == (*first == "cn")).then_some(region)
 }
 
 /// The headers that are sent on; each one text, and none twice.
@@ -99,6 +134,7 @@ fn kept(headers: &Map<String, Value>, host: &str) -> Result<Vec<(HeaderName, Hea
         let name =
             HeaderName::try_from(name.as_str()).map_err(|_| NoCloudId("a header has no valid name"))?;
         let is_sent = name.as_str().starts_with("x-amz-")
+            || name == SERVER_ID_HEADER
             || matches!(name.as_str(), "authorization" | "content-type" | "content-length" | "host");
         if !is_sent {
             continue;
@@ -114,6 +150,9 @@ fn kept(headers: &Map<String, Value>, host: &str) -> Result<Vec<(HeaderName, Hea
             "content-length" if text != "43" => {
                 return Err(NoCloudId("Content-Length is not that of the body"));
             }
+            "content-type" if !is_form(text) => {
+                return Err(NoCloudId("Content-Type is not that of the body"));
+            }
             // Whoever sends it makes both.
             "host" | "content-length" => continue,
             _ => {}
@@ -128,13 +167,25 @@ fn kept(headers: &Map<String, Value>, host: &str) -> Result<Vec<(HeaderName, Hea
     Ok(kept)
 }
 
+/// Whether it is the type of a form, in whatever character set.
+fn is_form(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// A signature, and the names of the headers that it covers.
+struct Signed {
+    signature: String,
+    headers: Vec<String>,
+}
+
 /// Looks at what the signature covers and for whom it is, and gives it.
 fn check_authorization(
     authorization: &str,
     host: &str,
     own_host: Option<&str>,
     date: &str,
-) -> Result<String, NoCloudId> {
+) -> Result<Signed, NoCloudId> {
     let wrong = NoCloudId("Authorization is no signature of version 4");
     let rest = authorization.strip_prefix("AWS4-HMAC-SHA256 ").ok_or(wrong)?;
     let (mut credential, mut signed_headers, mut signature) = (None, None, None);
@@ -173,7 +224,8 @@ fn check_authorization(
     if signature.len() != 64 || !signature.bytes().all(is_hex) {
         return Err(wrong);
     }
-    Ok(signature.to_owned())
+    let headers = signed_headers.split(';').map(str::to_owned).collect();
+    Ok(Signed { signature: signature.to_owned(), headers })
 }
 
 /// `20260101T000000Z` as a time.
@@ -203,6 +255,12 @@ fn decoded(text: &str) -> Option<String> {
 
 /// What is asked of STS, and nothing else is.
 pub(crate) const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
+
+/// What that is, to HTTP.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
+/// The header in which a cloud id says whom it was signed for.
+pub const SERVER_ID_HEADER: &str = "x-gateward-server-id";
 
 /// How far the time of a signature may be from ours.
 pub(crate) const FRESH_SECONDS: u64 = 5 * 60;

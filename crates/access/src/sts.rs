@@ -7,13 +7,14 @@ use gateward_aws::sts::Identity as CallerIdentity;
 use gateward_net::{Client, Limits};
 use http::{HeaderValue, Request, StatusCode, header};
 
-use crate::cloud_id::{BODY, SignedRequest};
+use crate::cloud_id::{BODY, FORM, SignedRequest, Verifier};
 
 /// STS, as cloud ids are judged by it.
 #[derive(Clone, Debug)]
 pub struct Judge {
     client: Client,
     endpoint: Option<(String, String)>,
+    server_id: Option<String>,
 }
 
 /// An endpoint is none.
@@ -34,12 +35,19 @@ impl Judge {
             }
             Ok((format!("{url}/"), host.to_owned()))
         };
-        Ok(Self { client, endpoint: endpoint.map(read).transpose()? })
+        Ok(Self { client, endpoint: endpoint.map(read).transpose()?, server_id: None })
     }
 
-    /// The host of the endpoint, which cloud ids may be signed for too.
-    pub(crate) fn own_host(&self) -> Option<&str> {
-        self.endpoint.as_ref().map(|(_, host)| host.as_str())
+    /// The same, for cloud ids only that were signed for `server_id`: one that was shown to another verifier is none here.
+    #[must_use]
+    pub fn for_server(self, server_id: Option<String>) -> Self {
+        Self { server_id, ..self }
+    }
+
+    /// What cloud ids are held to: the host of the endpoint is one of STS too.
+    pub(crate) fn verifier(&self) -> Verifier<'_> {
+        let own_host = self.endpoint.as_ref().map(|(_, host)| host.as_str());
+        Verifier { own_host, server_id: self.server_id.as_deref() }
     }
 
     /// Whose the request is; `None` if STS does not say so. Follows no redirects.
@@ -51,7 +59,10 @@ impl Judge {
         let mut request = Request::post(url).body(Bytes::from_static(BODY.as_bytes())).ok()?;
         let headers = request.headers_mut();
         headers.insert(header::HOST, HeaderValue::from_str(&signed.host).ok()?);
-        headers.extend(signed.headers.iter().cloned());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FORM));
+        for (name, value) in &signed.headers {
+            headers.insert(name.clone(), value.clone());
+        }
         match self.client.fetch(request, LIMITS).await {
             Ok(answer) if answer.status() == StatusCode::OK => CallerIdentity::read(answer.body()),
             Ok(answer) => {

@@ -65,6 +65,9 @@ struct Payload {
     issued: Timestamp,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     sub_claims: SubClaims,
+    /// What the administrator logged in with, unrecognisable; empty for others.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    proof: String,
     /// Random, so that no two tokens are the same and a record can name one.
     id: String,
 }
@@ -86,11 +89,28 @@ impl Tokens {
 
     /// A token for `access_id`, of whom `sub_claims` are known.
     pub fn issue_with(&self, access_id: &AccessId, sub_claims: &SubClaims) -> Token {
+        self.issue_bound(access_id, sub_claims, None)
+    }
+
+    /// The same, good for as long only as its owner logs in with `proof`.
+    pub(crate) fn issue_bound(
+        &self,
+        access_id: &AccessId,
+        sub_claims: &SubClaims,
+        proof: Option<&SecretValue>,
+    ) -> Token {
+        let proof = proof.map(|proof| self.fingerprint(proof)).unwrap_or_default();
         let issued = self.clock.now();
         let expires = issued + self.ttl;
         let id = URL_SAFE_NO_PAD.encode(random_bytes::<ID_BYTES>());
-        let payload =
-            Payload { access_id: access_id.clone(), expires, issued, sub_claims: sub_claims.clone(), id };
+        let payload = Payload {
+            access_id: access_id.clone(),
+            expires,
+            issued,
+            sub_claims: sub_claims.clone(),
+            proof,
+            id,
+        };
         let json = serde_json::to_vec(&payload).expect("texts and a number are JSON");
         let mut text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(json));
         let mac = hmac::sign(&self.key, text.as_bytes());
@@ -108,6 +128,20 @@ impl Tokens {
     pub(crate) fn read(&self, text: &str) -> Result<(Identity, Timestamp), TokenError> {
         let Payload { access_id, issued, sub_claims, .. } = self.payload(text)?;
         Ok((Identity { access_id, sub_claims }, issued))
+    }
+
+    /// Whether a token is bound to `proof`.
+    pub(crate) fn is_bound_to(&self, text: &str, proof: &SecretValue) -> bool {
+        self.payload(text).is_ok_and(|payload| payload.proof == self.fingerprint(proof))
+    }
+
+    /// Tells proofs apart; only with the key could anybody try which it is.
+    fn fingerprint(&self, proof: &SecretValue) -> String {
+        let mut context = hmac::Context::with_key(&self.key);
+        // No token begins like this, so that none is ever the MAC of another.
+        context.update(b"proof ");
+        context.update(proof.expose().as_bytes());
+        URL_SAFE_NO_PAD.encode(&context.sign().as_ref()[..FINGERPRINT_BYTES])
     }
 
     /// When `text` was issued, and until when it is taken.
@@ -144,6 +178,7 @@ impl fmt::Debug for Tokens {
 const PREFIX: &str = "t-";
 const SEPARATOR: char = '.';
 const ID_BYTES: usize = 12;
+const FINGERPRINT_BYTES: usize = 12;
 
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ fn cloud_id(change: impl FnOnce(&mut Value, &mut Value, &mut String)) -> String 
 }
 
 fn parse(cloud_id: &str) -> Result<SignedRequest, NoCloudId> {
-    SignedRequest::parse(cloud_id, Some("sts.test:4566"), NOW)
+    SignedRequest::parse(cloud_id, Verifier { own_host: Some("sts.test:4566"), server_id: None }, NOW)
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn each_hostile_variant_is_refused() {
         let text = headers["Authorization"][0].as_str().unwrap().replace(from, to);
         headers["Authorization"] = json!([text]);
     }
-    let cases: [(&str, Change); 33] = [
+    let cases: [(&str, Change); 55] = [
         ("method", |_, outer, _| outer["sts_request_method"] = json!("GET")),
         ("method", |_, outer, _| outer["sts_request_method"] = json!("post")),
         ("body", |_, outer, _| {
@@ -104,6 +104,40 @@ fn each_hostile_variant_is_refused() {
         ("signature", |headers, _, _| authorization(headers, "AWS4-HMAC-SHA256", "AWS4-ECDSA-P256-SHA256")),
         ("signature", |headers, _, _| authorization(headers, "abab", "ABAB")),
         ("signature", |headers, _, _| authorization(headers, "Signature=", "Signature=ab, Signature=")),
+        // A name of S3, which is whoever's that took it; other services; regions that are none.
+        ("URL", |_, _, url| *url = "https://sts.s3.amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.s3-website-us-east-1.amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.eu-west-1.amazonaws.com.cn/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.cn-north-1.amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts..amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.eu-west-1.evil.amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://STS.amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.amazonaws.com./".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.amazonaws.com//".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.test/".to_owned()),
+        // What a presigned request would have.
+        ("URL", |_, _, url| {
+            *url =
+                "https://sts.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Signature=ab"
+                    .to_owned();
+        }),
+        ("one text", |headers, _, _| headers["X-Amz-Date"] = json!({"0": "x"})),
+        ("does not cover", |headers, _, _| headers["X-Amz-Expires"] = json!(["900"])),
+        ("does not cover", |headers, _, _| {
+            headers["X-Amz-Target"] = json!(["AWSSecurityTokenServiceV20110615.AssumeRole"]);
+        }),
+        ("does not cover", |headers, _, _| authorization(headers, ";x-amz-security-token", "")),
+        ("does not cover", |headers, _, _| headers["X-Gateward-Server-Id"] = json!(["ours"])),
+        ("Content-Type", |headers, _, _| headers["Content-Type"] = json!(["application/x-amz-json-1.1"])),
+        ("Content-Type", |headers, _, _| {
+            headers["Content-Type"] = json!(["application/x-www-form-urlencodedx"]);
+        }),
+        ("signature", |headers, _, _| {
+            authorization(headers, "AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256 Nonce=1, ");
+        }),
+        ("signature", |headers, _, _| authorization(headers, "Signature=ab", "Signature=")),
+        ("signature", |headers, _, _| authorization(headers, "AKID/", "AKID/x/")),
+        ("another service", |headers, _, _| authorization(headers, "Credential=AKID", "Credential=")),
         ("another day", |headers, _, _| authorization(headers, "AKID/2", "AKID/3")),
     ];
     for (place, (says, change)) in cases.into_iter().enumerate() {
@@ -117,7 +151,8 @@ fn each_hostile_variant_is_refused() {
 fn it_is_taken_while_it_is_fresh() {
     for (seconds, is_taken) in [(0, true), (299, true), (301, false), (86_400, false)] {
         for now in [NOW.secs() + seconds, NOW.secs() - seconds] {
-            let read = SignedRequest::parse(&cloud_id(|_, _, _| {}), None, Timestamp::from_secs(now));
+            let read =
+                SignedRequest::parse(&cloud_id(|_, _, _| {}), Verifier::default(), Timestamp::from_secs(now));
             assert_eq!(read.is_ok(), is_taken, "{seconds}");
         }
     }
@@ -131,5 +166,45 @@ fn what_is_no_base64_and_what_is_too_long_is_refused() {
     let whole = cloud_id(|_, _, _| {});
     for length in 0..whole.len() {
         assert!(parse(&whole[..length]).is_err(), "{length}");
+    }
+}
+
+#[test]
+fn what_the_signature_does_not_cover_is_not_sent_on() {
+    let uncovered = cloud_id(|headers, _, _| {
+        let text = headers["Authorization"][0].as_str().unwrap().replace("content-type;", "");
+        headers["Authorization"] = json!([text]);
+        headers["Accept"] = json!(["application/json"]);
+        headers["Cookie"] = json!(["a=b"]);
+    });
+    let request = parse(&uncovered).unwrap();
+    let names: Vec<_> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["authorization", "x-amz-date", "x-amz-security-token"]);
+}
+
+#[test]
+fn where_a_server_id_is_set_it_must_be_signed_for() {
+    let signed_for = |id: Option<&str>, covered: bool| {
+        cloud_id(|headers, _, _| {
+            if let Some(id) = id {
+                headers["X-Gateward-Server-Id"] = json!([id]);
+            }
+            if covered {
+                let text = headers["Authorization"][0].as_str().unwrap();
+                let text =
+                    text.replace("x-amz-security-token,", "x-amz-security-token;x-gateward-server-id,");
+                headers["Authorization"] = json!([text]);
+            }
+        })
+    };
+    let read = |cloud_id: &str, server_id| {
+        SignedRequest::parse(cloud_id, Verifier { own_host: None, server_id }, NOW).map(|_| ())
+    };
+    assert_eq!(read(&signed_for(Some("ours"), true), Some("ours")), Ok(()));
+    assert_eq!(read(&signed_for(Some("ours"), true), None), Ok(()));
+    for (id, covered) in
+        [(Some("ours"), false), (Some("theirs"), true), (Some("Ours"), true), (None, true), (None, false)]
+    {
+        assert!(read(&signed_for(id, covered), Some("ours")).is_err(), "{id:?} {covered}");
     }
 }
