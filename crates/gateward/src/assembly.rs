@@ -149,7 +149,8 @@ impl Assembly {
 
         let rotated_secrets = Arc::new(RotatedSecrets::new(tree, Arc::clone(&sealer), Arc::clone(&clock)));
         let catalog = Arc::new(Catalog::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&clock)));
-        let judge = Judge::new(client.clone(), settings.sts_endpoint_url.as_deref())?;
+        let judge = Judge::new(client.clone(), settings.sts_endpoint_url.as_deref())?
+            .for_server(settings.aws_iam_server_id.clone());
         let custom = CustomProducers::new(
             client.clone(),
             Arc::clone(&producer_tokens),

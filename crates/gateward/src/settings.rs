@@ -68,6 +68,8 @@ pub struct Settings {
     pub allowed: Vec<AllowedAccess>,
     /// The STS that is asked about identities of AWS, if not the one that they signed for.
     pub sts_endpoint_url: Option<String>,
+    /// Whom cloud ids must have been signed for.
+    pub aws_iam_server_id: Option<String>,
     /// Second halves of the key.
     pub fragments: Fragments,
     /// The one of them that seals what nobody chose a key for.
@@ -237,6 +239,7 @@ impl Settings {
             admin: administration.admin,
             allowed,
             sts_endpoint_url: given.sts_endpoint_url,
+            aws_iam_server_id: given.aws_iam_server_id,
             fragments,
             default_fragment: given.default_customer_fragment,
             admin_is_new: administration.is_new,
@@ -335,7 +338,7 @@ fn administration(
             if key.is_some() {
                 return Err(SettingsError::KeyWithAwsIam);
             }
-            Some(AdminIdentity::aws_iam(access_id.clone(), confidants::admin_bounds(given)))
+            Some(AdminIdentity::aws_iam(access_id.clone(), confidants::admin_bounds(given))?)
         }
         (None, _) if given.admin_access_id_type == Some(AccessIdType::AwsIam) => {
             return Err(SettingsError::HalfAdmin("admin_access_id"));

@@ -43,6 +43,12 @@ pub(super) async fn download_fragments(_: Call) -> Answer {
     Err(ApiError::new(StatusCode::FORBIDDEN, problem))
 }
 
+/// `/gen-customer-fragment`: never here. A fragment that a gateway has made and sent is one that others may have seen.
+pub(super) async fn make_fragment(_: Call) -> Answer {
+    let problem = "customer fragments are made where they are kept, and not sent: `gateward gen-customer-fragment` makes one";
+    Err(ApiError::new(StatusCode::FORBIDDEN, problem))
+}
+
 /// `/describe-sub-claims`: what the caller's auth method says of the caller.
 pub(super) async fn sub_claims(call: Call) -> Answer {
     Ok(json!({"access_id": call.identity.access_id, "sub_claims": call.identity.sub_claims}).into())

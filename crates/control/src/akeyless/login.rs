@@ -46,6 +46,15 @@ pub(super) async fn auth(parts: Arc<ControlParts>, body: Value) -> Answer {
     .into())
 }
 
+/// `/configure`: a login; the profile is the client's to keep.
+pub(super) async fn configure(parts: Arc<ControlParts>, body: Value) -> Answer {
+    let profile = body.get("profile").and_then(Value::as_str).unwrap_or("default").to_owned();
+    let mut granted = auth(parts, body).await?;
+    let token = granted.body["token"].take();
+    gateward_seal::wipe(&mut granted.body);
+    Ok(json!({"token": token, "profile": profile}).into())
+}
+
 /// `/validate-token`: whether a token is taken, and until when.
 pub(super) async fn validate(parts: Arc<ControlParts>, body: Value) -> Answer {
     let token = body.get("token").and_then(Value::as_str).unwrap_or_default();

@@ -27,7 +27,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{get, post};
-use gateward_access::{DirectoryError, Identity, Need};
+use gateward_access::{DirectoryError, Identity, Need, Permission};
 use gateward_items::{ItemKind, ItemState};
 use gateward_leases::lease::Holder;
 use gateward_leases::ledger::LedgerError;
@@ -126,6 +126,7 @@ const CALLS: &[(&str, Handle)] = &[
     ("gateway-get-config", |call| Box::pin(gateway::config(call))),
     ("gateway-list-customer-fragments", |call| Box::pin(gateway::fragments(call))),
     ("gateway-download-customer-fragments", |call| Box::pin(gateway::download_fragments(call))),
+    ("gen-customer-fragment", |call| Box::pin(gateway::make_fragment(call))),
     ("describe-sub-claims", |call| Box::pin(gateway::sub_claims(call))),
     ("describe-permissions", |call| Box::pin(gateway::permissions(call))),
     ("auth-method-create-api-key", |call| Box::pin(auth_method::create_api_key(call))),
@@ -144,6 +145,7 @@ const CALLS: &[(&str, Handle)] = &[
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     let open = Router::new()
         .route("/auth", open(login::auth))
+        .route("/configure", open(login::configure))
         .route("/validate-token", open(login::validate))
         .route("/validate-producer-credentials", open(validate::validate))
         .route("/.well-known/jwks.json", get(validate::jwks));
@@ -153,9 +155,15 @@ pub(crate) fn router() -> Router<Arc<ControlParts>> {
     CALLS.iter().fold(open, add)
 }
 
+/// The calls for those with a token.
+#[cfg(test)]
+pub(crate) fn calls() -> impl Iterator<Item = &'static str> {
+    CALLS.iter().map(|(call, _)| *call)
+}
+
 /// Whether this API has `path` at the root; where one address serves everything, routes come first.
 pub(crate) fn has(path: &str) -> bool {
-    matches!(path, "auth" | "validate-token") || CALLS.iter().any(|(call, _)| *call == path)
+    matches!(path, "auth" | "configure" | "validate-token") || CALLS.iter().any(|(call, _)| *call == path)
 }
 
 /// A call that succeeded, or why not.
@@ -199,6 +207,11 @@ impl Call {
     pub(crate) fn header(&self, name: &HeaderName) -> Option<String> {
         let value = self.headers.get(name)?.to_str().ok().filter(|value| !value.is_empty());
         value.map(str::to_owned)
+    }
+
+    /// Whether the caller may do everything.
+    pub(crate) fn is_by_an_admin(&self) -> bool {
+        self.parts.authenticator.has(&self.identity, Permission::Admin)
     }
 
     /// Refuses who neither administers the gateway nor holds a lease that `holder` holds.

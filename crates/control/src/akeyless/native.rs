@@ -9,6 +9,7 @@ use gateward_model::{
     ProducerSettings, ProducerUrl,
 };
 use gateward_seal::SecretValue;
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -106,7 +107,7 @@ pub(super) async fn create(call: Call, kind: Kind, wrapper: &str) -> Answer {
     let sent: Common = call.fields()?;
     let (producer, sealed) = kind.read(&call, None)?;
     let secret = sent.applied_to(None, producer)?;
-    allowed(&call, &secret.producer)?;
+    allowed(&call, None, &secret.producer)?;
     let name = secret.name.clone();
     if call.parts.catalog.exists(&name).await? {
         return Err(CatalogError::Exists(name).into());
@@ -128,8 +129,9 @@ pub(super) async fn update(call: Call, kind: Kind, wrapper: &str) -> Answer {
     let sent: Common = call.fields()?;
     let before = call.parts.catalog.get(&sent.name).await?;
     let (producer, sealed) = kind.read(&call, Some(&before.producer))?;
+    let standing = before.producer.clone();
     let secret = sent.applied_to(Some(before), producer)?;
-    allowed(&call, &secret.producer)?;
+    allowed(&call, Some(&standing), &secret.producer)?;
     let standing = call.parts.catalog.producer(secret.id).await?.map(|(_, payload)| payload);
     let sealed = sealed.map(|sent| kind.on_top(sent, standing.as_ref()));
     let payload = sealed.clone().or(standing).unwrap_or_default();
@@ -358,14 +360,28 @@ impl Common {
     }
 }
 
-/// Refuses a server where the administrator lets no producer stand.
-fn allowed(call: &Call, producer: &ProducerSettings) -> Result<(), Invalid> {
+/// Refuses a server where the administrator lets no producer stand, and the gateway's own identity to whoever is no
+/// administrator: its roles are not given to those who only look after dynamic secrets.
+fn allowed(
+    call: &Call,
+    before: Option<&ProducerSettings>,
+    producer: &ProducerSettings,
+) -> Result<(), ApiError> {
+    if let ProducerSettings::Aws(aws) = producer
+        && aws.access_key_id.is_none()
+        && before != Some(producer)
+        && !call.is_by_an_admin()
+    {
+        let problem = "sessions by the gateway's own identity are set up by administrators; give aws-access-key-id and \
+                       aws-access-secret-key";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, problem));
+    }
     let ProducerSettings::Postgresql(PostgresqlSettings { host, port, .. }) = producer else {
         return Ok(());
     };
     // The list knows hosts and ports by the URLs that they have.
     let url = ProducerUrl::parse(&format!("http://{host}:{port}/"));
-    permitted(&call.parts, "postgresql-host", &url.map_err(|error| error.within("postgresql-host"))?)
+    Ok(permitted(&call.parts, "postgresql-host", &url.map_err(|error| error.within("postgresql-host"))?)?)
 }
 
 /// What may be seen of a producer, in the vendor's words.

@@ -35,6 +35,17 @@ async fn whom_nobody_allowed_anything_may_nothing() {
     let admin = plane.token().await;
     let (_, _, token) = somebody(&plane, &admin, "ann").await;
     let calls = [
+        "/dynamic-secret-create-custom",
+        "/dynamic-secret-create-postgresql",
+        "/gateway-create-producer-postgresql",
+        "/dynamic-secret-update-postgresql",
+        "/dynamic-secret-create-aws",
+        "/gateway-create-producer-aws",
+        "/dynamic-secret-update-aws",
+        "/gen-customer-fragment",
+        "/gateway-download-customer-fragments",
+        "/auth-method-create-aws-iam",
+        "/auth-method-delete",
         "/dynamic-secret-list",
         "/get-dynamic-secret-value",
         "/create-secret",
@@ -202,4 +213,58 @@ async fn fragments_are_listed_and_never_given_out() {
     assert_eq!(listed.json["customer_fragments"], json!([]));
     let refused = post(&plane, "/gateway-download-customer-fragments", &admin, json!({})).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn the_gateways_own_roles_are_the_administrators_to_hand_out() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let (id, _, token) = somebody(&plane, &admin, "ann").await;
+    let entry = json!({"name": "n", "access-id": id, "permissions": "dynamic_secret"});
+    assert_eq!(post(&plane, "/gateway-create-allowed-access", &admin, entry).await.status, StatusCode::OK);
+    let role = "arn:aws:iam::123456789012:role/r";
+    let own =
+        json!({"name": "/own", "access-mode": "assume_role", "aws-role-arns": role, "skip-dry-run": true});
+    for path in ["/dynamic-secret-create-aws", "/gateway-create-producer-aws"] {
+        let refused = post(&plane, path, &token, own.clone()).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} {refused:?}");
+    }
+    assert_eq!(post(&plane, "/dynamic-secret-create-aws", &admin, own).await.status, StatusCode::OK);
+    // What an administrator has set up, others may look after, but not point at another role.
+    let longer = json!({"name": "/own", "user-ttl": "30m", "skip-dry-run": true});
+    assert_eq!(post(&plane, "/dynamic-secret-update-aws", &token, longer).await.status, StatusCode::OK);
+    let other =
+        json!({"name": "/own", "aws-role-arns": "arn:aws:iam::123456789012:role/x", "skip-dry-run": true});
+    assert_eq!(post(&plane, "/dynamic-secret-update-aws", &token, other).await.status, StatusCode::FORBIDDEN);
+    let keyed = json!({
+        "name": "/keyed", "access-mode": "assume_role", "aws-role-arns": role, "skip-dry-run": true,
+        "aws-access-key-id": "AKID", "aws-access-secret-key": "secret",
+    });
+    assert_eq!(post(&plane, "/dynamic-secret-create-aws", &token, keyed).await.status, StatusCode::OK);
+    let database = json!({
+        "name": "/db", "postgresql-host": "127.0.0.1", "postgresql-db-name": "d", "postgresql-username": "u",
+        "postgresql-password": "p", "skip-dry-run": true,
+    });
+    let made = post(&plane, "/dynamic-secret-create-postgresql", &token, database).await;
+    assert_eq!(made.status, StatusCode::OK, "{made:?}");
+}
+
+#[tokio::test]
+async fn configure_is_a_login_and_fragments_are_made_elsewhere() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let (id, key, _) = somebody(&plane, &admin, "ann").await;
+    let ask = async |key: &str| {
+        let body =
+            json!({"access-id": id, "access-key": key, "access-type": "access_key", "profile": "work"});
+        plane.ask(Surface::All, "POST", "/v2/configure", &[], &body.to_string()).await
+    };
+    let configured = ask(&key).await;
+    assert_eq!(configured.json["profile"], "work");
+    let token = configured.json["token"].as_str().unwrap();
+    assert_eq!(post(&plane, "/describe-permissions", token, json!({})).await.status, StatusCode::OK);
+    assert_eq!(ask("wrong").await.status, StatusCode::UNAUTHORIZED);
+    let refused = post(&plane, "/gen-customer-fragment", &admin, json!({})).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert!(refused.json["error"].as_str().unwrap().contains("gateward gen-customer-fragment"));
 }

@@ -20,6 +20,10 @@ pub(super) fn allowed(given: &Given) -> Result<Vec<AllowedAccess>, SettingsError
         let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         rest.filter(|rest| !rest.is_empty()).ok_or(SettingsError::StsEndpoint(NoEndpoint))?;
     }
+    let printable = |id: &String| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+    if given.aws_iam_server_id.as_ref().is_some_and(|id| !printable(id)) {
+        return Err(SettingsError::ServerId);
+    }
     let text = given.allowed_access_permissions.as_ref().map_or("", |Json(text)| text.expose());
     let allowed = AllowedAccess::parse_list(text).map_err(SettingsError::Allowed)?;
     if is_aws && allowed.is_empty() {

@@ -107,6 +107,9 @@ pub enum SettingsError {
     /// An endpoint that is none.
     #[error("sts_endpoint_url: {0}")]
     StsEndpoint(NoEndpoint),
+    /// An id that no header can hold.
+    #[error("aws_iam_server_id: it is a text without spaces, such as the gateway's URL")]
+    ServerId,
     /// Half an administrator.
     #[error("{0} is not set; admin_access_id and admin_access_key go together")]
     HalfAdmin(&'static str),

@@ -73,6 +73,9 @@ pub struct Given {
     /// The URL of the STS that is asked about identities of AWS [default: the one that they signed for]
     #[arg(long, value_name = "URL")]
     pub(super) sts_endpoint_url: Option<String>,
+    /// What cloud ids must have been signed for, so that one shown to another verifier is none here [default: anything]
+    #[arg(long, value_name = "ID")]
+    pub(super) aws_iam_server_id: Option<String>,
     /// Second halves of the key: JSON, {"customer_fragments": [{"id": "cf-…", "value": "…"}]}
     #[arg(long, value_name = "JSON")]
     pub(super) customer_fragments: Option<Json>,
@@ -130,7 +133,11 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
+<<<<<<< HEAD
 pub const KEYS: [&str; 37] = [
+=======
+pub(super) const KEYS: [&str; 38] = [
+>>>>>>> c268be9 (Say of each call who may make it, and refuse an administrator of AWS that no account bounds)
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -150,6 +157,7 @@ pub const KEYS: [&str; 37] = [
     "admin_bound_aws_accounts",
     "allowed_access_permissions",
     "sts_endpoint_url",
+    "aws_iam_server_id",
     "customer_fragments",
     "customer_fragments_file",
     "default_customer_fragment",
@@ -193,6 +201,7 @@ impl Given {
             admin_bound_aws_accounts: self.admin_bound_aws_accounts.or(there.admin_bound_aws_accounts),
             allowed_access_permissions: self.allowed_access_permissions.or(there.allowed_access_permissions),
             sts_endpoint_url: self.sts_endpoint_url.or(there.sts_endpoint_url),
+            aws_iam_server_id: self.aws_iam_server_id.or(there.aws_iam_server_id),
             customer_fragments: self.customer_fragments.or(there.customer_fragments),
             customer_fragments_file: self.customer_fragments_file.or(there.customer_fragments_file),
             default_customer_fragment: self.default_customer_fragment.or(there.default_customer_fragment),

@@ -1,5 +1,7 @@
 //! Where settings come from, which of them wins, and what is refused.
 
+mod confidants;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -133,6 +135,7 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "123456789012",
         "[]",
         "https://sts.example.com",
+        "https://gateway.example.com",
         "canary-fragments",
         "/f",
         "cf-a",
@@ -189,58 +192,6 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
     assert_eq!(given(&place().with(&there), &flags), by_flags);
     assert_eq!(given(&place().with(&there).with(&referring), &[]), by_flags);
     assert_eq!(given(&place().with(&there).with_file(&file), &[]), by_flags);
-}
-
-#[test]
-fn an_administrator_whom_aws_knows_has_no_key_and_others_are_allowed_something() {
-    let allowed = r#"[{"name": "", "p-other": "", "permissions": ["admin"]}]"#;
-    let aws = [("GATEWARD_ADMIN_ACCESS_ID", "p-admin"), ("GATEWARD_ADMIN_ACCESS_ID_TYPE", "aws_iam")];
-    let place = place().with(&aws);
-    let error = place.refused(Mode::Serve, &[]);
-    assert!(error.contains("set allowed_access_permissions"), "{error}");
-    let settings = place.decide(Mode::Serve, &["--allowed-access-permissions", allowed]).unwrap();
-    assert_eq!(settings.admin.access_key(), None);
-    assert_eq!(settings.allowed[0].access_id.as_str(), "p-other");
-    let error = place.refused(Mode::Serve, &["--admin-access-key", "canary"]);
-    assert!(error.contains("drop the key"), "{error}");
-    let error = super::tests::place().with_admin().refused(Mode::Serve, &["--admin-bound-arns", "a"]);
-    assert!(error.contains("set the type to aws_iam"), "{error}");
-    let error =
-        super::tests::place().with_admin().refused(Mode::Serve, &["--allowed-access-permissions", "{"]);
-    assert!(error.contains("allowed_access_permissions: allowed access permissions are JSON"), "{error}");
-}
-
-#[test]
-fn customer_fragments_come_from_a_variable_of_either_name_from_the_file_and_from_a_file_of_their_own() {
-    let value = "Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2FuYXJ5Y2E=";
-    let json = format!(r#"{{"customer_fragments": [{{"id": "cf-a", "value": "{value}"}}]}}"#);
-    let ids = |settings: &Settings| {
-        settings.fragments.iter().map(|fragment| fragment.id().to_string()).collect::<Vec<_>>()
-    };
-    for name in ["GATEWARD_CUSTOMER_FRAGMENTS", "CUSTOMER_FRAGMENTS"] {
-        let settings = place().with_admin().with(&[(name, &json)]).decide(Mode::Serve, &[]).unwrap();
-        assert_eq!(ids(&settings), ["cf-a"]);
-        assert!(!format!("{settings:?}").contains(value));
-    }
-    let yaml =
-        format!("customer_fragments:\n  - id: cf-a\n    value: {value}\ndefault_customer_fragment: cf-a\n");
-    let settings = place().with_admin().with_file(&yaml).decide(Mode::Serve, &[]).unwrap();
-    assert_eq!(ids(&settings), ["cf-a"]);
-    let place = place().with_admin();
-    let path = place.directory.path().join("fragments.json");
-    fs::write(&path, &json).unwrap();
-    let path = path.to_str().unwrap();
-    assert_eq!(ids(&place.decide(Mode::Serve, &["--customer-fragments-file", path]).unwrap()), ["cf-a"]);
-    let referred =
-        place.with(&[("FRAGMENTS", &json), ("GATEWARD_CUSTOMER_FRAGMENTS", "{vault://env/fragments}")]);
-    assert_eq!(ids(&referred.decide(Mode::Serve, &[]).unwrap()), ["cf-a"]);
-    let error = referred.refused(Mode::Serve, &["--default-customer-fragment", "cf-b"]);
-    assert!(error.contains("cf-b is none of those"), "{error}");
-    let error = super::tests::place().with_admin().refused(Mode::Serve, &["--customer-fragments", "canary"]);
-    assert!(error.contains("customer_fragments: customer fragments are JSON"), "{error}");
-    let error =
-        super::tests::place().with_admin().refused(Mode::Serve, &["--customer-fragments-file", "/nowhere"]);
-    assert!(error.contains("customer_fragments_file: /nowhere cannot be read"), "{error}");
 }
 
 #[test]
