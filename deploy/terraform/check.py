@@ -105,6 +105,8 @@ def live(terraform, folder, place, binary):
         look_at_plan(json.loads(command("show", "-json", "second.plan")))
         # A new key is noticed, though the state does not hold the old one.
         command("plan", *AS_IT_IS, changes={"admin_access_key": CANARY + "x"}, expected=2)
+        told = command("plan", *AS_IT_IS, changes=AWS_IAM, expected=2)
+        assert ROLE in told and "events:PutEvents" in told, told
         image = {"package_type": "Image", "image_tag": "0.1.0"}
         assert "aws_ecr_repository" in command("plan", *AS_IT_IS, changes=image, expected=2)
         command("destroy", "-no-color", "-input=false", "-auto-approve")
@@ -123,7 +125,7 @@ def refuse(terraform, place):
     package = place / "any.zip"
     package.touch()
     run([terraform, "init", "-no-color"], cwd=alone)
-    for changes, sentence in [({}, None), *WRONG]:
+    for changes, sentence in [({}, None), (AWS_IAM, None), *WRONG]:
         given = {**RIGHT, "package_file": str(package), **changes}
         (alone / "check.auto.tfvars.json").write_text(json.dumps(given))
         told = run([terraform, "plan", "-no-color", "-input=false"], cwd=alone, expected=1 if sentence else 0)
@@ -139,6 +141,12 @@ RIGHT = {
     "deletion_protection": False,
 }
 
+ROLE = "arn:aws:sts::123456789012:assumed-role/operators/*"
+BUS = "arn:aws:events:us-east-2:123456789012:event-bus/default"
+
+# The same with an administrator whom AWS knows.
+AWS_IAM = {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_arns": [ROLE], "events_bus_arn": BUS}
+
 # What somebody may get wrong, and what they are told.
 WRONG = [
     ({"admin_access_id": "1234"}, "admin_access_id is p- and then"),
@@ -149,6 +157,21 @@ WRONG = [
         {"admin_access_id_type": "aws_iam", "admin_access_key": "", "allowed_access_permissions": ""},
         "admin_access_id_type = aws_iam wants allowed_access_permissions",
     ),
+    (
+        {"admin_access_id_type": "aws_iam", "admin_access_key": ""},
+        "admin_access_id_type = aws_iam wants admin_bound_arns",
+    ),
+    (
+        {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_arns": ["arn:aws:iam::*:user/ann"]},
+        "names its account by its 12 digits",
+    ),
+    (
+        {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_aws_accounts": ["1234"]},
+        "an account's number, 12 digits",
+    ),
+    ({"admin_bound_arns": [ROLE]}, "admin_bound_arns has no meaning with admin_access_id_type = access_key"),
+    ({"admin_bound_aws_accounts": ["123456789012"]}, "admin_bound_aws_accounts has no meaning"),
+    ({"events_bus_arn": "default"}, "events_bus_arn is the ARN of an event bus"),
     ({"allowed_access_permissions": "{"}, "allowed_access_permissions is a list of"),
     ({"allowed_access_permissions": [{"name": "n"}]}, "allowed_access_permissions is a list of"),
     ({"customer_fragments": {"customer_fragments": [{"id": "x", "value": CANARY}]}}, "A customer fragment has an id that begins with cf-"),

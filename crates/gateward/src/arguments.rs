@@ -5,6 +5,7 @@
 
 mod create;
 mod gateway;
+mod identity;
 mod items;
 mod process;
 
@@ -16,6 +17,7 @@ pub use create::Create;
 pub use gateway::{
     At, Auth, Connection, DeleteItem, GetTmpCreds, GetValue, RevokeTmpCreds, VaultGet, VaultList, VaultTest,
 };
+pub use identity::{Configure, GenCustomerFragment, GetCloudIdentity};
 pub use items::OneCall;
 pub use process::{Check, ProcessArguments};
 
@@ -43,6 +45,12 @@ pub enum Command {
     VaultTest(VaultTest),
     /// Log in to a running gateway.
     Auth(Auth),
+    /// Make a customer fragment.
+    GenCustomerFragment(GenCustomerFragment),
+    /// Make a cloud id.
+    GetCloudIdentity(GetCloudIdentity),
+    /// Keep a profile.
+    Configure(Configure),
     /// Ask a running gateway for something.
     Ask(Ask),
 }
@@ -108,7 +116,20 @@ pub fn parse(
         Spoken::Vault(SpokenVault::Get(get)) => Command::VaultGet(get),
         Spoken::Vault(SpokenVault::List(list)) => Command::VaultList(list),
         Spoken::Vault(SpokenVault::Test(test)) => Command::VaultTest(test),
-        Spoken::Auth(auth) => Command::Auth(auth),
+        Spoken::Auth(auth) => {
+            if let Some(problem) = auth.problem() {
+                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, problem).into());
+            }
+            Command::Auth(auth)
+        }
+        Spoken::GenCustomerFragment(made) => Command::GenCustomerFragment(made),
+        Spoken::GetCloudIdentity(get) => Command::GetCloudIdentity(get),
+        Spoken::Configure(configure) => {
+            if configure.default_location_prefix.is_some() {
+                warnings.push("--default-location-prefix has no meaning here and is ignored".to_owned());
+            }
+            Command::Configure(configure)
+        }
         Spoken::GetDynamicSecretValue(get) | Spoken::DynamicSecret(SpokenSecret::GetValue(get)) => {
             Command::Ask(Ask::GetValue(get))
         }
@@ -139,9 +160,6 @@ pub fn parse(
             Command::Ask(Ask::One(call.call()))
         }
     };
-    if command.at().is_some_and(|at| at.profile.is_some()) {
-        warnings.push("--profile has no meaning here and is ignored; there are no profiles".to_owned());
-    }
     Ok(Understood { command, warnings })
 }
 
@@ -149,19 +167,6 @@ pub fn parse(
 fn nothing_said(usage: &mut clap::Command) -> Stop {
     let kind = clap::error::ErrorKind::MissingRequiredArgument;
     usage.error(kind, "the name and the producer of the dynamic secret are missing").into()
-}
-
-impl Command {
-    fn at(&self) -> Option<&At> {
-        match self {
-            Self::Dev(_) | Self::Serve(_) | Self::Lambda { .. } | Self::Check(_) => None,
-            Self::VaultGet(get) => Some(&get.connection.at),
-            Self::VaultList(list) => Some(&list.connection.at),
-            Self::VaultTest(test) => Some(&test.connection.at),
-            Self::Auth(auth) => Some(&auth.at),
-            Self::Ask(ask) => Some(&ask.connection().at),
-        }
-    }
 }
 
 impl Ask {
@@ -209,6 +214,15 @@ enum Spoken {
     /// Log in to a running gateway, and print a token
     #[command(after_help = gateway::AFTER_HELP_AUTH)]
     Auth(Auth),
+    /// Keep who logs in, for the other commands
+    #[command(after_help = identity::AFTER_HELP_CONFIGURE)]
+    Configure(Configure),
+    /// Print who this machine is to AWS, as something to log in with
+    #[command(after_help = identity::AFTER_HELP_CLOUD_IDENTITY)]
+    GetCloudIdentity(GetCloudIdentity),
+    /// Make a customer fragment, a second half of the key that seals secrets
+    #[command(after_help = identity::AFTER_HELP_FRAGMENT)]
+    GenCustomerFragment(GenCustomerFragment),
     /// Dynamic secrets: made when they are asked for, revoked when their time is over
     #[command(subcommand, disable_help_subcommand = true)]
     DynamicSecret(SpokenSecret),

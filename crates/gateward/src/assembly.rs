@@ -17,6 +17,7 @@ use gateward_leases::producer::Producers;
 use gateward_leases::producer::custom::CustomProducers;
 use gateward_leases::producer::native::{AllProducers, NativeParts};
 use gateward_leases::producer::token::ProducerTokens;
+use gateward_leases::status::StatusListener;
 use gateward_leases::witness::{FileWitness, Witness};
 use gateward_leases::{
     Announcer, Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts, Turns,
@@ -39,6 +40,7 @@ use crate::errands::{Chores, Later};
 use crate::own_resolver::with_defaults;
 use crate::root_key;
 use crate::settings::{LeaseLimits, Mode, Settings, StoreKind};
+use crate::status_events::StatusEvents;
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
 
@@ -58,6 +60,8 @@ pub struct Assembly {
     pub rotator: Option<Arc<Rotator>>,
     /// What a Lambda function does between requests, where there is something.
     pub errands: Option<Arc<dyn Errands>>,
+    /// What tells others of changes, where somebody is to hear of them.
+    pub events: Option<Arc<StatusEvents>>,
     /// Whether nothing was in the store.
     pub is_new: bool,
     /// What plugins share.
@@ -101,6 +105,8 @@ impl Assembly {
         let aws = Arc::clone(&clouds.aws);
         let services = AwsServices::new(settings, surroundings, &client, &aws, &clock);
         let queue = settings.revocation_queue.as_deref().map(|url| services.queue(url)).transpose()?;
+        let bus = settings.events_bus.as_deref().map(|bus| services.event_bus(bus)).transpose()?;
+        let events = bus.map(|bus| StatusEvents::new(bus, Arc::clone(&clock)));
         let sts_endpoint = services.endpoint_url("AWS_ENDPOINT_URL_STS").map(str::to_owned);
         let shared_aws = Arc::clone(&aws);
         let origin = root_key::Origin::of(&settings.root_key, &services)?;
@@ -175,7 +181,10 @@ impl Assembly {
                 clock: Arc::clone(&clock),
                 runtime: runtime.clone(),
                 owner: owner(settings.store),
-                settings: lease_settings(settings),
+                settings: EngineSettings {
+                    listener: events.clone().map(|events| events as Arc<dyn StatusListener>),
+                    ..lease_settings(settings)
+                },
             })
         });
         let rotator = engine.is_some().then(|| {
@@ -224,9 +233,26 @@ impl Assembly {
                 let (engine, rotator, clock) = (Arc::clone(engine), rotator.clone(), Arc::clone(&clock));
                 Turns { engine, rotator, announcer, clock }
             });
-            Arc::new(Chores { turns, control: control.clone() }) as Arc<dyn Errands>
+            Arc::new(Chores {
+                turns,
+                control: control.clone(),
+                events: events.clone(),
+                clock: Arc::clone(&clock),
+            }) as Arc<dyn Errands>
         });
-        Ok(Self { clock, connector, configuration, control, engine, rotator, errands, is_new, shared, local })
+        Ok(Self {
+            clock,
+            connector,
+            configuration,
+            control,
+            engine,
+            rotator,
+            errands,
+            events,
+            is_new,
+            shared,
+            local,
+        })
     }
 
     /// Ends what must end in order; whatever was answered is durable already.

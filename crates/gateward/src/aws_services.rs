@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gateward_aws::dynamodb::DynamoDb;
+use gateward_aws::events::EventBus;
 use gateward_aws::kms::Kms;
 use gateward_aws::sqs::Queue;
 use gateward_aws::{Access, Chain};
@@ -50,6 +51,25 @@ impl<'a> AwsServices<'a> {
         queue.map_err(|invalid| Invalid::new("revocation_queue", invalid.problem))
     }
 
+    /// The event bus called `name`, which may be an ARN; then it is in that ARN's region.
+    pub fn event_bus(&self, name: &str) -> Result<EventBus, Invalid> {
+        let bus = || {
+            let mut access = self.access("AWS_ENDPOINT_URL_EVENTBRIDGE")?;
+            let parts: Vec<&str> = name.splitn(6, ':').collect();
+            match parts[..] {
+                ["arn", _, "events", region, _, bus]
+                    if !region.is_empty() && bus.starts_with("event-bus/") =>
+                {
+                    region.clone_into(&mut access.region);
+                }
+                [name] if is_bus_name(name) => {}
+                _ => return Err(Invalid::new("name", "it is the name of an event bus, or its ARN")),
+            }
+            EventBus::new(&access, name)
+        };
+        bus().map_err(|invalid| Invalid::new("events_bus", invalid.problem))
+    }
+
     /// How a service is called whose endpoint AWS's own tools read from `variable`.
     fn access(&self, variable: &str) -> Result<Access, Invalid> {
         let region = self.settings.aws_region.clone().or_else(|| self.chain.region());
@@ -69,6 +89,11 @@ impl<'a> AwsServices<'a> {
         ours.or_else(|| self.surroundings.variable(variable))
             .or_else(|| self.surroundings.variable("AWS_ENDPOINT_URL"))
     }
+}
+
+fn is_bus_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._/-".contains(&byte);
+    !name.is_empty() && name.bytes().all(allowed)
 }
 
 /// The fields as the settings call them.

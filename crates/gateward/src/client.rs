@@ -2,10 +2,12 @@
 //! is no token.
 
 mod call;
+mod cloud_identity;
 mod credentials;
 mod error;
 mod gateway_url;
 mod indent;
+mod profile;
 mod session;
 
 use crate::arguments::{Ask, Auth};
@@ -14,8 +16,10 @@ use call::Call;
 use indent::indent;
 use session::Answered;
 
+pub use cloud_identity::get_cloud_identity;
 pub use error::AskError;
 pub use gateway_url::GatewayUrl;
+pub use profile::configure;
 pub use session::Session;
 
 /// What a gateway has answered.

@@ -1,17 +1,20 @@
 //! What a Lambda function does between requests: revocations, rotations and the end of what was to stand for a time, at
 //! ticks of its schedule and for messages of its queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use gateward_aws::sqs::Queue;
-use gateward_clock::Timestamp;
+use gateward_clock::{Clock, Timestamp};
 use gateward_control::Control;
 use gateward_leases::{Announcer, Turns};
 use gateward_proxy::host::lambda::{ErrandFailed, Errands};
 use serde::{Deserialize, Serialize};
+
+use crate::status_events::StatusEvents;
 
 /// The errands of a Lambda function.
 pub struct Chores {
@@ -19,6 +22,10 @@ pub struct Chores {
     pub turns: Option<Turns>,
     /// What knows which resources were to stand for a time only.
     pub control: Control,
+    /// What tells others of changes, before each errand ends: nothing runs afterwards.
+    pub events: Option<Arc<StatusEvents>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// A queue of SQS, by which the function calls itself later.
@@ -34,9 +41,12 @@ struct Message {
 impl Errands for Chores {
     fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>> {
         async move {
-            if let Some(turns) = &self.turns {
-                turns.tick(until).await.map_err(failed)?;
-            }
+            let done = match &self.turns {
+                Some(turns) => turns.tick(until).await.map_err(failed),
+                None => Ok(()),
+            };
+            self.tell(until).await;
+            done?;
             self.control.expire_due().await;
             Ok(())
         }
@@ -48,6 +58,7 @@ impl Errands for Chores {
             if let Some(turns) = &self.turns {
                 turns.settle(until).await;
             }
+            self.tell(until).await;
         }
         .boxed()
     }
@@ -56,14 +67,25 @@ impl Errands for Chores {
         async move {
             let message: Message = serde_json::from_str(body)
                 .map_err(|_| ErrandFailed("this is no message that Gateward has sent".to_owned()))?;
-            match &self.turns {
+            let done = match &self.turns {
                 Some(turns) => turns.call(message.due, until).await.map_err(failed),
                 None => {
                     Err(ErrandFailed("nothing is issued with this store, so nothing is revoked".to_owned()))
                 }
-            }
+            };
+            self.tell(until).await;
+            done
         }
         .boxed()
+    }
+}
+
+impl Chores {
+    /// An answer waits for events, but not for a bus that is out of order.
+    async fn tell(&self, until: Timestamp) {
+        if let Some(events) = &self.events {
+            events.flush(until.min(self.clock.now() + FOR_EVENTS)).await;
+        }
     }
 }
 
@@ -80,3 +102,6 @@ impl Announcer for Later {
 fn failed(error: impl std::fmt::Display) -> ErrandFailed {
     ErrandFailed(error.to_string())
 }
+
+/// The longest that an answer waits for events to be put; what is left then goes with the next one.
+const FOR_EVENTS: Duration = Duration::from_secs(2);

@@ -15,6 +15,7 @@ mod resource_files;
 mod root_key;
 mod server;
 mod settings;
+mod status_events;
 mod surroundings;
 mod telemetry;
 mod terminal;
@@ -25,7 +26,8 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use arguments::{Command, ProcessArguments, Stop};
+use arguments::{Command, GenCustomerFragment, ProcessArguments, Stop};
+use gateward_seal::{Fragment, SecretValue, wipe};
 use settings::{Mode, Settings};
 use surroundings::Surroundings;
 use terminal::Terminal;
@@ -82,6 +84,19 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
             terminal.result(&one_runtime()?.block_on(client::auth(&auth, &surroundings))?)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::GenCustomerFragment(said) => {
+            terminal.result(gen_customer_fragment(&said).expose())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::GetCloudIdentity(get) => {
+            let cloud_id = one_runtime()?.block_on(client::get_cloud_identity(&get, &surroundings))?;
+            terminal.result(cloud_id.expose())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Configure(said) => {
+            terminal.result(&client::configure(&said, &surroundings)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Ask(ask) => {
             let told = one_runtime()?.block_on(client::ask(&ask, &surroundings))?;
             terminal.result(&told.result)?;
@@ -91,6 +106,17 @@ fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A new customer fragment, in the form that the gateway reads.
+fn gen_customer_fragment(said: &GenCustomerFragment) -> SecretValue {
+    let made = Fragment::generate(&said.name, &said.description);
+    let mut json = serde_json::json!({"customer_fragments": [{
+        "id": made.id(), "value": made.value_text().expose(), "description": made.description(), "name": made.name(),
+    }]});
+    let text = if said.json { json.to_string() } else { format!("{json:#}") };
+    wipe(&mut json);
+    SecretValue::new(text)
 }
 
 /// Runs the gateway until it is told to stop.

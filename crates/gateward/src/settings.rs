@@ -102,6 +102,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// The queue by which a Lambda function hears of what is about to fall due.
     pub revocation_queue: Option<String>,
+    /// The event bus that hears of changes: its name, or its ARN.
+    pub events_bus: Option<String>,
     /// How a Lambda function gives its answers.
     pub response_mode: ResponseMode,
     /// How long requests may take to end once the process is to stop.
@@ -259,6 +261,7 @@ impl Settings {
             log: given.log.map_or_else(|| "info".to_owned(), |filter| filter.0),
             access_log: given.access_log.unwrap_or_default(),
             revocation_queue: given.revocation_queue,
+            events_bus: given.events_bus,
             response_mode: given.lambda_answers.unwrap_or_default().0,
             drain: given
                 .drain_seconds

@@ -37,6 +37,7 @@ pub(crate) use holding::Hold;
 
 use crate::due::{self, LeaseKey, Slot};
 use crate::lease::Lease;
+use crate::status::{self, StatusChange, StatusListener};
 
 /// A lease as it stands in the store.
 #[derive(Clone, Debug)]
@@ -76,6 +77,7 @@ pub enum LedgerError {
 pub struct Ledger {
     store: Arc<dyn Store>,
     caps: Caps,
+    listener: Option<Arc<dyn StatusListener>>,
     /// Slots of the due index that its directory is believed to have; each commit checks it.
     listed: Mutex<HashSet<Slot>>,
     /// The partitions of tombstones that were listed by this process.
@@ -84,9 +86,17 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger that stands in `store`, with no more live leases than `caps` allow.
-    pub fn new(store: Arc<dyn Store>, caps: Caps) -> Self {
-        Self { store, caps, listed: Mutex::default(), days: Mutex::default(), commits: AtomicU64::new(0) }
+    /// The ledger that stands in `store`, with no more live leases than `caps` allow. `listener` hears of what becomes of
+    /// them.
+    pub fn new(store: Arc<dyn Store>, caps: Caps, listener: Option<Arc<dyn StatusListener>>) -> Self {
+        Self {
+            store,
+            caps,
+            listener,
+            listed: Mutex::default(),
+            days: Mutex::default(),
+            commits: AtomicU64::new(0),
+        }
     }
 
     /// Where everything stands.
@@ -160,6 +170,7 @@ impl Ledger {
             match self.commit(writes).await {
                 Ok(()) => {
                     self.remember_slot(&lease);
+                    self.tell(|| status::change(Some(&before.lease), &lease));
                     return Ok(Recorded { lease, version: before.version + 1 });
                 }
                 Err(LedgerError::Changed { key }) if self.corrects(belief.as_ref(), &key) => {}
@@ -204,7 +215,17 @@ impl Ledger {
         writes.extend(self.marks(lease).into_iter().map(delete));
         writes.extend(counts::release(lease));
         writes.extend(sealed::of_lease(lease).into_iter().map(delete));
-        self.commit(writes).await
+        self.commit(writes).await?;
+        self.tell(|| Some(status::not_issued(lease)));
+        Ok(())
+    }
+
+    fn tell(&self, change: impl FnOnce() -> Option<StatusChange>) {
+        if let Some(listener) = &self.listener
+            && let Some(change) = change()
+        {
+            listener.hear(change);
+        }
     }
 
     /// The lease, if it stands and is not over.

@@ -25,6 +25,7 @@ pub mod lease;
 pub mod ledger;
 pub mod producer;
 pub mod rotation;
+pub mod status;
 mod turns;
 pub mod witness;
 

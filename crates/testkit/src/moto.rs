@@ -129,6 +129,21 @@ impl Moto {
         messages.iter().map(|message| message["Body"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// Makes an event bus whose events all go to a queue, of which it gives the URL. Its ARN is
+    /// `arn:aws:events:REGION:123456789012:event-bus/NAME`.
+    #[track_caller]
+    pub fn create_event_bus(&self, region: &str, name: &str) -> String {
+        let queue = self.create_queue(region, &format!("events-of-{name}"));
+        self.json(region, "events", "AWSEvents.CreateEventBus", &json!({"Name": name}));
+        let pattern = json!({"account": ["123456789012"]}).to_string();
+        let rule = json!({"Name": "all", "EventBusName": name, "EventPattern": pattern});
+        self.json(region, "events", "AWSEvents.PutRule", &rule);
+        let arn = format!("arn:aws:sqs:{region}:123456789012:events-of-{name}");
+        let targets = json!({"Rule": "all", "EventBusName": name, "Targets": [{"Id": "q", "Arn": arn}]});
+        self.json(region, "events", "AWSEvents.PutTargets", &targets);
+        queue
+    }
+
     /// Calls any action of a service that speaks JSON.
     #[track_caller]
     fn json(&self, region: &str, service: &str, target: &str, request: &Value) -> Value {

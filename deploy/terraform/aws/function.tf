@@ -20,6 +20,9 @@ locals {
     },
     local.admin_key_secret == "" ? {} : { GATEWARD_ADMIN_ACCESS_KEY = "{vault://aws/${local.admin_key_secret}/}" },
     local.fragments_secret == "" ? {} : { GATEWARD_CUSTOMER_FRAGMENTS = "{vault://aws/${local.fragments_secret}/}" },
+    length(var.admin_bound_arns) == 0 ? {} : { GATEWARD_ADMIN_BOUND_ARNS = join(",", var.admin_bound_arns) },
+    length(var.admin_bound_aws_accounts) == 0 ? {} : { GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS = join(",", var.admin_bound_aws_accounts) },
+    var.events_bus_arn == "" ? {} : { GATEWARD_EVENTS_BUS = var.events_bus_arn },
     local.has_permissions ? { GATEWARD_ALLOWED_ACCESS_PERMISSIONS = local.permissions } : {},
     var.environment,
   )

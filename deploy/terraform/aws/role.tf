@@ -84,6 +84,11 @@ locals {
       Resource = concat(compact([local.admin_key_secret, local.fragments_secret]), var.readable_secret_arns)
     },
     {
+      Sid      = "Events"
+      Action   = ["events:PutEvents"]
+      Resource = compact([var.events_bus_arn])
+    },
+    {
       Sid      = "Functions"
       Action   = ["lambda:InvokeFunction"]
       Resource = flatten([for arn in var.invocable_function_arns : [arn, "${arn}:*"]])

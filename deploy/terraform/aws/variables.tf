@@ -54,6 +54,46 @@ variable "admin_access_key_secret_arn" {
   }
 }
 
+variable "admin_bound_arns" {
+  description = "With admin_access_id_type = aws_iam: the ARNs of administrators, as STS tells them, with * and ?. Each names its account, unless admin_bound_aws_accounts is given too."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = var.admin_access_id_type != "aws_iam" || length(var.admin_bound_arns) + length(var.admin_bound_aws_accounts) > 0
+    error_message = "admin_access_id_type = aws_iam wants admin_bound_arns (such as arn:aws:sts::123456789012:assumed-role/operators/*), or admin_bound_aws_accounts: else nobody could log in as the administrator."
+  }
+  validation {
+    condition     = length(var.admin_bound_arns) == 0 || var.admin_access_id_type == "aws_iam"
+    error_message = "admin_bound_arns has no meaning with admin_access_id_type = access_key: leave it out."
+  }
+  validation {
+    condition = length(var.admin_bound_aws_accounts) > 0 || alltrue([
+      for arn in var.admin_bound_arns : can(regex("^[^:]*:[^:]*:[^:]*:[^:]*:[0-9]{12}:.", arn))
+    ])
+    error_message = "Each of admin_bound_arns names its account by its 12 digits, or admin_bound_aws_accounts is given too: else everybody's AWS account could make an administrator."
+  }
+  validation {
+    condition     = alltrue([for arn in var.admin_bound_arns : can(regex("^[^, ]+$", arn))])
+    error_message = "Each of admin_bound_arns is one ARN, without commas and spaces."
+  }
+}
+
+variable "admin_bound_aws_accounts" {
+  description = "With admin_access_id_type = aws_iam: the AWS accounts of administrators. Alone, everybody in them is one: give admin_bound_arns too."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for account in var.admin_bound_aws_accounts : can(regex("^[0-9]{12}$", account))])
+    error_message = "Each of admin_bound_aws_accounts is an account's number, 12 digits."
+  }
+  validation {
+    condition     = length(var.admin_bound_aws_accounts) == 0 || var.admin_access_id_type == "aws_iam"
+    error_message = "admin_bound_aws_accounts has no meaning with admin_access_id_type = access_key: leave it out."
+  }
+}
+
 variable "allowed_access_permissions" {
   description = "Who else may do what: a list of {name, access_id, sub_claims, permissions}, or the same as a JSON string. Required with admin_access_id_type = aws_iam."
   type        = any
@@ -238,6 +278,17 @@ variable "assumable_role_arns" {
   description = "Roles that plugins, vaults and producers may assume."
   type        = list(string)
   default     = []
+}
+
+variable "events_bus_arn" {
+  description = "The ARN of an EventBridge bus that hears of each change of a credential's state and of a producer's; none for no events."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.events_bus_arn == "" || can(regex("^arn:[^:]+:events:[^:]+:[0-9]{12}:event-bus/[A-Za-z0-9._/-]+$", var.events_bus_arn))
+    error_message = "events_bus_arn is the ARN of an event bus, such as arn:aws:events:us-east-2:123456789012:event-bus/default."
+  }
 }
 
 # --- logs ----------------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ pub struct At {
     /// The gateway's control address [env: GATEWARD_GATEWAY_URL] [default: http://localhost:8000]
     #[arg(short = 'u', long, value_name = "URL")]
     pub gateway_url: Option<GatewayUrl>,
-    /// Commands written for Akeyless may have it.
-    #[arg(long, hide = true)]
+    /// As whom to log in: a profile that `gateward configure` keeps
+    #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
 }
 
@@ -70,20 +70,48 @@ pub struct VaultTest {
 #[derive(Clone, Debug, Args)]
 pub struct Auth {
     /// Who logs in [env: GATEWARD_ADMIN_ACCESS_ID]
-    #[arg(long, value_name = "ID", requires = "access_key")]
+    #[arg(long, value_name = "ID")]
     pub access_id: Option<String>,
     /// The access key [env: GATEWARD_ADMIN_ACCESS_KEY]
-    #[arg(long, value_name = "KEY", requires = "access_id")]
+    #[arg(long, value_name = "KEY")]
     pub access_key: Option<SecretValue>,
-    /// How to log in
-    #[arg(long, value_name = "TYPE", value_parser = ["access_key"], default_value = "access_key")]
+    /// How to log in: access_key (api_key is the same), or aws_iam with the AWS credentials of this machine
+    #[arg(long, value_name = "TYPE", value_parser = ["access_key", "api_key", "aws_iam"], default_value = "access_key", hide_possible_values = true)]
     pub access_type: String,
+    /// With aws_iam: what get-cloud-identity printed, on another machine perhaps
+    #[arg(long, value_name = "CLOUD_ID")]
+    pub cloud_id: Option<SecretValue>,
+    /// With aws_iam: whom the login is for, where the gateway asks that (its setting aws_iam_server_id)
+    #[arg(long, value_name = "ID")]
+    pub server_id: Option<String>,
     /// Print {"token": ...} in place of the token alone
     #[arg(long)]
     pub json: bool,
     /// Which gateway.
     #[command(flatten)]
     pub at: At,
+}
+
+impl Auth {
+    /// Whether it is a login by AWS.
+    pub fn is_aws(&self) -> bool {
+        self.access_type == "aws_iam"
+    }
+
+    /// What does not go together.
+    pub(super) fn problem(&self) -> Option<&'static str> {
+        if self.is_aws() {
+            return self
+                .access_key
+                .is_some()
+                .then_some("--access-key has no meaning with --access-type aws_iam");
+        }
+        if self.cloud_id.is_some() || self.server_id.is_some() {
+            return Some("--cloud-id and --server-id go with --access-type aws_iam");
+        }
+        let halves = self.access_id.is_some() != self.access_key.is_some();
+        halves.then_some("--access-id and --access-key go together")
+    }
 }
 
 /// `dynamic-secret delete`.
@@ -184,8 +212,13 @@ Examples:
   gateward vault get team/db/password --gateway-url http://localhost:8000";
 
 pub(super) const AFTER_HELP_AUTH: &str = "\
-Without --access-id it logs in as the administrator whom GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY name,
-or else as the one whom `gateward dev` keeps in .gateward/admin.json.";
+Without --access-id it logs in by --profile, as the administrator whom GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY
+(or GATEWARD_ADMIN_ACCESS_ID_TYPE=aws_iam) name, as the one whom `gateward dev` keeps in .gateward/admin.json, or by the profile
+`default`: the first that there is.
+
+Examples:
+  gateward auth --access-id p-1234 --access-key …
+  gateward auth --access-id p-1234 --access-type aws_iam --json";
 
 pub(super) const AFTER_HELP_TOKEN: &str = "\
 Without a token it logs in first, as the administrator whom GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY name,

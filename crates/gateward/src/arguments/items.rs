@@ -3,6 +3,7 @@
 //! One file a kind of item, one type a command. What the vendor's own command has and we have no use for is taken and
 //! not shown.
 
+mod auth_method;
 mod dynamic_secret;
 mod item;
 mod leases;
@@ -18,6 +19,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, SpokenUpdate};
+use auth_method::{
+    CreateAllowedAccess, DeleteAllowedAccess, DescribeSubClaims, GetConfig, ResetAccessKey, SpokenAuthMethod,
+};
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
 use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};
 use rotated_secret::{CreateRotated, DeleteRotated, GetRotatedValue, ListRotated, Rotate, UpdateRotated};
@@ -103,6 +107,24 @@ pub(super) enum SpokenItem {
     /// Rotate a rotated secret, or the payload of a dynamic secret, now
     #[command(alias = "rotate-secret", after_help = AFTER_HELP_TOKEN)]
     GatewayRotateSecret(Rotate),
+    /// Auth methods: ways to log in besides the administrator's
+    #[command(subcommand, disable_help_subcommand = true)]
+    AuthMethod(SpokenAuthMethod),
+    /// Replace the access key of an auth method, and print the new one
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    ResetAccessKey(ResetAccessKey),
+    /// Allow somebody something
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    GatewayCreateAllowedAccess(CreateAllowedAccess),
+    /// Take back what somebody was allowed
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    GatewayDeleteAllowedAccess(DeleteAllowedAccess),
+    /// Tell how the gateway is set up, and who may what
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    GatewayGetConfig(GetConfig),
+    /// Tell what is known of whoever asks
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    DescribeSubClaims(DescribeSubClaims),
 }
 
 /// The commands below `leases`.
@@ -220,6 +242,12 @@ impl SpokenItem {
             Self::RotatedSecret(SpokenRotated::List(call)) => Box::new(call),
             Self::RotatedSecret(SpokenRotated::Delete(call)) => Box::new(call),
             Self::GatewayRotateSecret(call) => Box::new(call),
+            Self::AuthMethod(spoken) => spoken.call(),
+            Self::ResetAccessKey(call) => Box::new(call),
+            Self::GatewayCreateAllowedAccess(call) => Box::new(call),
+            Self::GatewayDeleteAllowedAccess(call) => Box::new(call),
+            Self::GatewayGetConfig(call) => Box::new(call),
+            Self::DescribeSubClaims(call) => Box::new(call),
         }
     }
 }

@@ -57,6 +57,14 @@ fn help_is_as_it_was() {
         &["leases", "report"],
         &["leases", "list"],
         &["leases", "settle"],
+        &["gen-customer-fragment"],
+        &["get-cloud-identity"],
+        &["configure"],
+        &["auth-method"],
+        &["auth-method", "create", "api-key"],
+        &["auth-method", "create", "aws-iam"],
+        &["reset-access-key"],
+        &["gateway-create-allowed-access"],
     ] {
         let stop = said(&[&["gateward"], words, &["--help"]].concat()).unwrap_err();
         assert!(stop.is_result, "{words:?}");
@@ -129,6 +137,25 @@ fn wrong_usage_is_said_and_is_no_result() {
         &["gateward", "fly"],
         &["gateward", "vault", "get"],
         &["gateward", "auth", "--access-id", "p-1"],
+        &["gateward", "auth", "--access-id", "p-1", "--access-type", "aws_iam", "--access-key", "k"],
+        &["gateward", "auth", "--access-id", "p-1", "--access-key", "k", "--cloud-id", "c"],
+        &["gateward", "configure", "--access-id", "p-1"],
+        &["gateward", "configure", "--access-id", "x", "--access-key", "k"],
+        &["gateward", "auth-method", "create", "aws-iam", "--name", "a"],
+        &["gateward", "auth-method", "create", "saml", "--name", "a"],
+        &[
+            "gateward",
+            "gateway-create-allowed-access",
+            "-n",
+            "a",
+            "--access-id",
+            "p-1",
+            "-p",
+            "admin",
+            "-s",
+            "group",
+        ],
+        &["gateward", "get-cloud-identity", "--cloud-provider", "azure_ad"],
         &["gateward", "auth", "--access-type", "saml"],
         &["gateward", "dynamic-secret", "tmp-creds", "delete", "-n", "/x"],
         &["gateward", "dynamic-secret", "tmp-creds", "delete", "-n", "/x", "-i", "1", "--revoke-all"],
@@ -167,12 +194,6 @@ fn without_a_command_it_is_the_lambda_host_where_there_is_a_runtime_api() {
 }
 
 #[test]
-fn a_profile_is_taken_and_said_to_mean_nothing() {
-    let understood = said(&["akeyless", "auth", "--profile", "default"]).unwrap();
-    assert!(understood.warnings[0].contains("--profile"), "{understood:?}");
-}
-
-#[test]
 fn what_was_understood_prints_no_secret() {
     let words = [
         &["gateward", "dynamic-secret", "create", "-n", "/x", "--payload", "canary-p", "--token", "canary-t"]
@@ -198,6 +219,8 @@ fn what_was_understood_prints_no_secret() {
             "canary",
         ],
         &["gateward", "dynamic-secret", "update", "aws", "-n", "/x", "--aws-access-secret-key", "canary"],
+        &["gateward", "configure", "--access-id", "p-1", "--access-key", "canary"],
+        &["gateward", "auth", "--access-id", "p-1", "--access-type", "aws_iam", "--cloud-id", "canary"],
     ] {
         let printed = format!("{:?}", said(words).unwrap());
         assert!(!printed.contains("canary"), "{printed}");

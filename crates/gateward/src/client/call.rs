@@ -42,6 +42,22 @@ impl Call {
         }
     }
 
+    /// A login as somebody whom AWS knows.
+    pub(super) fn log_in_with_aws(access_id: &str, cloud_id: &SecretValue) -> Self {
+        Self {
+            operation: "auth",
+            body: body(json!({
+                "access-id": access_id,
+                "access-type": "aws_iam",
+                "cloud-id": cloud_id.expose(),
+                "azure-cloud": "AzureCloud",
+                "gcp-audience": "akeyless.io",
+                "oci-auth-type": "apikey",
+            })),
+            patience: PATIENCE,
+        }
+    }
+
     /// A login. What has nothing to do with an access key is there because the vendor's clients always send it.
     pub(super) fn log_in(access_id: &str, access_key: &SecretValue) -> Self {
         Self {

@@ -1,10 +1,12 @@
 //! As whom a running gateway is asked.
 //!
-//! A token that was given, the one in the environment, the administrator in the environment, or the one whom
-//! `gateward dev` keeps in its directory: the first that there is.
+//! A token that was given, the profile that was, the token in the environment, the administrator there, the one whom
+//! `gateward dev` keeps in its directory, the profile `default`: the first that there is.
 
 use gateward_seal::SecretValue;
 
+use super::profile::{self, ProfileError};
+use crate::arguments::Connection;
 use crate::settings::{AdminFile, AdminFileError};
 use crate::surroundings::Surroundings;
 
@@ -21,7 +23,18 @@ pub(super) enum Credentials {
 #[derive(Debug)]
 pub(super) struct Login {
     pub(super) access_id: String,
-    pub(super) access_key: SecretValue,
+    pub(super) proof: Proof,
+}
+
+/// How one shows who one is.
+#[derive(Debug)]
+pub(super) enum Proof {
+    /// With an access key.
+    AccessKey(SecretValue),
+    /// As somebody whom AWS knows, by this machine's credentials.
+    AwsIam,
+    /// The same, shown already.
+    CloudId(SecretValue),
 }
 
 /// Why nobody can be asked as anybody.
@@ -30,7 +43,7 @@ pub enum CredentialsError {
     /// There are none.
     #[error(
         "there are no credentials: start `gateward dev` in this directory, or set GATEWARD_ADMIN_ACCESS_ID and \
-         GATEWARD_ADMIN_ACCESS_KEY, or give a token (GATEWARD_TOKEN, --token)"
+         GATEWARD_ADMIN_ACCESS_KEY, or give a token (GATEWARD_TOKEN, --token), or keep a profile (`gateward configure`)"
     )]
     None,
     /// Half an identity.
@@ -38,37 +51,63 @@ pub enum CredentialsError {
         "the environment has {0} alone; GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY go together"
     )]
     Half(&'static str),
+    /// Nobody to log in as.
+    #[error("a login with aws_iam wants --access-id, or GATEWARD_ADMIN_ACCESS_ID")]
+    NoAccessId,
     /// What `gateward dev` keeps cannot be used.
     #[error(transparent)]
     File(#[from] AdminFileError),
+    /// What `gateward configure` keeps cannot be used.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
 }
 
 /// The credentials for any command.
 pub(super) fn find(
-    token: Option<&SecretValue>,
+    connection: &Connection,
     surroundings: &Surroundings,
 ) -> Result<Credentials, CredentialsError> {
-    if let Some(token) = token {
+    if let Some(token) = &connection.token {
         return Ok(Credentials::Token(token.clone()));
     }
-    match surroundings.variable("GATEWARD_TOKEN") {
+    let profile = connection.at.profile.as_deref();
+    match surroundings.variable("GATEWARD_TOKEN").filter(|_| profile.is_none()) {
         Some(token) => Ok(Credentials::Token(SecretValue::from(token))),
-        None => find_login(surroundings).map(Credentials::Identity),
+        None => find_login(profile, surroundings).map(Credentials::Identity),
     }
 }
 
-/// What to log in with, when it was not said.
-pub(super) fn find_login(surroundings: &Surroundings) -> Result<Login, CredentialsError> {
+/// What to log in with: by the profile that was named, else by what there is.
+pub(super) fn find_login(
+    profile: Option<&str>,
+    surroundings: &Surroundings,
+) -> Result<Login, CredentialsError> {
+    if let Some(name) = profile {
+        let login = profile::read(name, surroundings)?;
+        return login.ok_or_else(|| ProfileError::Missing(name.to_owned()).into());
+    }
     let access_id = surroundings.variable("GATEWARD_ADMIN_ACCESS_ID");
     let access_key = surroundings.variable("GATEWARD_ADMIN_ACCESS_KEY");
+    let is_aws = surroundings.variable("GATEWARD_ADMIN_ACCESS_ID_TYPE") == Some("aws_iam");
     match (access_id, access_key) {
         (Some(access_id), Some(access_key)) => {
-            return Ok(Login { access_id: access_id.to_owned(), access_key: SecretValue::from(access_key) });
+            let proof = Proof::AccessKey(SecretValue::from(access_key));
+            return Ok(Login { access_id: access_id.to_owned(), proof });
+        }
+        (Some(access_id), None) if is_aws => {
+            return Ok(Login { access_id: access_id.to_owned(), proof: Proof::AwsIam });
         }
         (Some(_), None) => return Err(CredentialsError::Half("GATEWARD_ADMIN_ACCESS_ID")),
         (None, Some(_)) => return Err(CredentialsError::Half("GATEWARD_ADMIN_ACCESS_KEY")),
         (None, None) => {}
     }
-    let kept = AdminFile::of_dev(surroundings).read()?.ok_or(CredentialsError::None)?;
-    Ok(Login { access_id: kept.access_id.to_string(), access_key: kept.access_key })
+    if let Some(kept) = AdminFile::of_dev(surroundings).read()? {
+        let proof = Proof::AccessKey(kept.access_key);
+        return Ok(Login { access_id: kept.access_id.to_string(), proof });
+    }
+    match profile::read("default", surroundings) {
+        Ok(Some(login)) => Ok(login),
+        Ok(None) | Err(ProfileError::NoHome) => Err(CredentialsError::None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -2,6 +2,7 @@
 
 use gateward_net::FetchError;
 
+use super::cloud_identity::CloudIdentityError;
 use super::credentials::CredentialsError;
 use super::gateway_url::GatewayUrlError;
 
@@ -19,6 +20,9 @@ pub enum AskError {
     /// Nobody says who asks.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// Nobody says who this machine is to AWS.
+    #[error(transparent)]
+    CloudIdentity(#[from] CloudIdentityError),
     /// This machine cannot make calls.
     #[error("TLS cannot be set up")]
     Trust(#[from] gateward_net::TrustError),

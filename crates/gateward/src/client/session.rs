@@ -15,8 +15,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 
 use super::call::Call;
-use super::credentials::{self, Credentials, Login};
-use super::{AskError, GatewayUrl};
+use super::credentials::{self, Credentials, CredentialsError, Login, Proof};
+use super::{AskError, GatewayUrl, cloud_identity};
 use crate::arguments::{At, Auth, Connection};
 use crate::surroundings::Surroundings;
 
@@ -38,9 +38,9 @@ impl Session {
     /// Finds out which gateway to ask and as whom, and logs in where there is no token.
     pub async fn open(connection: &Connection, surroundings: &Surroundings) -> Result<Self, AskError> {
         let gateway = Gateway::find(&connection.at, surroundings)?;
-        let token = match credentials::find(connection.token.as_ref(), surroundings)? {
+        let token = match credentials::find(connection, surroundings)? {
             Credentials::Token(token) => token,
-            Credentials::Identity(login) => gateway.log_in(&login).await?,
+            Credentials::Identity(login) => gateway.log_in(&login, None, surroundings).await?,
         };
         Ok(Self { gateway, token })
     }
@@ -151,12 +151,18 @@ struct Page {
 pub(super) async fn log_in(auth: &Auth, surroundings: &Surroundings) -> Result<SecretValue, AskError> {
     let gateway = Gateway::find(&auth.at, surroundings)?;
     let login = match (&auth.access_id, &auth.access_key) {
-        (Some(access_id), Some(access_key)) => {
-            Login { access_id: access_id.clone(), access_key: access_key.clone() }
+        _ if auth.is_aws() => {
+            let access_id = auth.access_id.as_deref().or(surroundings.variable("GATEWARD_ADMIN_ACCESS_ID"));
+            let access_id = access_id.ok_or(CredentialsError::NoAccessId)?.to_owned();
+            let proof = auth.cloud_id.clone().map_or(Proof::AwsIam, Proof::CloudId);
+            Login { access_id, proof }
         }
-        _ => credentials::find_login(surroundings)?,
+        (Some(access_id), Some(access_key)) => {
+            Login { access_id: access_id.clone(), proof: Proof::AccessKey(access_key.clone()) }
+        }
+        _ => credentials::find_login(auth.at.profile.as_deref(), surroundings)?,
     };
-    gateway.log_in(&login).await
+    gateway.log_in(&login, auth.server_id.as_deref(), surroundings).await
 }
 
 /// A running gateway.
@@ -171,8 +177,19 @@ impl Gateway {
         Ok(Self { url: GatewayUrl::of(at, surroundings)?, client: Client::new(Arc::new(connector)) })
     }
 
-    async fn log_in(&self, login: &Login) -> Result<SecretValue, AskError> {
-        let call = Call::log_in(&login.access_id, &login.access_key);
+    async fn log_in(
+        &self,
+        Login { access_id, proof }: &Login,
+        server_id: Option<&str>,
+        surroundings: &Surroundings,
+    ) -> Result<SecretValue, AskError> {
+        let call = match proof {
+            Proof::AccessKey(key) => Call::log_in(access_id, key),
+            Proof::CloudId(cloud_id) => Call::log_in_with_aws(access_id, cloud_id),
+            Proof::AwsIam => {
+                Call::log_in_with_aws(access_id, &cloud_identity::cloud_id(server_id, surroundings).await?)
+            }
+        };
         let answer = self.call(call).await?;
         let granted: Option<Granted> = read(&answer);
         granted.map(|granted| granted.token).ok_or_else(|| self.is_none(&answer))

@@ -2,6 +2,7 @@
 
 mod items;
 mod leases;
+mod identity;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -62,6 +62,10 @@ impl Tenure {
         if let Some(rotator) = &assembly.rotator {
             rotator.start();
         }
+        if let Some(events) = &assembly.events {
+            events.tell_of_gateway("started");
+            events.start(&Handle::current());
+        }
         let (stop, stopped) = watch::channel(None::<Instant>);
         let mut control = JoinSet::new();
         let mut control_sockets = Vec::new();
@@ -120,6 +124,7 @@ impl Tenure {
         let deadline = Instant::now() + settings.drain;
         end_control(&mut control, &stop, deadline).await;
         end_leases(&assembly, deadline).await;
+        end_events(&assembly).await;
         assembly.close();
         server
     }
@@ -143,6 +148,7 @@ impl Tenure {
         let left = deadline.saturating_duration_since(Instant::now());
         tokio::join!(spans.flush(LAST_SPANS.min(left)), end_control(&mut control, &stop, deadline));
         end_leases(&assembly, deadline).await;
+        end_events(&assembly).await;
         assembly.close();
         tracing::info!("stopped");
     }
@@ -163,6 +169,14 @@ async fn end_leases(assembly: &Assembly, deadline: Instant) {
         && tokio::time::timeout_at(deadline, rotator.finish()).await.is_err()
     {
         tracing::warn!("a producer was still being asked for a payload; that rotation is reported as lost");
+    }
+}
+
+/// What was noted is told yet, if the bus takes it soon.
+async fn end_events(assembly: &Assembly) {
+    if let Some(events) = &assembly.events {
+        events.tell_of_gateway("stopped");
+        events.flush(assembly.clock.now() + LAST_EVENTS).await;
     }
 }
 
@@ -299,6 +313,9 @@ const STARTING: Duration = Duration::from_secs(6);
 
 /// How long the last spans may take to a collector.
 const LAST_SPANS: Duration = Duration::from_secs(3);
+
+/// How long the last events may take to their bus.
+const LAST_EVENTS: Duration = Duration::from_secs(2);
 
 /// What of the time to drain is left to the control plane, whatever traffic takes; at most.
 const OF_CONTROL: Duration = Duration::from_secs(1);

@@ -124,6 +124,9 @@ pub struct Given {
     /// In a Lambda function, the URL of the SQS queue by which it hears of what is about to fall due
     #[arg(long, value_name = "URL", hide = true)]
     pub(super) revocation_queue: Option<String>,
+    /// The event bus of EventBridge, by name or ARN, that hears when credentials and producers change [default: none]
+    #[arg(long, value_name = "BUS")]
+    pub(super) events_bus: Option<String>,
     /// In a Lambda function, how answers are given: buffered or streamed, as its URL or integration wants them [default: buffered]
     #[arg(long, value_name = "HOW", hide = true)]
     pub(super) lambda_answers: Option<LambdaAnswers>,
@@ -134,10 +137,14 @@ pub struct Given {
 
 /// The names of the settings, as the file has them.
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub const KEYS: [&str; 37] = [
 =======
-pub(super) const KEYS: [&str; 38] = [
+pub(super) const KEYS: [&str; 39] = [
 >>>>>>> c268be9 (Say of each call who may make it, and refuse an administrator of AWS that no account bounds)
+=======
+pub(super) const KEYS: [&str; 39] = [
+>>>>>>> b5ba5f3 (Add who logs in by AWS, by profile and by further methods to the command line, and tell EventBridge of each change of a lease)
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -174,6 +181,7 @@ pub(super) const KEYS: [&str; 38] = [
     "log",
     "access_log",
     "revocation_queue",
+    "events_bus",
     "lambda_answers",
     "drain_seconds",
 ];
@@ -218,6 +226,7 @@ impl Given {
             log: self.log.or(there.log),
             access_log: self.access_log.or(there.access_log),
             revocation_queue: self.revocation_queue.or(there.revocation_queue),
+            events_bus: self.events_bus.or(there.events_bus),
             lambda_answers: self.lambda_answers.or(there.lambda_answers),
             drain_seconds: self.drain_seconds.or(there.drain_seconds),
         }

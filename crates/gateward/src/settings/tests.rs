@@ -152,6 +152,7 @@ fn every_setting_can_be_given_in_each_of_the_three_places() {
         "warn",
         "/a.log",
         "https://sqs.eu-west-1.amazonaws.com/1/queue",
+        "bus",
         "streamed",
         "9",
     ];

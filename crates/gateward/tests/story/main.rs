@@ -24,6 +24,7 @@ mod plot;
 mod race;
 mod revocations;
 mod rotation;
+mod status_events;
 mod table;
 mod users_file;
 mod vendor_client;

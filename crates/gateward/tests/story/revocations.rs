@@ -17,6 +17,7 @@ fn a_function_revokes_what_it_issued_at_a_message_of_its_queue_and_at_a_tick() {
     let moto = Moto::start();
     moto.create_table(REGION, "gateward");
     let (kms_key, queue) = (moto.create_kms_key(REGION), moto.create_queue(REGION, "revocations"));
+    let events = moto.create_event_bus(REGION, "changes");
     let lambda_api = RuntimeApi::start();
     let secret = plot.plant("awssecret");
     let variables = [
@@ -28,6 +29,7 @@ fn a_function_revokes_what_it_issued_at_a_message_of_its_queue_and_at_a_tick() {
         ("GATEWARD_ROOT_KEY", ""),
         ("GATEWARD_ROOT_KEY_KMS", &kms_key),
         ("GATEWARD_REVOCATION_QUEUE", &queue),
+        ("GATEWARD_EVENTS_BUS", "changes"),
     ];
     let mut process = lambda::start_with(&plot, &lambda_api, &variables);
     lambda_api.wait_until_asked(PATIENCE);
@@ -50,12 +52,15 @@ fn a_function_revokes_what_it_issued_at_a_message_of_its_queue_and_at_a_tick() {
     let wanted = json!({"token": token, "name": "/demo/login"});
     let announced = function.post("/get-dynamic-secret-value", &wanted);
     assert!(producer.has(&announced["user"]), "{announced}");
+    // It was told before the answer: nothing runs afterwards.
+    assert_eq!(told(&moto, &events), ["issued"]);
     // It comes when the lease has ended.
     let message = eventually(PATIENCE, || moto.messages(REGION, &queue).pop()).expect("a message");
     let record = json!({"messageId": "m1", "eventSource": "aws:sqs", "body": message});
     let answer = function.answer(&json!({"Records": [record.clone(), record]}));
     assert_eq!(answer, json!({"batchItemFailures": []}));
     assert!(!producer.has(&announced["user"]), "{announced}");
+    assert_eq!(told(&moto, &events), ["revoked"]);
 
     let forgotten = function.post("/get-dynamic-secret-value", &wanted);
     let tick =
@@ -90,6 +95,19 @@ fn a_function_revokes_what_it_issued_at_a_message_of_its_queue_and_at_a_tick() {
     assert!(process.wait(PATIENCE).success());
     plot.hear("what the function printed", process.text());
     plot.end();
+}
+
+/// What the events on the bus say since the last time.
+fn told(moto: &Moto, events: &str) -> Vec<String> {
+    let status = |text: String| {
+        let event: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            (&event["source"], &event["detail"]["item_name"]),
+            (&json!("gateward"), &json!("/demo/login"))
+        );
+        event["detail"]["status"].as_str().expect("a status").to_owned()
+    };
+    moto.messages(REGION, events).into_iter().map(status).collect()
 }
 
 /// The function, as API Gateway and others call it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateward_clock::Timestamp;
-use gateward_model::DynamicSecret;
+use gateward_model::{DynamicSecret, ItemName};
 use gateward_seal::SecretValue;
 
 use super::lane::{BATCH, Lane, Offer, Outcome};
@@ -17,11 +17,14 @@ use crate::failpoint;
 use crate::lease::{Lease, LeaseState};
 use crate::ledger::{Hold, LedgerError, Recorded};
 use crate::producer::{RevokeCallError, RevokeFailure};
+use crate::status::{ProducerStatus, StatusChange, Subject};
 
 /// Some leases of one producer that are being worked on, until this is dropped.
 struct Work {
     engine: Arc<Engine>,
     item_id: u64,
+    /// What the secret is called, where somebody hears of it.
+    name: Option<ItemName>,
     leases: Vec<LeaseKey>,
     outcome: Outcome,
 }
@@ -60,7 +63,8 @@ impl Engine {
                 lane.next(now, BATCH)
             };
             let Some(leases) = next else { return };
-            let work = Work { engine: Arc::clone(self), item_id, leases, outcome: Outcome::NotCalled };
+            let work =
+                Work { engine: Arc::clone(self), item_id, name: None, leases, outcome: Outcome::NotCalled };
             self.runtime.spawn(work.done());
         }
     }
@@ -91,8 +95,8 @@ impl Engine {
         }
     }
 
-    /// Does for each of `leases` what its state asks for.
-    async fn attend(&self, item_id: u64, leases: &[LeaseKey]) -> Outcome {
+    /// Does for each of `leases` what its state asks for. The secret is called `name`, if somebody wants to hear it.
+    async fn attend(&self, item_id: u64, leases: &[LeaseKey], name: &mut Option<ItemName>) -> Outcome {
         let (secret, payload) = match self.catalog.producer(item_id).await {
             Ok(Some(producer)) => producer,
             outcome => {
@@ -107,6 +111,7 @@ impl Engine {
                 return Outcome::NotCalled;
             }
         };
+        *name = self.listener.is_some().then(|| secret.name.clone());
         let until = self.clock.now() + Duration::from_secs(secret.timeout_sec) + MARGIN;
         let claimed = join_all(leases.iter().map(|lease| self.see_to(*lease, until))).await;
         let (to_revoke, to_ask): (Vec<_>, Vec<_>) =
@@ -334,7 +339,7 @@ impl Engine {
 
 impl Work {
     async fn done(mut self) {
-        self.outcome = self.engine.attend(self.item_id, &self.leases).await;
+        self.outcome = self.engine.attend(self.item_id, &self.leases, &mut self.name).await;
     }
 }
 
@@ -342,8 +347,15 @@ impl Work {
 impl Drop for Work {
     fn drop(&mut self) {
         let now = self.engine.clock.now();
-        if let Some(lane) = lock(&self.engine.lanes).get_mut(&self.item_id) {
+        let changed = lock(&self.engine.lanes).get_mut(&self.item_id).and_then(|lane| {
+            let was_open = lane.is_open();
             lane.ended(&self.leases, self.outcome, now, &mut fastrand::Rng::new());
+            (lane.is_open() != was_open).then(|| lane.is_open())
+        });
+        if let (Some(is_open), Some(listener)) = (changed, &self.engine.listener) {
+            let status = if is_open { ProducerStatus::CircuitOpen } else { ProducerStatus::CircuitClosed };
+            let item = Subject { id: self.item_id, name: self.name.take() };
+            listener.hear(StatusChange::Producer { item, status });
         }
         self.engine.ended.notify_waiters();
         self.engine.begin_work(self.item_id);

@@ -145,6 +145,11 @@ impl Lane {
         self.open_until.filter(|until| *until > now)
     }
 
+    /// Whether its producer failed so often that it is only probed.
+    pub(super) fn is_open(&self) -> bool {
+        self.openings > 0
+    }
+
     /// Whether `lease` waits here or is worked on.
     pub(super) fn knows(&self, lease: &LeaseKey) -> bool {
         self.known.contains(lease)

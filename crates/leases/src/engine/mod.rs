@@ -42,6 +42,7 @@ use crate::items::Catalog;
 use crate::lease::{Lease, LeaseId};
 use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded};
 use crate::producer::Producers;
+use crate::status::StatusListener;
 use crate::witness::Witness;
 
 /// What the engine is made of.
@@ -76,6 +77,8 @@ pub struct EngineSettings {
     pub witness: Option<Arc<dyn Witness>>,
     /// The longest that a producer is waited for when it makes a credential, whatever its secret says.
     pub longest_create: Duration,
+    /// Who hears of what becomes of leases and producers.
+    pub listener: Option<Arc<dyn StatusListener>>,
     /// Whether the engine remembers for [`Engine::take_noted`] what it has written down as due.
     pub remembers_due: bool,
 }
@@ -88,6 +91,7 @@ impl Default for EngineSettings {
             hold_for: Duration::from_secs(3600),
             witness: None,
             longest_create: Duration::MAX,
+            listener: None,
             remembers_due: false,
         }
     }
@@ -105,6 +109,7 @@ pub struct Engine {
     /// What was written down as due since somebody asked, if somebody does.
     noted: Option<Mutex<BTreeSet<Timestamp>>>,
     ledger: Ledger,
+    listener: Option<Arc<dyn StatusListener>>,
     guard: Guard,
     horizon: Mutex<Horizon>,
     /// Rung when there is something to do before the timer's next look.
@@ -122,11 +127,12 @@ pub struct Engine {
 impl Engine {
     /// An engine that issues; it revokes from [`Engine::start`] on.
     pub fn new(parts: EngineParts) -> Arc<Self> {
-        let EngineSettings { caps, retention, hold_for, witness, longest_create, remembers_due } =
+        let EngineSettings { caps, retention, hold_for, witness, longest_create, listener, remembers_due } =
             parts.settings;
         Arc::new(Self {
             guard: Guard::new(Arc::clone(&parts.store), Arc::clone(&parts.clock), witness, hold_for),
-            ledger: Ledger::new(parts.store, caps),
+            ledger: Ledger::new(parts.store, caps, listener.clone()),
+            listener,
             catalog: parts.catalog,
             producers: parts.producers,
             clock: parts.clock,

@@ -7,6 +7,7 @@ mod people;
 mod race;
 mod sentences;
 mod turn_histories;
+mod status;
 mod turns;
 mod world;
 

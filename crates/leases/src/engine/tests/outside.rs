@@ -54,6 +54,10 @@ pub struct Outside {
     pub caps: [Option<usize>; 3],
     /// The next credential's answer cannot be handed out.
     pub unusable: bool,
+    /// The next credential is not made.
+    pub refuses: bool,
+    /// The next credential is made, and its answer lost.
+    pub loses: bool,
     /// Every credential has one of so many names.
     pub names: Option<u64>,
     /// A call to revoke gets no answer.
@@ -106,7 +110,8 @@ impl Producer for Hostile {
         if self.chance(3) {
             std::future::pending::<()>().await;
         }
-        if self.chance(12) {
+        let refuses = std::mem::take(&mut self.outside().refuses);
+        if refuses || self.chance(12) {
             return Err(CreateError::NotCreated("refused".to_owned()));
         }
         let id = self.outside().make(self.item, order, self.remembers);
@@ -114,7 +119,8 @@ impl Producer for Hostile {
         if self.chance(3) {
             std::future::pending::<()>().await;
         }
-        if self.chance(10) {
+        let loses = std::mem::take(&mut self.outside().loses);
+        if loses || self.chance(10) {
             return Err(CreateError::Lost { reason: "timeout".to_owned(), timeout: true });
         }
         let unusable = std::mem::take(&mut self.outside().unusable);

@@ -22,6 +22,7 @@ use crate::items::{Catalog, NewDynamicSecret};
 use crate::lease::Holder;
 use crate::ledger::Caps;
 use crate::producer::Capabilities;
+use crate::status::{StatusChange, StatusListener};
 use crate::witness::{Seen, Witness};
 
 /// A secret whose producer forgets, and one whose producer knows its request ids again.
@@ -37,6 +38,23 @@ pub struct World {
     pub producers: Hostile,
     pub witness: Arc<InMemory>,
     pub caps: Caps,
+    pub heard: Arc<Heard>,
+}
+
+/// What was told of leases and producers, and not asked for yet.
+#[derive(Default)]
+pub struct Heard(Mutex<Vec<StatusChange>>);
+
+impl Heard {
+    pub fn taken(&self) -> Vec<StatusChange> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl StatusListener for Heard {
+    fn hear(&self, change: StatusChange) {
+        self.0.lock().unwrap().push(change);
+    }
 }
 
 /// One life of an engine.
@@ -78,6 +96,7 @@ impl World {
             producers,
             witness: Arc::default(),
             caps,
+            heard: Arc::default(),
         };
         let runtime = Builder::new_current_thread().build().unwrap();
         world.store.state().faulty = false;
@@ -133,6 +152,7 @@ impl World {
                 caps: self.caps,
                 witness: Some(Arc::clone(&self.witness) as Arc<dyn Witness>).filter(|_| !remembers_due),
                 remembers_due,
+                listener: Some(Arc::clone(&self.heard) as Arc<dyn StatusListener>),
                 hold_for: Duration::from_secs(100_000),
                 ..EngineSettings::default()
             },

@@ -22,8 +22,11 @@ module "gateway" {
   admin_access_id_type       = var.admin_access_id_type
   admin_access_id            = var.admin_access_id
   admin_access_key           = var.admin_access_key
+  admin_bound_arns           = var.admin_bound_arns
+  admin_bound_aws_accounts   = var.admin_bound_aws_accounts
   allowed_access_permissions = var.allowed_access_permissions
   customer_fragments         = var.customer_fragments
+  events_bus_arn             = var.events_bus_arn
   api_gw_name                = var.api_gw_name
   lambda_func_name           = var.lambda_func_name
   package_type               = var.package_type

@@ -28,6 +28,18 @@ variable "admin_access_key" {
   sensitive   = true
 }
 
+variable "admin_bound_arns" {
+  description = "With admin_access_id_type = aws_iam: the ARNs of administrators, each with its account's number."
+  type        = list(string)
+  default     = []
+}
+
+variable "admin_bound_aws_accounts" {
+  description = "With admin_access_id_type = aws_iam: the AWS accounts of administrators."
+  type        = list(string)
+  default     = []
+}
+
 variable "allowed_access_permissions" {
   description = "Who else may do what, as a list or as a JSON string. Required with admin_access_id_type = aws_iam."
   type        = any
@@ -39,6 +51,12 @@ variable "customer_fragments" {
   type        = any
   default     = {}
   sensitive   = true
+}
+
+variable "events_bus_arn" {
+  description = "The ARN of an EventBridge bus that hears of each change of a credential's state; none for no events."
+  type        = string
+  default     = ""
 }
 
 variable "api_gw_name" {
