@@ -3,10 +3,13 @@
 //! They are plain functions, so that a test can call them over the seeds; `targets/` hands them to libFuzzer.
 
 mod admin_json;
+mod allowed_access;
 mod answer;
 mod aws_profile;
+mod cloud_id;
 mod event;
 mod expression;
+mod fragments;
 mod hygiene;
 mod jwt;
 mod names;
@@ -34,10 +37,13 @@ pub type Target = fn(&[u8]);
 /// All targets, by the names of their binaries and of their folders in `seeds/`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("admin_json", admin_json::run),
+    ("allowed_access", allowed_access::run),
     ("answer", answer::run),
     ("aws_profile", aws_profile::run),
+    ("cloud_id", cloud_id::run),
     ("event", event::run),
     ("expression", expression::run),
+    ("fragments", fragments::run),
     ("hygiene", hygiene::run),
     ("jwt", jwt::run),
     ("names", names::run),

@@ -74,6 +74,7 @@ fn line(call: &str) -> Option<(Need, Does)> {
         }
         "gateway-get-config" => (Need::Any(&[Permission::General]), Look),
         "gateway-list-customer-fragments" => (Need::Any(&[Permission::ZeroKnowledgeEncryption]), Look),
+        "create-dfc-key" => (Need::Any(&[Permission::ZeroKnowledgeEncryption]), Change),
         "describe-permissions" | "describe-sub-claims" => (Need::Login, Look),
         "lease-report"
         | "gateway-get-allowed-access"

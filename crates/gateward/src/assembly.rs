@@ -162,7 +162,8 @@ impl Assembly {
             Arc::clone(&producer_tokens),
             Arc::clone(&catalog),
             settings.producers_allow.clone(),
-        );
+        )
+        .with_tls(settings.producers_tls.clone());
         let native = NativeParts {
             connector: Arc::clone(&connector),
             client,

@@ -9,6 +9,7 @@ mod error;
 mod given;
 mod lease_limits;
 mod limits;
+mod producers_tls;
 mod references;
 mod sources;
 mod values;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use gateward_access::{AdminIdentity, AllowedAccess};
 use gateward_leases::producer::allowed::AllowedProducers;
+use gateward_net::PeerTls;
 use gateward_proxy::host::lambda::ResponseMode;
 use gateward_proxy::host::server::Limits;
 use gateward_seal::{FragmentId, Fragments, SecretValue};
@@ -88,6 +90,8 @@ pub struct Settings {
     pub dns_servers: Vec<SocketAddr>,
     /// Where producers may stand.
     pub producers_allow: AllowedProducers,
+    /// What is special about the TLS of producers, if anything is.
+    pub producers_tls: Option<Arc<PeerTls>>,
     /// How much a client may take.
     pub limits: Limits,
     /// How many leases may live, and for how long what about them.
@@ -227,6 +231,7 @@ impl Settings {
         let administration = administration(mode, &given, &data_dir)?;
         let fragments = confidants::fragments(&given)?;
         let allowed = confidants::allowed(&given)?;
+        let producers_tls = producers_tls::producers_tls(&given)?;
         Ok(Self {
             mode,
             traffic,
@@ -251,6 +256,7 @@ impl Settings {
             fallback_sni: given.tls_fallback_sni,
             dns_servers: given.dns_servers.map(|servers| servers.0).unwrap_or_default(),
             producers_allow: given.producers_allow.map(|list| list.0).unwrap_or_default(),
+            producers_tls,
             limits: given.limits.map_or_else(Limits::default, |limits| limits.0),
             lease_limits: given.lease_limits.unwrap_or_default(),
             lease_witness: given.lease_witness.unwrap_or_else(|| data_dir.join("lease-witness.json")),

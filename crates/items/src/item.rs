@@ -2,6 +2,7 @@
 
 use gateward_clock::Timestamp;
 use gateward_model::ItemName;
+use gateward_seal::FragmentId;
 use serde::{Deserialize, Serialize};
 
 use crate::ItemError;
@@ -52,6 +53,19 @@ pub struct Record {
     /// The number of the target that a rotated secret is a secret of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<u64>,
+    /// What new values of it are sealed with, if somebody chose that. Of a key, what it stands for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
+}
+
+/// The customer fragment that somebody chose for an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// Which one.
+    pub fragment: FragmentId,
+    /// The key by whose name it was chosen, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<ItemName>,
 }
 
 /// What an item is.
@@ -66,6 +80,8 @@ pub enum ItemKind {
     RotatedSecret,
     /// What a rotated secret is a secret of.
     Target,
+    /// A name for a customer fragment.
+    Key,
 }
 
 impl ItemKind {
@@ -76,6 +92,7 @@ impl ItemKind {
             Self::DynamicSecret => "dynamic secret",
             Self::RotatedSecret => "rotated secret",
             Self::Target => "target",
+            Self::Key => "key",
         }
     }
 }
@@ -140,7 +157,13 @@ impl Record {
             max_versions: 0,
             format: Format::Text,
             target: None,
+            protection: None,
         }
+    }
+
+    /// The fragment that new values are sealed with, if somebody chose one.
+    pub fn fragment(&self) -> Option<&FragmentId> {
+        self.protection.as_ref().map(|protection| &protection.fragment)
     }
 
     /// The number of the newest version; 0 if there is none.

@@ -13,7 +13,7 @@ mod tree;
 mod values;
 
 pub use error::ItemError;
-pub use item::{Format, Item, ItemKind, ItemState, ItemVersion, Record, Which};
+pub use item::{Format, Item, ItemKind, ItemState, ItemVersion, Protection, Record, Which};
 pub use static_secret::{MOST_VERSIONS, NewStaticSecret, StaticSecrets};
 pub use target::{TargetChange, Targets};
 pub use tree::{ListQuery, Page, Standing, TRIES, Tree};

@@ -12,7 +12,7 @@ use gateward_store::{CommitError, Revision, Store, StoreError};
 
 use crate::item::Record;
 use crate::tree::{Standing, TRIES, Tree};
-use crate::{Format, Item, ItemError, ItemKind, ItemVersion, Values, Which};
+use crate::{Format, Item, ItemError, ItemKind, ItemVersion, Protection, Values, Which};
 
 /// The static secrets in the tree.
 pub struct StaticSecrets {
@@ -38,6 +38,8 @@ pub struct NewStaticSecret {
     pub delete_protection: bool,
     /// How many versions are kept; [`MOST_VERSIONS`] if not said.
     pub max_versions: Option<usize>,
+    /// What its values are sealed with, if that is chosen.
+    pub protection: Option<Protection>,
 }
 
 impl StaticSecrets {
@@ -60,12 +62,13 @@ impl StaticSecrets {
             tags: new.tags,
             delete_protection: new.delete_protection,
             max_versions,
+            protection: new.protection,
             format: new.format,
             versions: vec![ItemVersion { number: 1, created: now.millis() }],
             ..Record::new(ItemKind::StaticSecret, now)
         };
         let item = Item { name: new.name, record };
-        let writes = vec![Tree::put(&item, None), self.values.put(item.record.id, 1, &new.value)];
+        let writes = vec![Tree::put(&item, None), self.values.put(&item, 1, &new.value)?];
         let exists = || ItemError::Exists(item.name.clone());
         self.store().commit(writes).await.map_err(|error| ItemError::of_commit(error, exists))?;
         Ok(item)
@@ -112,6 +115,19 @@ impl StaticSecrets {
         keep_previous: bool,
         expected: Option<u64>,
     ) -> Result<u64, ItemError> {
+        self.update_under(name, value, format, keep_previous, expected, None).await
+    }
+
+    /// The same; with `protection`, this value and all later ones are sealed with that.
+    pub async fn update_under(
+        &self,
+        name: &ItemName,
+        value: &SecretValue,
+        format: Option<Format>,
+        keep_previous: bool,
+        expected: Option<u64>,
+        protection: Option<&Protection>,
+    ) -> Result<u64, ItemError> {
         for _ in 0..TRIES {
             let before = self.tree.get_kind(name, ItemKind::StaticSecret).await?;
             let mut item = before.item.clone();
@@ -123,9 +139,9 @@ impl StaticSecrets {
             let format = format.unwrap_or(item.record.format);
             check_value(value, format)?;
             item.record.format = format;
+            item.record.protection = protection.cloned().or(item.record.protection);
             let (number, gone) = item.record.add_version(now, keep_previous);
-            let mut writes =
-                vec![Tree::put(&item, Some(&before)), self.values.put(item.record.id, number, value)];
+            let mut writes = vec![Tree::put(&item, Some(&before)), self.values.put(&item, number, value)?];
             writes.extend(gone.into_iter().map(|number| self.values.delete(item.record.id, number)));
             match self.store().commit(writes).await {
                 Ok(_) => {

@@ -53,7 +53,7 @@ impl Targets {
             ..Record::new(ItemKind::Target, now)
         };
         let item = Item { name, record };
-        let writes = vec![Tree::put(&item, None), self.values.put(item.record.id, 1, &sealed(url))];
+        let writes = vec![Tree::put(&item, None), self.values.put(&item, 1, &sealed(url))?];
         let exists = || ItemError::Exists(item.name.clone());
         self.tree.store().commit(writes).await.map_err(|error| ItemError::of_commit(error, exists))?;
         Ok(item)
@@ -88,7 +88,7 @@ impl Targets {
             let mut writes = Vec::new();
             if let Some(url) = &change.url {
                 let (number, gone) = item.record.add_version(self.clock.now(), false);
-                writes.push(self.values.put(item.record.id, number, &sealed(url)));
+                writes.push(self.values.put(&item, number, &sealed(url))?);
                 writes.extend(gone.into_iter().map(|number| self.values.delete(item.record.id, number)));
             }
             writes.extend(Tree::replace(&item, &before));

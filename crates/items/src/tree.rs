@@ -191,6 +191,24 @@ impl Tree {
         }
     }
 
+    /// Adds an item that is nothing but its record, if no item has its name.
+    pub async fn create(&self, item: Item) -> Result<Item, ItemError> {
+        let exists = || ItemError::Exists(item.name.clone());
+        let writes = vec![Self::put(&item, None)];
+        self.store.commit(writes).await.map_err(|error| ItemError::of_commit(error, exists))?;
+        Ok(item)
+    }
+
+    /// Deletes one of these, unless it is protected.
+    pub async fn remove(&self, name: &ItemName, kind: ItemKind) -> Result<Item, ItemError> {
+        let before = self.get_kind(name, kind).await?;
+        before.item.check_unprotected()?;
+        let changed = || ItemError::Changed(name.clone());
+        let writes = vec![Self::delete(&before)];
+        self.store.commit(writes).await.map_err(|error| ItemError::of_commit(error, changed))?;
+        Ok(before.item)
+    }
+
     /// Changes what is known of an item in the open.
     pub async fn update(
         &self,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateward_seal::{Sealer, SecretValue};
+use gateward_seal::{OpenError, Sealer, SecretValue};
 use gateward_store::{Change, Key, Precondition, Store, Write};
 
 use crate::{Item, ItemError, ItemKind};
@@ -31,11 +31,15 @@ impl Values {
         Ok(Some(SecretValue::from(text)))
     }
 
-    /// What writes a value that was not there, as part of a commit.
-    pub fn put(&self, item_id: u64, number: u64, value: &SecretValue) -> Write {
-        let key = self.key(item_id, number);
-        let sealed = self.sealer.seal_at(self.kind.words(), &key, 1, value.expose().as_bytes());
-        Write { key, precondition: Precondition::Absent, change: Change::Put(sealed) }
+    /// What writes a value of `item` that was not there, as part of a commit; sealed with the fragment that somebody chose
+    /// for the item, or else as everything is.
+    pub fn put(&self, item: &Item, number: u64, value: &SecretValue) -> Result<Write, ItemError> {
+        let key = self.key(item.record.id, number);
+        let (fragment, purpose) = (item.record.fragment(), self.kind.words());
+        let sealed = self.sealer.seal_at_with(fragment, purpose, &key, 1, value.expose().as_bytes());
+        let broken =
+            |error: OpenError| ItemError::Sealed { item: item.name.to_string(), why: error.to_string() };
+        Ok(Write { key, precondition: Precondition::Absent, change: Change::Put(sealed.map_err(broken)?) })
     }
 
     /// What deletes a value, as part of a commit.
@@ -50,6 +54,7 @@ impl Values {
             ItemKind::DynamicSecret => "dynamic",
             ItemKind::RotatedSecret => "rotated",
             ItemKind::Target => "target",
+            ItemKind::Key => "key",
         };
         Key { partition: format!("{group}/{item_id:020}"), sort: format!("{number:020}") }
     }

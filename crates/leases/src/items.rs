@@ -14,7 +14,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateward_clock::Clock;
-use gateward_items::{Item, ItemKind, Record, Standing, TRIES, Tree};
+use gateward_items::{Item, ItemKind, Protection, Record, Standing, TRIES, Tree};
 use gateward_model::{DynamicSecret, ItemName};
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::{Change, CommitError, Precondition, Store, Write};
@@ -42,6 +42,8 @@ pub struct NewDynamicSecret {
     pub delete_protection: bool,
     /// How often the payload is rotated by itself.
     pub every: Option<Every>,
+    /// What the payload is sealed with, if that is chosen.
+    pub protection: Option<Protection>,
 }
 
 /// A change of a dynamic secret; what is not said stays.
@@ -59,6 +61,8 @@ pub struct DynamicSecretChange {
     pub delete_protection: Option<bool>,
     /// How often the payload is rotated by itself, if ever.
     pub every: Option<Option<Every>>,
+    /// What the payload is sealed with from now on.
+    pub protection: Option<Protection>,
 }
 
 /// All that may be told of a dynamic secret.
@@ -99,7 +103,15 @@ pub(crate) struct Trial {
 impl NewDynamicSecret {
     /// `secret` with `payload`, and nothing else that could be said of it.
     pub fn new(secret: DynamicSecret, payload: SecretValue) -> Self {
-        Self { secret, payload, description: None, tags: Vec::new(), delete_protection: false, every: None }
+        Self {
+            secret,
+            payload,
+            description: None,
+            tags: Vec::new(),
+            delete_protection: false,
+            every: None,
+            protection: None,
+        }
     }
 }
 
@@ -130,6 +142,7 @@ impl Catalog {
             description: new.description.clone(),
             tags: new.tags.clone(),
             delete_protection: new.delete_protection,
+            protection: new.protection.clone(),
             ..Record::new(ItemKind::DynamicSecret, now)
         };
         let item = Item { name: secret.name.clone(), record };
@@ -141,6 +154,7 @@ impl Catalog {
             previous: None,
             retired: false,
             rotation,
+            fragment: new.protection.as_ref().map(|protection| protection.fragment.clone()),
         };
         writes.extend([
             Tree::put(&item, None),
@@ -185,7 +199,7 @@ impl Catalog {
     pub(crate) async fn open(&self, name: &ItemName) -> Result<OpenSecret, CatalogError> {
         let Standing { item, .. } = self.tree.get_kind(name, ItemKind::DynamicSecret).await?;
         item.check_enabled()?;
-        let (Producer { secret, payload, .. }, version) = self.standing_producer(&item).await?;
+        let (Producer { secret, payload, fragment, .. }, version) = self.standing_producer(&item).await?;
         let check = |key, version| {
             let precondition = Precondition::Version(version);
             Write { key, precondition, change: Change::Check }
@@ -193,7 +207,7 @@ impl Catalog {
         let unchanged = check(producer_key(secret.id), version);
         // It is written once and deleted once, so there is no need to read it.
         let stands = check(standing_key(secret.id), 1);
-        Ok(OpenSecret { secret, payload, unchanged, stands })
+        Ok(OpenSecret { secret, payload, fragment, unchanged, stands })
     }
 
     /// The same as it was opened lately. If the commit that it is used for fails, [`Catalog::open_anew`].
@@ -257,6 +271,10 @@ impl Catalog {
             record.description = change.description.clone().or(record.description.take());
             record.tags = change.tags.clone().unwrap_or_else(|| std::mem::take(&mut record.tags));
             record.delete_protection = change.delete_protection.unwrap_or(record.delete_protection);
+            if let Some(protection) = &change.protection {
+                record.protection = Some(protection.clone());
+                producer.fragment = Some(protection.fragment.clone());
+            }
             producer.secret = change.secret.clone();
             let due = producer.rotation.next_at;
             if let Some(payload) = &change.payload {

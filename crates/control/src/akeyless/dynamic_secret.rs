@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::rotated_secret::look_again;
-use super::{Answer, ApiError, Call, Told, fields, native};
+use super::{Answer, ApiError, Call, Told, fields, native, protection};
 use crate::ControlParts;
 
 /// What a dynamic secret is created with, or changed to; what is not there has its default, or stays.
@@ -69,7 +69,10 @@ pub(super) async fn create(call: Call, wrapper: &str) -> Answer {
     if call.parts.catalog.exists(&name).await? {
         return Err(gateward_leases::CatalogError::Exists(name).into());
     }
+    let protection =
+        protection::chosen(&call, KEY_FIELD, sent.producer_encryption_key_name.as_deref()).await?;
     let mut new = NewDynamicSecret {
+        protection,
         description: sent.description.clone(),
         tags: sent.tags.clone().unwrap_or_default(),
         delete_protection: sent.delete_protection.unwrap_or_default(),
@@ -93,7 +96,10 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
         // Another producer; what it can, a dry run tells.
         secret.capabilities = ProducerCapabilities::default();
     }
+    let protection =
+        protection::chosen(&call, KEY_FIELD, sent.producer_encryption_key_name.as_deref()).await?;
     let mut change = DynamicSecretChange {
+        protection,
         payload: sent.payload.clone(),
         description: sent.description.clone(),
         tags: sent.tags.clone(),
@@ -115,6 +121,9 @@ pub(super) async fn wrapped(call: &Call, name: &ItemName, wrapper: &str) -> Answ
     let details = details(&call.parts.catalog.known(name).await?);
     Ok(Value::Object(Map::from_iter([(wrapper.to_owned(), details)])).into())
 }
+
+/// The field that chooses what a payload is sealed with.
+pub(super) const KEY_FIELD: &str = "producer-encryption-key-name";
 
 /// Has the producer of `secret` tried out, unless that is to be skipped.
 pub(super) async fn tried(
@@ -140,10 +149,6 @@ impl Definition {
         before: Option<DynamicSecret>,
         parts: &ControlParts,
     ) -> Result<DynamicSecret, Invalid> {
-        if self.producer_encryption_key_name.is_some() {
-            let problem = "payloads are sealed with the gateway's own key; leave it out";
-            return Err(Invalid::new("producer-encryption-key-name", problem));
-        }
         let missing = |field: &str| Invalid::new(field, "is missing");
         let (create, revoke) = (self.create_sync_url.clone(), self.revoke_sync_url.clone());
         let rotate = self

@@ -82,6 +82,7 @@ fn kinds(words: &[String]) -> Vec<ItemKind> {
         "dynamic-secret" => Some(ItemKind::DynamicSecret),
         "rotated-secret" => Some(ItemKind::RotatedSecret),
         "target" => Some(ItemKind::Target),
+        "key" | "dfc-key" => Some(ItemKind::Key),
         _ => None,
     };
     words.iter().filter_map(kind).collect()
@@ -124,7 +125,7 @@ pub(super) async fn describe(call: Call) -> Answer {
     };
     let mut described = shown(&item, show_versions);
     match item.record.kind {
-        ItemKind::StaticSecret | ItemKind::Target => {}
+        ItemKind::StaticSecret | ItemKind::Target | ItemKind::Key => {}
         ItemKind::DynamicSecret => {
             describe_dynamic(&mut described, &call.parts.catalog.known(&item.name).await?);
         }
@@ -182,8 +183,10 @@ pub(super) fn shown(item: &Item, with_versions: bool) -> Value {
         ItemKind::DynamicSecret => ("DYNAMIC_SECRET", "generic"),
         ItemKind::RotatedSecret => ("ROTATED_SECRET", "custom"),
         ItemKind::Target => ("TARGET", "web"),
+        ItemKind::Key => ("KEY", "AES256GCM"),
     };
     let time = |millis: u64| Timestamp::from_millis(millis).rfc3339();
+    let key = record.protection.as_ref().and_then(|protection| protection.key.as_ref());
     let mut shown = json!({
         "item_id": id,
         "display_id": id.to_string(),
@@ -198,9 +201,9 @@ pub(super) fn shown(item: &Item, with_versions: bool) -> Value {
         "creation_date": time(*created),
         "modification_date": time(*modified),
         "delete_protection": delete_protection,
-        "with_customer_fragment": false,
-        "customer_fragment_id": "",
-        "protection_key_name": "",
+        "with_customer_fragment": record.protection.is_some(),
+        "customer_fragment_id": record.fragment().map_or("", |fragment| fragment.as_str()),
+        "protection_key_name": key.map_or("", |key| key.as_str()),
     });
     if *kind == ItemKind::StaticSecret {
         let format = match record.format {
@@ -233,7 +236,7 @@ struct Delete {
     accessibility: Option<String>,
 }
 
-/// `/delete-item`, and `/rotated-secret-delete`: at once. `delete-in-days` is about keys, of which there are none.
+/// `/delete-item`, and `/rotated-secret-delete`: at once. `delete-in-days` is about keys of the vendor's.
 pub(super) async fn delete(call: Call, only: Option<ItemKind>) -> Answer {
     let Delete { name, version, accessibility } = call.fields()?;
     check_accessibility(accessibility.as_deref())?;
@@ -256,6 +259,8 @@ pub(super) async fn delete(call: Call, only: Option<ItemKind>) -> Answer {
             item
         }
         ItemKind::Target => parts.rotated_secrets.targets().delete(&name).await?,
+        // What was sealed by its name stays as it is: the fragment opens it.
+        ItemKind::Key => tree(parts).remove(&name, ItemKind::Key).await?,
     };
     Ok(json!({
         "item_id": deleted.record.id,
@@ -414,7 +419,7 @@ async fn edit(
         Ok(())
     };
     match item.record.kind {
-        ItemKind::StaticSecret | ItemKind::Target => {
+        ItemKind::StaticSecret | ItemKind::Target | ItemKind::Key => {
             tree(parts).edit(name, edit).await?;
         }
         ItemKind::DynamicSecret => {

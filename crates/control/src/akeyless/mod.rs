@@ -12,6 +12,7 @@ mod item;
 mod leases;
 mod login;
 mod native;
+mod protection;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -119,6 +120,7 @@ const CALLS: &[(&str, Handle)] = &[
     ("rotated-secret-delete", |call| Box::pin(item::delete(call, Some(ItemKind::RotatedSecret)))),
     ("gateway-rotate-secret", |call| Box::pin(rotated_secret::rotate(call))),
     ("rotate-secret", |call| Box::pin(rotated_secret::rotate(call))),
+    ("create-dfc-key", |call| Box::pin(protection::create_key(call))),
     ("gateway-create-allowed-access", |call| Box::pin(allowed_access::create(call))),
     ("gateway-update-allowed-access", |call| Box::pin(allowed_access::update(call))),
     ("gateway-get-allowed-access", |call| Box::pin(allowed_access::get(call))),

@@ -13,8 +13,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::dynamic_secret::{LONGEST_TIMEOUT, permitted, tried, wrapped};
-use super::{Answer, ApiError, Call, fields};
+use super::dynamic_secret::{KEY_FIELD, LONGEST_TIMEOUT, permitted, tried, wrapped};
+use super::{Answer, ApiError, Call, fields, protection};
 
 /// Which producer.
 #[derive(Clone, Copy, Debug)]
@@ -112,7 +112,9 @@ pub(super) async fn create(call: Call, kind: Kind, wrapper: &str) -> Answer {
     if call.parts.catalog.exists(&name).await? {
         return Err(CatalogError::Exists(name).into());
     }
+    let protection = protection::chosen(&call, KEY_FIELD, sent.key()).await?;
     let mut new = NewDynamicSecret {
+        protection,
         description: sent.description.clone(),
         tags: sent.tags.clone().unwrap_or_default(),
         delete_protection: sent.delete_protection.unwrap_or_default(),
@@ -136,7 +138,9 @@ pub(super) async fn update(call: Call, kind: Kind, wrapper: &str) -> Answer {
     let sealed = sealed.map(|sent| kind.on_top(sent, standing.as_ref()));
     let payload = sealed.clone().or(standing).unwrap_or_default();
     tried(&call, sent.skip_dry_run, &secret, &payload, "changed").await?;
+    let protection = protection::chosen(&call, KEY_FIELD, sent.key()).await?;
     let change = DynamicSecretChange {
+        protection,
         payload: sealed,
         description: sent.description.clone(),
         tags: sent.tags.clone(),
@@ -295,24 +299,22 @@ fn tags(text: &str) -> Result<Vec<(String, String)>, Invalid> {
 }
 
 impl Common {
+    /// What it is to be sealed with, by either name of the field.
+    fn key(&self) -> Option<&str> {
+        self.producer_encryption_key_name.as_deref().or(self.producer_encryption_key.as_deref())
+    }
+
     fn applied_to(
         &self,
         before: Option<DynamicSecret>,
         producer: ProducerSettings,
     ) -> Result<DynamicSecret, Invalid> {
-        let sealed_with =
-            self.producer_encryption_key.as_ref().or(self.producer_encryption_key_name.as_ref());
         for (field, said, problem) in [
             ("target-name", self.target_name.is_some(), "give the server and the administrator here"),
             (
                 "custom-username-template",
                 self.custom_username_template.is_some(),
                 "names hold the lease's id, so that none is ever lost; leave it out",
-            ),
-            (
-                "producer-encryption-key-name",
-                sealed_with.is_some(),
-                "secrets are sealed with the gateway's own key",
             ),
             (
                 "enable-admin-rotation",

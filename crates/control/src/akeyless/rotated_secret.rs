@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dynamic_secret::LONGEST_TIMEOUT;
-use super::static_secret::{check_key, which};
-use super::{Answer, ApiError, Call, fields};
+use super::static_secret::which;
+use super::{Answer, ApiError, Call, fields, protection};
 use crate::ControlParts;
 
 #[derive(Deserialize)]
@@ -56,7 +56,6 @@ struct Definition {
 
 impl Definition {
     fn check(&self) -> Result<(), Invalid> {
-        check_key("key", self.key.as_deref())?;
         if self.timeout_sec.is_some_and(|seconds| !(1..=LONGEST_TIMEOUT).contains(&seconds)) {
             return Err(Invalid::new("timeout-sec", format!("is seconds, from 1 to {LONGEST_TIMEOUT}")));
         }
@@ -107,7 +106,9 @@ impl Definition {
 pub(super) async fn create(call: Call) -> Answer {
     let sent: Definition = call.fields()?;
     sent.check()?;
+    let protection = protection::chosen(&call, "key", sent.key.as_deref()).await?;
     let new = NewRotatedSecret {
+        protection,
         target: sent.target_name.clone().ok_or_else(|| Invalid::new("target-name", "is missing"))?,
         payload: sent.custom_payload.clone().unwrap_or_default(),
         timeout_sec: sent.timeout_sec.unwrap_or(40),
@@ -127,12 +128,14 @@ pub(super) async fn create(call: Call) -> Answer {
 pub(super) async fn update(call: Call) -> Answer {
     let sent: Definition = call.fields()?;
     sent.check()?;
+    let protection = protection::chosen(&call, "key", sent.key.as_deref()).await?;
     let secrets = &call.parts.rotated_secrets;
     let known = secrets.known(&sent.name).await?;
     let mut tags = known.item.record.tags;
     tags.retain(|tag| !sent.rm_tag.contains(tag));
     tags.extend(sent.add_tag.iter().filter(|tag| !tags.contains(tag)).cloned().collect::<Vec<_>>());
     let change = RotatedSecretChange {
+        protection,
         every: sent.every(known.rotation.every)?,
         description: sent.description(),
         max_versions: sent.max_versions(),

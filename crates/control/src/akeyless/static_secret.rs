@@ -6,7 +6,7 @@ use gateward_seal::SecretValue;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, ApiError, Call, fields};
+use super::{Answer, ApiError, Call, fields, protection};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,7 +41,7 @@ pub(super) async fn create(call: Call) -> Answer {
     if sent.kind.as_deref().is_some_and(|kind| kind != "generic") {
         return Err(Invalid::new("type", "is generic; there is no other").into());
     }
-    check_key("protection_key", sent.protection_key.as_deref())?;
+    let protection = protection::chosen(&call, "protection_key", sent.protection_key.as_deref()).await?;
     check_accessibility(sent.accessibility.as_deref())?;
     let new = NewStaticSecret {
         name: sent.name,
@@ -51,6 +51,7 @@ pub(super) async fn create(call: Call) -> Answer {
         tags: sent.tags,
         delete_protection: sent.delete_protection,
         max_versions: sent.max_versions.map(|versions| usize::try_from(versions).unwrap_or(usize::MAX)),
+        protection,
     };
     let item = call.parts.static_secrets.create(new).await?;
     Ok(json!({"name": item.name}).into())
@@ -122,11 +123,13 @@ struct Update {
 /// `/update-secret-val`. The value before stays a version unless it is said not to.
 pub(super) async fn update(call: Call) -> Answer {
     let sent: Update = call.fields()?;
-    check_key("key", sent.key.as_deref())?;
+    let protection = protection::chosen(&call, "key", sent.key.as_deref()).await?;
     check_accessibility(sent.accessibility.as_deref())?;
     let (format, keep) = (format(sent.format.as_deref())?, sent.keep_prev_version.unwrap_or(true));
     let expected = sent.last_version.filter(|version| *version > 0);
-    let version = call.parts.static_secrets.update(&sent.name, &sent.value, format, keep, expected).await?;
+    let secrets = &call.parts.static_secrets;
+    let version =
+        secrets.update_under(&sent.name, &sent.value, format, keep, expected, protection.as_ref()).await?;
     Ok(json!({"name": sent.name, "version": version}).into())
 }
 
@@ -151,14 +154,6 @@ pub(super) fn which(version: i64) -> Which {
     match u64::try_from(version) {
         Ok(0) | Err(_) => Which::Current,
         Ok(number) => Which::Number(number),
-    }
-}
-
-/// Values are sealed with the gateway's own key and with no other.
-pub(super) fn check_key(field: &str, key: Option<&str>) -> Result<(), Invalid> {
-    match key {
-        None => Ok(()),
-        Some(_) => Err(Invalid::new(field, "values are sealed with the gateway's own key; leave it out")),
     }
 }
 

@@ -13,6 +13,7 @@ mod apisix_resources;
 mod apisix_schemas;
 mod apisix_serving;
 mod apisix_store;
+mod keys;
 mod kong;
 mod leases;
 mod listening;
@@ -70,7 +71,12 @@ impl Plane {
 
     /// One that is not for this machine alone.
     pub(crate) async fn guarded() -> Self {
-        Self::made(Arc::new(MemoryStore::new()), None, false).await
+        Self::made(Arc::new(MemoryStore::new()), None, false, Fragments::default()).await
+    }
+
+    /// One on a store that stands already, with these customer fragments.
+    pub(crate) async fn with_fragments(store: Arc<dyn Store>, fragments: Fragments) -> Self {
+        Self::made(store, None, true, fragments).await
     }
 
     /// One that has resources in a declarative file.
@@ -80,18 +86,20 @@ impl Plane {
 
     /// One on a store that stands already.
     pub(crate) async fn on(store: Arc<dyn Store>, declared: Option<watch::Receiver<Arc<Declared>>>) -> Self {
-        Self::made(store, declared, true).await
+        Self::made(store, declared, true, Fragments::default()).await
     }
 
     async fn made(
         store: Arc<dyn Store>,
         declared: Option<watch::Receiver<Arc<Declared>>>,
         local_only: bool,
+        fragments: Fragments,
     ) -> Self {
         let runtime = Handle::current();
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let sealer = Arc::new(Sealer::new(RootKey::from_text(&"ab".repeat(32)).unwrap()));
+        let root_key = RootKey::from_text(&"ab".repeat(32)).unwrap();
+        let sealer = Arc::new(Sealer::with_fragments(root_key, &fragments, None).unwrap());
         let connector = Arc::new(Connector::new(ConnectorSettings::default()).unwrap());
         let client = Client::new(Arc::clone(&connector));
         let registry = Registry::with_checks(Arc::clone(&shared), runtime.clone(), connector);
@@ -158,7 +166,7 @@ impl Plane {
             store: Arc::clone(&store),
             sealer: Arc::clone(&sealer),
             clock: Arc::clone(&shared),
-            fragments: Fragments::default(),
+            fragments,
             authenticator,
             apisix_admin_key: Some(SecretValue::from("canary-admin")),
             apisix_viewer_key: Some(SecretValue::from("canary-viewer")),

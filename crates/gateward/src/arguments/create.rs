@@ -75,8 +75,8 @@ pub(super) struct SpokenCustom {
 /// What commands written for Akeyless may say besides. It goes to the gateway as it is, which knows what it can do.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Akeyless {
-    /// Seals the payload.
-    #[arg(long, value_name = "KEY", hide = true)]
+    /// What seals the payload besides: a customer fragment's id (cf-…), or a key that stands for one
+    #[arg(long, value_name = "KEY")]
     pub producer_encryption_key_name: Option<String>,
     /// Have the payload rotated by itself
     #[arg(long = "enable_admin_rotation", alias = "enable-admin-rotation")]

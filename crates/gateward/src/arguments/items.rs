@@ -8,6 +8,7 @@ mod dynamic_secret;
 mod item;
 mod leases;
 mod native;
+mod key;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -24,6 +25,7 @@ use auth_method::{
 };
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
 use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};
+use key::CreateKey;
 use rotated_secret::{CreateRotated, DeleteRotated, GetRotatedValue, ListRotated, Rotate, UpdateRotated};
 use static_secret::{CreateSecret, GetSecretValue, RollbackSecret, UpdateSecretVal};
 use target::{CreateTarget, DeleteTarget, GetTarget, ListTargets, UpdateTarget};
@@ -107,6 +109,9 @@ pub(super) enum SpokenItem {
     /// Rotate a rotated secret, or the payload of a dynamic secret, now
     #[command(alias = "rotate-secret", after_help = AFTER_HELP_TOKEN)]
     GatewayRotateSecret(Rotate),
+    /// Give a customer fragment a name, by which items are sealed with it
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    CreateDfcKey(CreateKey),
     /// Auth methods: ways to log in besides the administrator's
     #[command(subcommand, disable_help_subcommand = true)]
     AuthMethod(SpokenAuthMethod),
@@ -242,6 +247,7 @@ impl SpokenItem {
             Self::RotatedSecret(SpokenRotated::List(call)) => Box::new(call),
             Self::RotatedSecret(SpokenRotated::Delete(call)) => Box::new(call),
             Self::GatewayRotateSecret(call) => Box::new(call),
+            Self::CreateDfcKey(call) => Box::new(call),
             Self::AuthMethod(spoken) => spoken.call(),
             Self::ResetAccessKey(call) => Box::new(call),
             Self::GatewayCreateAllowedAccess(call) => Box::new(call),

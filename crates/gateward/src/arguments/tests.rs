@@ -64,6 +64,7 @@ fn help_is_as_it_was() {
         &["auth-method", "create", "api-key"],
         &["auth-method", "create", "aws-iam"],
         &["reset-access-key"],
+        &["create-dfc-key"],
         &["gateway-create-allowed-access"],
     ] {
         let stop = said(&[&["gateward"], words, &["--help"]].concat()).unwrap_err();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use gateward_access::{AllowedError, IdentityError, NoEndpoint};
+use gateward_net::PeerTlsError;
 use gateward_seal::FragmentsError;
 
 use super::AdminFileError;
@@ -110,6 +111,20 @@ pub enum SettingsError {
     /// An id that no header can hold.
     #[error("aws_iam_server_id: it is a text without spaces, such as the gateway's URL")]
     ServerId,
+    /// A certificate without its key, or a key without its certificate.
+    #[error("{0} is not set; producers_client_cert and producers_client_key go together")]
+    HalfCertificate(&'static str),
+    /// The file of a certificate or a key cannot be read.
+    #[error("{key}: it is neither PEM nor a file that can be read")]
+    PemFile {
+        /// Which setting.
+        key: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Certificates or a key that cannot be used.
+    #[error("producers_ca, producers_client_cert, producers_client_key: {0}")]
+    ProducersTls(PeerTlsError),
     /// Half an administrator.
     #[error("{0} is not set; admin_access_id and admin_access_key go together")]
     HalfAdmin(&'static str),

@@ -103,6 +103,15 @@ pub struct Given {
     /// Where producers may stand: hosts and URLs that theirs begin with, with commas between them [default: anywhere]
     #[arg(long, value_name = "PLACES")]
     pub(super) producers_allow: Option<ProducerPlaces>,
+    /// Certificates to trust producers by, in place of all others: PEM, or a file with it
+    #[arg(long, value_name = "PEM")]
+    pub(super) producers_ca: Option<SecretValue>,
+    /// The certificate that producers are shown, with those that vouch for it: PEM, or a file with it
+    #[arg(long, value_name = "PEM")]
+    pub(super) producers_client_cert: Option<SecretValue>,
+    /// Its private key: PEM, or a file with it
+    #[arg(long, value_name = "PEM")]
+    pub(super) producers_client_key: Option<SecretValue>,
     /// How much a client may take: NAME=VALUE with commas between them
     #[arg(long, value_name = "LIMITS")]
     pub(super) limits: Option<LimitChanges>,
@@ -138,13 +147,17 @@ pub struct Given {
 /// The names of the settings, as the file has them.
 <<<<<<< HEAD
 <<<<<<< HEAD
+<<<<<<< HEAD
 pub const KEYS: [&str; 37] = [
 =======
-pub(super) const KEYS: [&str; 39] = [
+pub(super) const KEYS: [&str; 42] = [
 >>>>>>> c268be9 (Say of each call who may make it, and refuse an administrator of AWS that no account bounds)
 =======
 pub(super) const KEYS: [&str; 39] = [
 >>>>>>> b5ba5f3 (Add who logs in by AWS, by profile and by further methods to the command line, and tell EventBridge of each change of a lease)
+=======
+pub(super) const KEYS: [&str; 42] = [
+>>>>>>> 5f1b562 (Seal an item with the customer fragment that somebody chose for it, and show producers a certificate)
     "proxy_listen",
     "tls_listen",
     "control_listen",
@@ -174,6 +187,9 @@ pub(super) const KEYS: [&str; 39] = [
     "tls_fallback_sni",
     "dns_servers",
     "producers_allow",
+    "producers_ca",
+    "producers_client_cert",
+    "producers_client_key",
     "limits",
     "lease_limits",
     "lease_witness",
@@ -219,6 +235,9 @@ impl Given {
             tls_fallback_sni: self.tls_fallback_sni.or(there.tls_fallback_sni),
             dns_servers: self.dns_servers.or(there.dns_servers),
             producers_allow: self.producers_allow.or(there.producers_allow),
+            producers_ca: self.producers_ca.or(there.producers_ca),
+            producers_client_cert: self.producers_client_cert.or(there.producers_client_cert),
+            producers_client_key: self.producers_client_key.or(there.producers_client_key),
             limits: self.limits.or(there.limits),
             lease_limits: self.lease_limits.or(there.lease_limits),
             lease_witness: self.lease_witness.or(there.lease_witness),

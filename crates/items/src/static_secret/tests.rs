@@ -33,6 +33,7 @@ fn new(text: &str, value: &str) -> NewStaticSecret {
         tags: Vec::new(),
         delete_protection: false,
         max_versions: None,
+        protection: None,
     }
 }
 

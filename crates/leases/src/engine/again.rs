@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{Engine, IssueError, Issued, Wish};
 use crate::due::LeaseKey;
-use crate::items::CatalogError;
+use crate::items::{CatalogError, OpenSecret};
 use crate::lease::{Holder, Lease, LeaseId, LeaseState};
 use crate::ledger::{LedgerError, digest, sealed};
 
@@ -94,12 +94,19 @@ impl Engine {
         }
     }
 
-    /// Keeps the producer's answer beside `lease`, sealed.
-    pub(super) fn keep_answer(&self, lease: &Lease, response: &Map<String, Value>) -> Write {
+    /// Keeps the producer's answer beside `lease`, sealed as the payload of `open` is.
+    pub(super) fn keep_answer(
+        &self,
+        open: &OpenSecret,
+        lease: &Lease,
+        response: &Map<String, Value>,
+    ) -> Option<Write> {
         let key = sealed::answer_key(LeaseKey::of(lease));
         let plaintext = Zeroizing::new(serde_json::to_vec(response).unwrap_or_default());
-        let value: Bytes = self.catalog.sealer().seal_at(PURPOSE, &key, 1, &plaintext);
-        Write { key, precondition: Precondition::Absent, change: Change::Put(value) }
+        // It was opened with that fragment; without it no answer would be kept, and none given twice.
+        let sealer = self.catalog.sealer();
+        let value: Bytes = sealer.seal_at_with(open.fragment.as_ref(), PURPOSE, &key, 1, &plaintext).ok()?;
+        Some(Write { key, precondition: Precondition::Absent, change: Change::Put(value) })
     }
 
     async fn answer(&self, lease: LeaseKey) -> Result<Option<Map<String, Value>>, IssueError> {

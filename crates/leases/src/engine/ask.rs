@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_model::DynamicSecret;
-use gateward_seal::{Sealer, SecretValue};
+use gateward_seal::{OpenError, Sealer, SecretValue};
 use gateward_store::{Change, Precondition, Write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,6 +18,7 @@ use super::Engine;
 use super::lane::Outcome;
 use crate::due::LeaseKey;
 use crate::failpoint;
+use crate::items::OpenSecret;
 use crate::ledger::{Hold, LedgerError, Recorded, sealed};
 use crate::producer::{CreateError, Created, Order};
 
@@ -29,17 +30,17 @@ struct Kept {
     expires_at: Timestamp,
 }
 
-/// Keeps `order`, sealed.
-pub(super) fn keep(sealer: &Sealer, order: &Order, item_id: u64) -> Write {
-    let key = sealed::order_key(LeaseKey { item_id, lease_id: order.lease_id });
+/// Keeps `order` to the producer of `open`, sealed as its payload is.
+pub(super) fn keep(sealer: &Sealer, order: &Order, open: &OpenSecret) -> Result<Write, OpenError> {
+    let key = sealed::order_key(LeaseKey { item_id: open.secret.id, lease_id: order.lease_id });
     let kept = Kept {
         input: order.input.clone(),
         ttl_millis: u64::try_from(order.ttl.as_millis()).unwrap_or(u64::MAX),
         expires_at: order.expires_at,
     };
     let plaintext = Zeroizing::new(serde_json::to_vec(&kept).unwrap_or_default());
-    let value = sealer.seal_at(PURPOSE, &key, 1, &plaintext);
-    Write { key, precondition: Precondition::Absent, change: Change::Put(value) }
+    let value = sealer.seal_at_with(open.fragment.as_ref(), PURPOSE, &key, 1, &plaintext)?;
+    Ok(Write { key, precondition: Precondition::Absent, change: Change::Put(value) })
 }
 
 /// What is said of a producer that has not answered at all.

@@ -164,7 +164,8 @@ impl Engine {
         let mut also = vec![open.unchanged.clone()];
         if secret.capabilities.request_id {
             lease.order_kept = true;
-            also.push(ask::keep(self.catalog.sealer(), order, secret.id));
+            let kept = ask::keep(self.catalog.sealer(), order, open);
+            also.push(kept.map_err(|_| LedgerError::Unreadable(order.lease_id.to_string()))?);
         }
         if let Some(again) = again {
             lease.again = Some(again.digest().to_owned());
@@ -188,7 +189,7 @@ impl Engine {
             Err(_) => LedgerError::Changed { key: open.stands.key.clone() },
             Ok(active) => {
                 let mut also = vec![open.stands.clone()];
-                also.extend(again.map(|_| self.keep_answer(&active, &response)));
+                also.extend(again.and_then(|_| self.keep_answer(open, &active, &response)));
                 match self.replace_with(&intent, active, Hold::Join, &also).await {
                     Ok(Recorded { lease, .. }) => {
                         failpoint::reach("active");

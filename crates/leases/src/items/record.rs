@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use gateward_model::DynamicSecret;
-use gateward_seal::{Sealer, SecretValue};
+use gateward_seal::{FragmentId, OpenError, Sealer, SecretValue};
 use gateward_store::{Change, Entry, Key, Precondition, Write};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -14,6 +14,8 @@ use crate::rotation::Rotation;
 pub(crate) struct OpenSecret {
     pub(crate) secret: DynamicSecret,
     pub(crate) payload: SecretValue,
+    /// What is sealed for it is sealed with this, if somebody chose it.
+    pub(crate) fragment: Option<FragmentId>,
     /// Goes into the commit that opens a lease: it holds only while nothing of the secret was changed, neither its
     /// producer nor its payload nor its state.
     pub(crate) unchanged: Write,
@@ -34,6 +36,9 @@ pub(crate) struct Producer {
     pub(super) retired: bool,
     #[serde(default)]
     pub(crate) rotation: Rotation,
+    /// What the record is sealed with, if somebody chose it.
+    #[serde(default)]
+    pub(crate) fragment: Option<FragmentId>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +49,8 @@ struct Written<'a> {
     previous: Option<&'a str>,
     retired: bool,
     rotation: &'a Rotation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragment: Option<&'a FragmentId>,
 }
 
 pub(super) fn producer_key(id: u64) -> Key {
@@ -70,13 +77,14 @@ impl Producer {
         precondition: Precondition,
         version: u64,
     ) -> Result<Write, CatalogError> {
-        let Self { secret, payload, previous, retired, rotation } = self;
+        let Self { secret, payload, previous, retired, rotation, fragment } = self;
         let record = Written {
             secret,
             payload: payload.expose(),
             previous: previous.as_ref().map(SecretValue::expose),
             retired: *retired,
             rotation,
+            fragment: fragment.as_ref(),
         };
         let unwritable = |error: serde_json::Error| CatalogError::Sealed {
             item: secret.name.to_string(),
@@ -84,7 +92,10 @@ impl Producer {
         };
         let plaintext = serde_json::to_vec(&record).map(Zeroizing::new).map_err(unwritable)?;
         let key = producer_key(secret.id);
-        let sealed = sealer.seal_at(PURPOSE, &key, version, &plaintext);
+        let sealed = sealer.seal_at_with(fragment.as_ref(), PURPOSE, &key, version, &plaintext);
+        let unsealed =
+            |error: OpenError| CatalogError::Sealed { item: secret.name.to_string(), why: error.to_string() };
+        let sealed = sealed.map_err(unsealed)?;
         Ok(Write { key, precondition, change: Change::Put(sealed) })
     }
 }

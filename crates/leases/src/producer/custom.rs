@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use gateward_model::{CustomSettings, DynamicSecret, ProducerUrl};
-use gateward_net::{Client, FetchError, Limits};
+use gateward_net::{Client, FetchError, Limits, Peer, PeerTls};
 use gateward_seal::SecretValue;
 use http::{Request, Response, StatusCode};
 use serde::Serialize;
@@ -32,6 +32,7 @@ pub struct CustomProducers {
     tokens: Arc<ProducerTokens>,
     catalog: Arc<Catalog>,
     allowed: Arc<AllowedProducers>,
+    tls: Option<Arc<PeerTls>>,
 }
 
 impl CustomProducers {
@@ -43,11 +44,17 @@ impl CustomProducers {
         catalog: Arc<Catalog>,
         allowed: AllowedProducers,
     ) -> Self {
-        Self { client, tokens, catalog, allowed: Arc::new(allowed) }
+        Self { client, tokens, catalog, allowed: Arc::new(allowed), tls: None }
     }
 }
 
 impl CustomProducers {
+    /// The same, where producers have a CA of their own, or want to know by a certificate who calls.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<PeerTls>>) -> Self {
+        Self { tls, ..self }
+    }
+
     /// The producer of `secret`, whose endpoints are `urls`.
     pub fn of(
         &self,
@@ -304,7 +311,13 @@ impl CustomProducers {
             .body(body)
             .map_err(|_| CallError::NotSent(format!("the producer's {operation} URL cannot be called")))?;
         let limits = Limits { timeout, max_body: MAX_ANSWER, verify: true };
-        self.client.fetch(request, limits).await.map_err(|error| {
+        let answer = match (&self.tls, Peer::of(request.uri(), true)) {
+            (Some(tls), Some(peer)) => {
+                self.client.fetch_from(&peer.with_tls(Arc::clone(tls)), request, limits).await
+            }
+            _ => self.client.fetch(request, limits).await,
+        };
+        answer.map_err(|error| {
             let what = format!("the producer's {operation} call failed: {error}");
             match error {
                 FetchError::Address

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use gateward_clock::Clock;
 use gateward_items::{
-    Item, ItemError, ItemKind, ItemVersion, MOST_VERSIONS, Record, Standing, TRIES, Targets, Tree, Values,
-    Which,
+    Item, ItemError, ItemKind, ItemVersion, MOST_VERSIONS, Protection, Record, Standing, TRIES, Targets,
+    Tree, Values, Which,
 };
 use gateward_model::{Invalid, ItemName, ProducerUrl};
 use gateward_seal::{Sealer, SecretValue};
@@ -43,6 +43,8 @@ pub struct NewRotatedSecret {
     pub delete_protection: bool,
     /// How many versions are kept; [`MOST_VERSIONS`] if not said.
     pub max_versions: Option<usize>,
+    /// What its values are sealed with, if that is chosen.
+    pub protection: Option<Protection>,
 }
 
 /// A change of a rotated secret; what is not said stays.
@@ -64,6 +66,8 @@ pub struct RotatedSecretChange {
     pub delete_protection: Option<bool>,
     /// How many versions are kept.
     pub max_versions: Option<usize>,
+    /// What later values are sealed with.
+    pub protection: Option<Protection>,
 }
 
 /// All that may be told of a rotated secret.
@@ -126,6 +130,7 @@ impl RotatedSecrets {
             max_versions,
             versions: vec![ItemVersion { number: 1, created: now.millis() }],
             target: Some(target.item.record.id),
+            protection: new.protection,
             ..Record::new(ItemKind::RotatedSecret, now)
         };
         let item = Item { name: new.name, record };
@@ -139,7 +144,7 @@ impl RotatedSecrets {
         let mut writes = moved(Subject::Rotated(id), None, settings.rotation.next_at);
         writes.extend([
             Tree::put(&item, None),
-            self.values.put(id, 1, &new.payload),
+            self.values.put(&item, 1, &new.payload)?,
             put(id, &settings, Precondition::Absent),
             Tree::check(&target),
         ]);
@@ -206,12 +211,13 @@ impl RotatedSecrets {
             record.description = change.description.clone().or(record.description.take());
             record.tags = change.tags.clone().unwrap_or_else(|| std::mem::take(&mut record.tags));
             record.delete_protection = change.delete_protection.unwrap_or(record.delete_protection);
+            record.protection = change.protection.clone().or(record.protection.take());
             record.max_versions = checked_versions(change.max_versions.unwrap_or(record.max_versions))?;
             let due = settings.rotation.next_at;
             let mut writes = Vec::new();
             if let Some(payload) = &change.payload {
                 let (number, gone) = item.record.add_version(now, true);
-                writes.push(self.values.put(id, number, payload));
+                writes.push(self.values.put(&item, number, payload)?);
                 writes.extend(gone.into_iter().map(|number| self.values.delete(id, number)));
                 settings.rotation = Rotation { every: settings.rotation.every, ..Rotation::default() };
             }
@@ -311,7 +317,7 @@ impl RotatedSecrets {
             let before = self.tree.get_kind(&rotated.name, ItemKind::RotatedSecret).await?;
             let mut item = before.item.clone();
             let (number, gone) = item.record.add_version(self.clock.now(), true);
-            writes.extend([Tree::put(&item, Some(&before)), self.values.put(id, number, payload)]);
+            writes.extend([Tree::put(&item, Some(&before)), self.values.put(&item, number, payload)?]);
             writes.extend(gone.into_iter().map(|number| self.values.delete(id, number)));
         }
         let settings = Settings { rotation, ..rotated.settings.clone() };

@@ -119,6 +119,7 @@ impl World {
             tags: Vec::new(),
             delete_protection: false,
             max_versions: Some(2),
+            protection: None,
         };
         world.secrets.create(new).await.unwrap();
         world
@@ -244,6 +245,7 @@ async fn a_payload_that_somebody_sets_ends_what_was_known_of_the_one_before() {
         tags: None,
         delete_protection: Some(true),
         every: None,
+        protection: None,
     };
     world.catalog.update(&name("/d"), &change).await.unwrap();
     let known = world.catalog.known(&name("/moved")).await.unwrap();

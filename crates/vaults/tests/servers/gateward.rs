@@ -43,6 +43,7 @@ impl Own {
             description: None,
             tags: Vec::new(),
             delete_protection: false,
+            protection: None,
             max_versions: None,
         };
         self.secrets.create(new).await.unwrap();

@@ -20,6 +20,9 @@ pub struct CreateRotated {
     /// The web target at which it is rotated
     #[arg(long, value_name = "TARGET")]
     target_name: String,
+    /// What seals the values besides: a customer fragment's id (cf-…), or a key that stands for one
+    #[arg(short, long, value_name = "KEY")]
+    key: Option<String>,
     /// The first value, kept sealed
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     custom_payload: Option<SecretValue>,
@@ -154,6 +157,7 @@ impl OneCall for CreateRotated {
         let body = Body::about(&self.name)
             .with("target-name", self.target_name.as_str())
             .with("authentication-credentials", "use-user-creds")
+            .maybe("key", self.key.as_deref())
             .maybe("custom-payload", self.custom_payload.as_ref().map(SecretValue::expose))
             .maybe("description", self.description.as_deref())
             .list("tags", &self.tag);

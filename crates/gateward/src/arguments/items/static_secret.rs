@@ -24,6 +24,9 @@ pub struct CreateSecret {
     /// A tag; may be repeated
     #[arg(short, long)]
     tag: Vec<String>,
+    /// What seals the value besides: a customer fragment's id (cf-…), or a key that stands for one
+    #[arg(short = 'k', long, alias = "protection_key", value_name = "KEY")]
+    protection_key: Option<String>,
     /// How many versions are kept, from 1 to 20 [default: 20]
     #[arg(long, value_name = "NUMBER")]
     max_versions: Option<u64>,
@@ -65,6 +68,9 @@ pub struct UpdateSecretVal {
     /// Whether the value before stays a version [default: true]
     #[arg(long, value_name = "true|false", hide_possible_values = true)]
     keep_prev_version: Option<bool>,
+    /// What seals this value and later ones besides: a customer fragment's id (cf-…), or a key
+    #[arg(short, long, value_name = "KEY")]
+    key: Option<String>,
     /// Only if this is the newest version so far
     #[arg(long, value_name = "NUMBER")]
     last_version: Option<u64>,
@@ -97,6 +103,7 @@ impl OneCall for CreateSecret {
             .with("format", self.format.as_str())
             .maybe("description", self.description.as_deref())
             .list("tags", &self.tag)
+            .maybe("protection_key", self.protection_key.as_deref())
             .maybe("max-versions", self.max_versions.map(|versions| versions.to_string()))
             .maybe("delete_protection", self.delete_protection.map(|on| on.to_string()))
     }
@@ -142,6 +149,7 @@ impl OneCall for UpdateSecretVal {
             .with("value", self.value.expose())
             .maybe("format", self.format.as_deref())
             .maybe("keep-prev-version", self.keep_prev_version.map(|keep| keep.to_string()))
+            .maybe("key", self.key.as_deref())
             .maybe("last-version", self.last_version)
     }
 

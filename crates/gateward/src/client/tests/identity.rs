@@ -137,6 +137,20 @@ async fn commands_about_who_may_send_what_the_vendors_clients_send() {
             "The auth method ci was deleted.",
         ),
         (
+            &["create-dfc-key", "--name", "/k", "--alg", "AES256GCM", "-f", "cf-a"],
+            "create-dfc-key",
+            json!({"name": "/k", "alg": "AES256GCM", "customer-frg-id": "cf-a"}),
+            "{}",
+            "The key /k was created.",
+        ),
+        (
+            &["create-secret", "-n", "/s", "-v", "x", "--protection-key", "/k"],
+            "create-secret",
+            json!({"name": "/s", "value": "x", "type": "generic", "format": "text", "protection_key": "/k"}),
+            "{}",
+            "The secret /s was created.",
+        ),
+        (
             &["reset-access-key", "-n", "ci"],
             "reset-access-key",
             json!({"name": "ci"}),

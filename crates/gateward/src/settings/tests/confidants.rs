@@ -82,3 +82,28 @@ fn customer_fragments_come_from_a_variable_of_either_name_from_the_file_and_from
     let error = super::place().with_admin().refused(Mode::Serve, &["--customer-fragments-file", "/nowhere"]);
     assert!(error.contains("customer_fragments_file: /nowhere cannot be read"), "{error}");
 }
+
+#[test]
+fn what_producers_are_shown_is_a_certificate_with_its_key_or_the_start_stops() {
+    let cases = [
+        (&["--producers-client-cert", "-----BEGIN X-----"][..], "producers_client_key is not set"),
+        (&["--producers-client-key", "-----BEGIN canary-----"], "producers_client_cert is not set"),
+        (&["--producers-ca", "/nonexistent/ca.pem"], "producers_ca: it is neither PEM nor a file"),
+        (&["--producers-ca", "-----BEGIN CERTIFICATE-----\ncanary"], "the peer's own CA cannot be used"),
+        (
+            &[
+                "--producers-client-cert",
+                "-----BEGIN X-----",
+                "--producers-client-key",
+                "-----BEGIN canary-----",
+            ],
+            "the client certificate",
+        ),
+    ];
+    for (arguments, says) in cases {
+        let error = place().with_admin().refused(Mode::Serve, arguments);
+        assert!(error.contains(says), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+    assert!(place().with_admin().decide(Mode::Serve, &[]).unwrap().producers_tls.is_none());
+}
