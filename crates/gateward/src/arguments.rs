@@ -125,6 +125,9 @@ pub fn parse(
         Spoken::GenCustomerFragment(made) => Command::GenCustomerFragment(made),
         Spoken::GetCloudIdentity(get) => Command::GetCloudIdentity(get),
         Spoken::Configure(configure) => {
+            if let Some(problem) = configure.problem() {
+                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, problem).into());
+            }
             if configure.default_location_prefix.is_some() {
                 warnings.push("--default-location-prefix has no meaning here and is ignored".to_owned());
             }

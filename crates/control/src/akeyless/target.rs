@@ -5,7 +5,6 @@ use gateward_model::{Invalid, ItemName, ProducerUrl};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::static_secret::check_key;
 use super::{Answer, Call, dynamic_secret::permitted, fields, item::tree};
 
 #[derive(Deserialize)]
@@ -27,7 +26,9 @@ struct Definition {
 
 impl Definition {
     fn url(&self, call: &Call) -> Result<Option<ProducerUrl>, Invalid> {
-        check_key("key", self.key.as_deref())?;
+        if self.key.is_some() {
+            return Err(Invalid::new("key", "targets are sealed as everything is; leave it out"));
+        }
         let Some(text) = &self.url else { return Ok(None) };
         let url = ProducerUrl::parse(text).map_err(|error| error.within("url"))?;
         permitted(&call.parts, "url", &url)?;

@@ -46,11 +46,22 @@ pub struct Configure {
     #[arg(long, value_name = "TYPE", value_parser = ["access_key", "api_key", "aws_iam"], default_value = "access_key", hide_possible_values = true)]
     pub access_type: String,
     /// The access key, with access_key
-    #[arg(long, value_name = "KEY", required_if_eq_any([("access_type", "access_key"), ("access_type", "api_key")]))]
+    #[arg(long, value_name = "KEY")]
     pub access_key: Option<SecretValue>,
     /// Commands written for Akeyless may have it.
     #[arg(long, hide = true)]
     pub default_location_prefix: Option<String>,
+}
+
+impl Configure {
+    /// What does not go together.
+    pub(super) fn problem(&self) -> Option<&'static str> {
+        match (self.access_type.as_str(), &self.access_key) {
+            ("aws_iam", Some(_)) => Some("--access-key has no meaning with --access-type aws_iam"),
+            ("aws_iam", None) | (_, Some(_)) => None,
+            (_, None) => Some("--access-key is missing; or log in with --access-type aws_iam"),
+        }
+    }
 }
 
 pub(super) const AFTER_HELP_FRAGMENT: &str = "\

@@ -123,6 +123,38 @@ fn a_function_that_cannot_start_says_why_in_one_sentence_and_ends() {
     plot.end();
 }
 
+#[test]
+fn what_a_deployment_says_wrong_of_who_may_and_of_fragments_ends_init_with_one_sentence() {
+    let aws = [("GATEWARD_ADMIN_ACCESS_ID_TYPE", "aws_iam"), ("GATEWARD_ADMIN_ACCESS_KEY", "")];
+    let allowed =
+        ("GATEWARD_ALLOWED_ACCESS_PERMISSIONS", r#"[{"name": "", "p-b": "", "permissions": ["admin"]}]"#);
+    let account = ("GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS", "123456789012");
+    let cases: [(&[(&str, &str)], &str); 7] = [
+        (
+            &[("CUSTOMER_FRAGMENTS", r#"[{"id": "cf-a", "value": "canary!"}]"#)],
+            "cf-a: the value is at least 32 bytes",
+        ),
+        (&[("GATEWARD_CUSTOMER_FRAGMENTS", "canary")], "customer fragments are JSON"),
+        (&[("GATEWARD_ALLOWED_ACCESS_PERMISSIONS", "{canary")], "allowed access permissions are JSON"),
+        (&[aws[0], aws[1], allowed], "set admin_bound_arns"),
+        (&[aws[0], aws[1], account], "set allowed_access_permissions"),
+        (&[aws[0], allowed, account], "drop the key"),
+        (&[("GATEWARD_EVENTS_BUS", "no bus!"), ("AWS_REGION", "eu-west-1")], "events_bus"),
+    ];
+    for (variables, says) in cases {
+        let plot = Plot::new();
+        let lambda = RuntimeApi::start();
+        let mut process = start_with(&plot, &lambda, variables);
+        let told = eventually(PATIENCE, || lambda.init_errors().first().cloned()).expect("a start-up error");
+        plot.hear("the start-up error", told.to_string());
+        assert!(told.to_string().contains(says), "{told}");
+        assert!(!told.to_string().contains("canary"), "{told}");
+        assert!(!process.wait(PATIENCE).success());
+        plot.hear("what the function printed", process.text());
+        plot.end();
+    }
+}
+
 /// Starts the function's process as Lambda does, with these variables; an empty one is none.
 pub fn start_with(plot: &Plot, lambda: &RuntimeApi, variables: &[(&str, &str)]) -> Process {
     let mut command = gateway::command(plot, GATEWARD);

@@ -14,6 +14,7 @@ mod gateway;
 mod health;
 mod held;
 mod hosts;
+mod identity;
 mod invoke;
 mod kill_nine;
 mod lambda;
