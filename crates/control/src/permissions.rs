@@ -89,7 +89,10 @@ fn line(call: &str) -> Option<(Need, Does)> {
         | "delete-auth-method"
         | "gateway-create-allowed-access"
         | "gateway-update-allowed-access"
-        | "gateway-delete-allowed-access" => (Need::Admin, Change),
+        | "gateway-delete-allowed-access"
+        | "lease-abandon"
+        | "lease-settle"
+        | "lease-let-go" => (Need::Admin, Change),
         // Refused to everybody, and noted all the same.
         "gateway-download-customer-fragments" | "gen-customer-fragment" => {
             (Need::Any(&[Permission::ZeroKnowledgeEncryption]), Reveal)

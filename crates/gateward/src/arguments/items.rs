@@ -9,6 +9,7 @@ mod item;
 mod leases;
 mod native;
 mod key;
+mod leases;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -24,8 +25,8 @@ use auth_method::{
     CreateAllowedAccess, DeleteAllowedAccess, DescribeSubClaims, GetConfig, ResetAccessKey, SpokenAuthMethod,
 };
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
-use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};
 use key::CreateKey;
+use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};
 use rotated_secret::{CreateRotated, DeleteRotated, GetRotatedValue, ListRotated, Rotate, UpdateRotated};
 use static_secret::{CreateSecret, GetSecretValue, RollbackSecret, UpdateSecretVal};
 use target::{CreateTarget, DeleteTarget, GetTarget, ListTargets, UpdateTarget};
