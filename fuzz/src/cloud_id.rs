@@ -5,7 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gateward_access::{SERVER_ID_HEADER, SignedRequest, Verifier};
+use gateward_access::{NONCE_HEADER, SERVER_ID_HEADER, SignedRequest, Verifier};
 use gateward_clock::Timestamp;
 use serde_json::json;
 
@@ -70,7 +70,7 @@ fn check(request: &SignedRequest) {
         let is_signed = covered.contains(&name.as_str());
         assert!(is_signed || name == "authorization", "{name} was not signed");
         let is_known = name.as_str().starts_with("x-amz-")
-            || [SERVER_ID_HEADER, "authorization", "content-type"].contains(&name.as_str());
+            || [NONCE_HEADER, SERVER_ID_HEADER, "authorization", "content-type"].contains(&name.as_str());
         assert!(is_known, "{name} is sent on");
     }
 }

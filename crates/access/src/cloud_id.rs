@@ -135,6 +135,7 @@ fn kept(headers: &Map<String, Value>, host: &str) -> Result<Vec<(HeaderName, Hea
             HeaderName::try_from(name.as_str()).map_err(|_| NoCloudId("a header has no valid name"))?;
         let is_sent = name.as_str().starts_with("x-amz-")
             || name == SERVER_ID_HEADER
+            || name == NONCE_HEADER
             || matches!(name.as_str(), "authorization" | "content-type" | "content-length" | "host");
         if !is_sent {
             continue;
@@ -261,6 +262,9 @@ pub(crate) const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8"
 
 /// The header in which a cloud id says whom it was signed for.
 pub const SERVER_ID_HEADER: &str = "x-gateward-server-id";
+
+/// The header that makes two cloud ids of one second different, so that both are good.
+pub const NONCE_HEADER: &str = "x-gateward-nonce";
 
 /// How far the time of a signature may be from ours.
 pub(crate) const FRESH_SECONDS: u64 = 5 * 60;

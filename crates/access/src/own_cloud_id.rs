@@ -9,7 +9,8 @@ use gateward_seal::SecretValue;
 use http::{HeaderValue, Request, header};
 use serde_json::{Map, Value, json};
 
-use crate::cloud_id::{BODY, FORM, SERVER_ID_HEADER};
+use crate::admin::random_bytes;
+use crate::cloud_id::{BODY, FORM, NONCE_HEADER, SERVER_ID_HEADER};
 
 /// Why there is no cloud id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,12 @@ pub fn sign_cloud_id(
         None => "sts.amazonaws.com".to_owned(),
     };
     let url = format!("https://{host}/");
-    let mut request = Request::post(&url).header(header::HOST, &host).header(header::CONTENT_TYPE, FORM);
+    // Else two logins within one second would have one signature, and the second would be a repetition.
+    let nonce: String = random_bytes::<12>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut request = Request::post(&url)
+        .header(header::HOST, &host)
+        .header(header::CONTENT_TYPE, FORM)
+        .header(NONCE_HEADER, nonce);
     if let Some(server_id) = server_id {
         let value = HeaderValue::from_str(server_id).map_err(|_| NotSigned::Text)?;
         request = request.header(SERVER_ID_HEADER, value);
@@ -87,6 +93,9 @@ mod tests {
             let verifier = Verifier { own_host: None, server_id: Some("ours") };
             let read = SignedRequest::parse(made.expose(), verifier, now).unwrap();
             assert_eq!(read.host, host);
+            let other = sign_cloud_id(&credentials, region, Some("ours"), now).unwrap();
+            let other = SignedRequest::parse(other.expose(), verifier, now).unwrap();
+            assert_ne!(other.signature, read.signature, "both are good for a login");
         }
         assert_eq!(sign_cloud_id(&credentials, None, Some("a\nb"), now), Err(NotSigned::Text));
     }

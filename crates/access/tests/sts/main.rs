@@ -164,6 +164,8 @@ async fn a_cloud_id_is_good_for_one_login_on_all_instances() {
     // The same signature in another wrapping is the same.
     let rewrapped = Forged::of(&cloud_id).with_header("x", "y").cloud_id();
     assert_eq!(log_in(&other, &rewrapped).await, Err(LoginError));
+    // Another one of the same second is another login.
+    assert!(log_in(&one, &signed(&aws)).await.is_ok());
     // Many at once: one gets in.
     let cloud_id = sign_cloud_id(&aws.credentials, Some("eu-west-1"), None, now()).unwrap();
     let (first, second, third) =
