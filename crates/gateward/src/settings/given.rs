@@ -145,19 +145,7 @@ pub struct Given {
 }
 
 /// The names of the settings, as the file has them.
-<<<<<<< HEAD
-<<<<<<< HEAD
-<<<<<<< HEAD
-pub const KEYS: [&str; 37] = [
-=======
-pub(super) const KEYS: [&str; 42] = [
->>>>>>> c268be9 (Say of each call who may make it, and refuse an administrator of AWS that no account bounds)
-=======
-pub(super) const KEYS: [&str; 39] = [
->>>>>>> b5ba5f3 (Add who logs in by AWS, by profile and by further methods to the command line, and tell EventBridge of each change of a lease)
-=======
-pub(super) const KEYS: [&str; 42] = [
->>>>>>> 5f1b562 (Seal an item with the customer fragment that somebody chose for it, and show producers a certificate)
+pub const KEYS: [&str; 42] = [
     "proxy_listen",
     "tls_listen",
     "control_listen",
