@@ -46,16 +46,16 @@ pub fn sign_cloud_id(
         let value = HeaderValue::from_str(server_id).map_err(|_| NotSigned::Text)?;
         request = request.header(SERVER_ID_HEADER, value);
     }
-    let (mut head, ()) = request.body(()).map_err(|_| NotSigned::Text)?.into_parts();
+    let mut request = request.body(()).map_err(|_| NotSigned::Text)?;
     let rules = Rules { headers: SignedHeaders::All, ..Rules::of("sts") };
     Signer::with_rules(region.unwrap_or("us-east-1"), "sts", rules).sign(
         credentials,
-        &mut head,
+        &mut request,
         PayloadHash::Bytes(BODY.as_bytes()),
         now,
     )?;
     let mut headers = Map::new();
-    for (name, value) in &head.headers {
+    for (name, value) in request.headers() {
         let value = value.to_str().map_err(|_| NotSigned::Text)?;
         headers.insert(name.as_str().to_owned(), json!([value]));
     }

@@ -100,13 +100,13 @@ impl Forged {
             .uri(uri)
             .header("host", &self.host)
             .header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
-        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        let mut request = request.body(()).unwrap();
         let rules = Rules { headers: SignedHeaders::All, ..Rules::of("sts") };
         let payload = PayloadHash::Bytes(self.body.as_bytes());
         Signer::with_rules(&self.region, &self.service, rules)
-            .sign(&credentials, &mut head, payload, at)
+            .sign(&credentials, &mut request, payload, at)
             .unwrap();
-        for (name, value) in &head.headers {
+        for (name, value) in request.headers() {
             self.headers.insert(name.to_string(), json!([value.to_str().unwrap()]));
         }
         self.cloud_id()
