@@ -1,6 +1,6 @@
 //! The same binary inside a Lambda function.
 
-use gateward_testkit::{Moto, Process, RuntimeApi};
+use gateward_testkit::{Moto, Process, RuntimeApi, eventually};
 use serde_json::{Value, json};
 
 use crate::double::Double;

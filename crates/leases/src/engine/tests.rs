@@ -6,8 +6,8 @@ mod outside;
 mod people;
 mod race;
 mod sentences;
-mod turn_histories;
 mod status;
+mod turn_histories;
 mod turns;
 mod world;
 
