@@ -6,10 +6,9 @@
 mod auth_method;
 mod dynamic_secret;
 mod item;
-mod leases;
-mod native;
 mod key;
 mod leases;
+mod native;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -20,10 +19,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, SpokenUpdate};
 use auth_method::{
     CreateAllowedAccess, DeleteAllowedAccess, DescribeSubClaims, GetConfig, ResetAccessKey, SpokenAuthMethod,
 };
+use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, SpokenUpdate};
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
 use key::CreateKey;
 use leases::{AbandonLease, LetGoLeases, ListLeases, ReportLeases, SettleLease};

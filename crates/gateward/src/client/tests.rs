@@ -1,8 +1,8 @@
 //! What goes over the wire, seen by a tiny server on loopback, and what a person reads of what comes back.
 
+mod identity;
 mod items;
 mod leases;
-mod identity;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
