@@ -106,7 +106,11 @@ async fn without_the_right_fragment_nothing_of_it_opens_and_all_else_goes_on() {
             ("/get-dynamic-secret-value", "/d/a"),
             ("/dynamic-secret-update-custom", "/d/a"),
         ] {
-            let refused = post(&gateway, path, about(name)).await;
+            let mut body = about(name);
+            if path == "/get-rotated-secret-value" {
+                body["names"] = name.into();
+            }
+            let refused = post(&gateway, path, body).await;
             assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{path} {refused:?}");
             let error = refused.json["error"].as_str().unwrap();
             assert!(error.contains("customer fragment cf-a"), "{path} {error}");

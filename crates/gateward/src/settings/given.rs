@@ -104,13 +104,13 @@ pub struct Given {
     #[arg(long, value_name = "PLACES")]
     pub(super) producers_allow: Option<ProducerPlaces>,
     /// Certificates to trust producers by, in place of all others: PEM, or a file with it
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
     pub(super) producers_ca: Option<SecretValue>,
     /// The certificate that producers are shown, with those that vouch for it: PEM, or a file with it
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
     pub(super) producers_client_cert: Option<SecretValue>,
     /// Its private key: PEM, or a file with it
-    #[arg(long, value_name = "PEM")]
+    #[arg(long, value_name = "PEM", allow_hyphen_values = true)]
     pub(super) producers_client_key: Option<SecretValue>,
     /// How much a client may take: NAME=VALUE with commas between them
     #[arg(long, value_name = "LIMITS")]
