@@ -108,7 +108,7 @@ async fn without_the_right_fragment_nothing_of_it_opens_and_all_else_goes_on() {
         ] {
             let mut body = about(name);
             if path == "/get-rotated-secret-value" {
-                body["names"] = name.into();
+                body = json!({"names": name});
             }
             let refused = post(&gateway, path, body).await;
             assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{path} {refused:?}");
