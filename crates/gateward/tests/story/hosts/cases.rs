@@ -133,7 +133,7 @@ pub fn references_are_resolved_and_fail_closed(entry: &Entry) {
         ("Bearer {vault://ours/db/shown/user}", "Bearer ada"),
     ] {
         entry.put("/routes/1", &route(reference));
-        // Each data thread of a server hears of a value for itself, and until then has none to send.
+        // A write waits five seconds for the vault, which a busy machine may let pass.
         let served = eventually(PATIENCE, || {
             let answer = entry.ask(Ask::get("/s"));
             assert!(matches!(answer.status, 200 | 503), "{reference}: {}", answer.text());
