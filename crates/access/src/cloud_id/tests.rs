@@ -69,7 +69,7 @@ fn each_hostile_variant_is_refused() {
         let text = headers["Authorization"][0].as_str().unwrap().replace(from, to);
         headers["Authorization"] = json!([text]);
     }
-    let cases: [(&str, Change); 55] = [
+    let cases: [(&str, Change); 57] = [
         ("method", |_, outer, _| outer["sts_request_method"] = json!("GET")),
         ("method", |_, outer, _| outer["sts_request_method"] = json!("post")),
         ("body", |_, outer, _| {
@@ -108,6 +108,8 @@ fn each_hostile_variant_is_refused() {
         ("URL", |_, _, url| *url = "https://sts.s3.amazonaws.com/".to_owned()),
         ("URL", |_, _, url| *url = "https://sts.s3-website-us-east-1.amazonaws.com/".to_owned()),
         ("URL", |_, _, url| *url = "https://sts.eu-west-1.amazonaws.com.cn/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.elastic-beanstalk-1.amazonaws.com/".to_owned()),
+        ("URL", |_, _, url| *url = "https://sts.us-east-ab.amazonaws.com/".to_owned()),
         ("URL", |_, _, url| *url = "https://sts.cn-north-1.amazonaws.com/".to_owned()),
         ("URL", |_, _, url| *url = "https://sts..amazonaws.com/".to_owned()),
         ("URL", |_, _, url| *url = "https://sts.eu-west-1.evil.amazonaws.com/".to_owned()),
@@ -163,6 +165,11 @@ fn what_is_no_base64_and_what_is_too_long_is_refused() {
     for text in ["", "canary!", "e30=", &"A".repeat(LONGEST + 4)] {
         assert!(parse(text).is_err(), "{}", text.len());
     }
+    // All of it would be right, but for what nobody reads.
+    let padded =
+        |length: usize| cloud_id(|headers, _, _| headers["User-Agent"] = json!(["x".repeat(length)]));
+    assert!(parse(&padded(1000)).is_ok());
+    assert_eq!(parse(&padded(LONGEST)).map(|_| ()), Err(NoCloudId("it is longer than 16 KiB")));
     let whole = cloud_id(|_, _, _| {});
     for length in 0..whole.len() {
         assert!(parse(&whole[..length]).is_err(), "{length}");
