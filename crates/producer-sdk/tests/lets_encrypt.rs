@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateward_producer_sdk::Web;
 use gateward_producer_sdk::testing::{Caller, Conformance, Gateway};
-use gateward_testkit::{Pebble, Process, free_port, workspace};
+use gateward_testkit::{Pebble, Process, nobody, workspace};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ async fn what_cannot_be_certified_is_said_and_no_certificate_is_made() {
     let Some(authority) = authority() else { return };
     let payload = account(&authority);
     // Nobody listens where the authority looks.
-    let (caller, _producer) = started(&authority, &["--http-listen", &format!("127.0.0.1:{}", free_port())]);
+    let (caller, _producer) = started(&authority, &["--http-listen", &nobody().to_string()]);
     for (payload, input, status, words) in [
         (payload.as_str(), json!({}), 400, "say which domain"),
         (

@@ -17,6 +17,7 @@ mod function_endpoint;
 mod moto;
 mod openbao;
 mod pebble;
+mod port;
 mod postgres;
 mod process;
 mod runtime_api;
@@ -30,14 +31,7 @@ pub use function_endpoint::FunctionEndpoint;
 pub use moto::Moto;
 pub use openbao::OpenBao;
 pub use pebble::Pebble;
+pub use port::{free_port, nobody};
 pub use postgres::Postgres;
 pub use process::{Line, Process, Stream};
 pub use runtime_api::RuntimeApi;
-
-use std::net::{Ipv4Addr, TcpListener};
-
-/// A loopback port that was free a moment ago, for a program that cannot be told to choose one itself.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a listener has an address").port()
-}

@@ -75,8 +75,3 @@ pub(crate) async fn answer_once(
     stream.write_all(answer.as_bytes()).await.unwrap();
     let _ = stream.shutdown().await;
 }
-
-/// A port on which nobody listens.
-pub(crate) async fn deserted() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
-}

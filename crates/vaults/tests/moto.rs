@@ -118,8 +118,8 @@ async fn wrong_credentials_are_denied_and_nobody_there_is_unavailable() {
     moto.create_access_key("nobody", &["s3:*"]);
     moto.check_signatures();
     assert_eq!(world.resolve("{vault://aws-sm-vault/plain}").await.as_deref(), Ok("value"));
-    let port = gateward_testkit::free_port();
-    world.resolver.set_vaults(vec![entity(REGION, &format!("http://127.0.0.1:{port}"))]);
+    let nobody = format!("http://{}", gateward_testkit::nobody());
+    world.resolver.set_vaults(vec![entity(REGION, &nobody)]);
     assert_eq!(world.resolve("{vault://aws-sm-vault/other}").await, Err(MissKind::Unavailable));
 
     let environment = [

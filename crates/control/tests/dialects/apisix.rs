@@ -1,6 +1,5 @@
 //! The APISIX Admin API's envelope, who gets in, and what nobody gets to see.
 
-use std::net::TcpListener;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -157,7 +156,7 @@ async fn the_health_of_nodes_is_told_to_whoever_has_a_key() {
     assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
     let none = get("/v1/healthcheck", &[VIEWER]).await;
     assert_eq!((none.status, none.json), (StatusCode::OK, json!([])));
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = gateward_testkit::nobody();
     let checks = json!({"active": {"unhealthy": {"tcp_failures": 1}}});
     let upstream = json!({"nodes": {nobody.to_string(): 1}, "checks": checks});
     let route = json!({"uri": "/a", "upstream": upstream});

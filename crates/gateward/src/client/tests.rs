@@ -334,8 +334,7 @@ async fn an_answer_that_is_not_the_gateways_is_said_to_be_of_the_wrong_port() {
 
 #[tokio::test]
 async fn a_gateway_that_is_not_running_is_said_to_be_so() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}");
+    let url = format!("http://{}", gateward_testkit::nobody());
     let words = ["get-dynamic-secret-value", "-n", "/x", "--token", "t", "-u", &url];
     let error = run(&words, &surroundings(&[])).await.unwrap_err().to_string();
     let expected = format!("nobody answers at {url}: is the gateway running? start it with `gateward dev`");

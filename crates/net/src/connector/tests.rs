@@ -26,8 +26,8 @@ fn connector(forbidden: &[SocketAddr]) -> Connector {
 #[tokio::test(flavor = "current_thread")]
 async fn nobody_listening_is_a_refused_connection() {
     on_a_data_thread(async {
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let error = fetch(connector(&[]), &plain(port), &PATIENT).await.unwrap_err();
+        let error =
+            fetch(connector(&[]), &plain(gateward_testkit::nobody().port()), &PATIENT).await.unwrap_err();
         assert!(matches!(error, FetchError::Connect(_)), "{error:?}");
     })
     .await;
@@ -86,7 +86,7 @@ async fn a_name_that_leads_to_a_forbidden_listener_is_refused() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_dead_address_costs_a_moment_when_another_one_lives() {
     let lives = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let refused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let refused = gateward_testkit::nobody();
     let tcp = first_to_connect(&[refused, lives.local_addr().unwrap()]).await.unwrap();
     assert_eq!(tcp.peer_addr().unwrap(), lives.local_addr().unwrap());
     assert!(first_to_connect(&[refused, refused]).await.is_err());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gateward_net::ConnectorSettings;
 use gateward_proxy::host::server::Limits;
+use gateward_testkit::nobody;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -18,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::runtime::Handle;
 
-use super::support::{Gate, LONG, Plane, anywhere, body, nobody, nodes, read_to_end, status, upstream};
+use super::support::{Gate, LONG, Plane, anywhere, body, nodes, read_to_end, status, upstream};
 
 /// A node that says its name, after `delay`, and counts its connections.
 struct Node {
@@ -109,8 +110,7 @@ async fn a_node_of_lower_priority_waits_until_all_above_have_failed() {
     let upstream = json!({"nodes": listed(&[(b.address, 9, -1), (a.address, 1, 0)])});
     let gate = gate(&upstream).await;
     assert_eq!(shares(&gate, 6).await, BTreeMap::from([("a".to_owned(), 6)]));
-    let upstream =
-        json!({"nodes": listed(&[(b.address, 9, -1), (nobody().await, 1, 0), (nobody().await, 1, 3)])});
+    let upstream = json!({"nodes": listed(&[(b.address, 9, -1), (nobody(), 1, 0), (nobody(), 1, 3)])});
     gate.plane.put("routes", "1", &json!({"uri": "/*", "upstream": upstream})).await;
     assert_eq!(shares(&gate, 6).await, BTreeMap::from([("b".to_owned(), 6)]));
 }

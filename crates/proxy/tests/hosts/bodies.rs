@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use gateward_testkit::nobody;
 use serde_json::{Value, json};
 
 use super::support::{Gate, LARGE, body, nodes, upstream};
@@ -94,7 +95,7 @@ async fn a_request_whose_route_does_not_depend_on_its_body_does_not_wait_for_it(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_was_read_for_its_route_can_be_sent_to_another_node() {
     let (gate, gold) = gate().await;
-    let gone = super::support::nobody().await;
+    let gone = nobody();
     let upstream = json!({"nodes": [
         {"host": "127.0.0.1", "port": gone.port(), "weight": 1, "priority": 1},
         {"host": "127.0.0.1", "port": gold.port(), "weight": 1},

@@ -11,6 +11,7 @@ use gateward_clock::{Clock, SystemClock, Timestamp};
 use gateward_net::{Body, Conn};
 use gateward_proxy::Door;
 use gateward_proxy::host::lambda::{self, ErrandFailed, Errands, LambdaParts, ResponseMode};
+use gateward_testkit::nobody;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -345,7 +346,7 @@ async fn a_function_ends_when_its_runtime_api_is_gone() {
             let plane = Plane::start(&[]);
             let parts = LambdaParts {
                 traffic: Arc::default(),
-                runtime_api: super::support::nobody().await.to_string(),
+                runtime_api: nobody().to_string(),
                 configuration: plane.configuration.clone(),
                 connector: plane.connector.clone(),
                 clock: Arc::new(SystemClock),

@@ -8,11 +8,11 @@ use futures_util::future::LocalBoxFuture;
 use gateward_net::{Body, Conn};
 use gateward_proxy::Door;
 use gateward_proxy::host::server::Limits;
-use gateward_testkit::{Double, Reply};
+use gateward_testkit::{Double, Reply, nobody};
 use http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::support::{Gate, Plane, body, header, nobody, nodes, status, upstream};
+use super::support::{Gate, Plane, body, header, nodes, status, upstream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_gets_the_request_as_the_client_wrote_it() {
@@ -70,7 +70,7 @@ async fn each_reason_why_nobody_answers_has_its_status_and_code() {
         ("none", json!({"plugins": {}}), (503, "no_upstream")),
         ("empty", json!({"upstream": {"nodes": {}}}), (503, "no_nodes")),
         ("weightless", json!({"upstream": {"nodes": {"127.0.0.1:1": 0}}}), (503, "no_nodes")),
-        ("down", json!({"upstream": nodes(&[nobody().await])}), (502, "upstream_connect_failed")),
+        ("down", json!({"upstream": nodes(&[nobody()])}), (502, "upstream_connect_failed")),
         ("wait", json!({"upstream": nodes(&[slow]), "timeout": soon}), (504, "upstream_timeout")),
         ("metadata", json!({"upstream": {"nodes": {"169.254.169.254:80": 1}}}), (502, "upstream_forbidden")),
         ("plugin", json!({"plugins": {"no-such": {}}, "upstream": nodes(&[slow])}), (503, "plugin_invalid")),
@@ -88,7 +88,7 @@ async fn each_reason_why_nobody_answers_has_its_status_and_code() {
 async fn another_node_gets_the_request_when_one_cannot_be_reached() {
     let (alive, _) = upstream("alive").await;
     let gate = Gate::start().await;
-    let route = json!({"uri": "/*", "upstream": nodes(&[nobody().await, alive, nobody().await])});
+    let route = json!({"uri": "/*", "upstream": nodes(&[nobody(), alive, nobody()])});
     gate.plane.put("routes", "1", &route).await;
     for _ in 0..6 {
         let answer = gate

@@ -257,11 +257,6 @@ pub fn nodes(addresses: &[SocketAddr]) -> Value {
     json!({"type": "roundrobin", "nodes": nodes})
 }
 
-/// An address where nobody listens.
-pub async fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
 /// An upstream that answers with what it was sent: `{"name", "method", "target", "headers": {name: [values]},
 /// "body"}`. A request for `/wait…` is answered once `gate` gives a permit.
 pub async fn upstream(name: &'static str) -> (SocketAddr, Arc<Semaphore>) {

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::protocols::tls;
 use super::support::{Gate, LONG, body, header, nodes, read_to_end, status, upstream};
-use gateward_testkit::Authority;
+use gateward_testkit::{Authority, nobody};
 
 /// A node that takes every upgrade, and gives its end to the test, with the head of the request.
 struct Node {
@@ -159,8 +159,7 @@ async fn a_node_that_refuses_is_heard_and_the_connection_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_not_there_is_a_502() {
-    let nobody = super::support::nobody().await;
-    let gate = gate(&json!({"enable_websocket": true, "upstream": nodes(&[nobody])})).await;
+    let gate = gate(&json!({"enable_websocket": true, "upstream": nodes(&[nobody()])})).await;
     let mut client = ask(&gate).await;
     assert_eq!(status(&read_head(&mut client).await), 502);
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::*;
-use crate::testing::{Listening, connector, deserted, upstream};
+use crate::testing::{Listening, connector, upstream};
 use crate::{Failed, Health};
 
 /// Where checks would run that nobody starts.
@@ -266,7 +266,7 @@ async fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
 async fn checks_find_out_who_is_down_survive_other_changes_and_end_with_the_upstream() {
     let node = Listening::start("HTTP/1.1 200 OK\r\n\r\n").await;
     let registry = Registry::with_checks(clock(), Handle::current(), connector());
-    let nobody = deserted().await;
+    let nobody = gateward_testkit::nobody().port();
     let json = |weight: u32| {
         json!({
             "nodes": [

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateward_testkit::{Authority, Canary, Double, Reply, free_port};
+use gateward_testkit::{Authority, Canary, Double, Reply, nobody};
 use gateward_vaults::MissKind;
 
 use crate::world::{AUTHORITY, World};
@@ -81,9 +81,9 @@ pub(crate) async fn go_through(
     fault.set(None);
     drop(world);
 
-    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let gone = format!("http://{}", nobody());
     let no_tls = url.replace("http://", "https://");
-    for address in [nobody, no_tls] {
+    for address in [gone, no_tls] {
         let world = ask(&address);
         let unresolved = world.get(secret).await.unwrap_err();
         assert_eq!(unresolved.kind, MissKind::Unavailable, "{unresolved}");

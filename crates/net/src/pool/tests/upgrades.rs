@@ -72,9 +72,9 @@ async fn an_upgrade_that_is_refused_has_an_answer_like_any_other() {
         assert_eq!(text(response).await, "hello");
         until(|| server.ended.get() == 1).await;
 
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let nobody = plain(gateward_testkit::nobody().port());
         let mut returned = upgrading();
-        let missed = pool.upgrade(&plain(port), &mut returned, &PATIENT).await.unwrap_err();
+        let missed = pool.upgrade(&nobody, &mut returned, &PATIENT).await.unwrap_err();
         assert_eq!((missed.left, returned.version()), (Left::Untouched, Version::HTTP_2));
     })
     .await;

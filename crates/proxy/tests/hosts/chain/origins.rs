@@ -1,8 +1,9 @@
 //! What pages of other origins hear.
 
+use gateward_testkit::nobody;
 use serde_json::json;
 
-use super::super::support::{nobody, nodes};
+use super::super::support::nodes;
 use super::Place;
 
 const PAGE: (&str, &str) = ("origin", "https://page.example");
@@ -45,7 +46,7 @@ async fn a_page_may_read_what_went_wrong_whoever_says_it() {
     let missing = json!({"plugins": {"cors": cors, "proxy-rewrite": {"uri": "/nowhere"}},
         "upstream": nodes(&[place.gate.address])});
     place.route_with("/missing", missing).await;
-    let down = json!({"plugins": {"cors": cors}, "upstream": nodes(&[nobody().await])});
+    let down = json!({"plugins": {"cors": cors}, "upstream": nodes(&[nobody()])});
     place.route_with("/down", down).await;
     let fault = json!({"cors": cors, "fault-injection": {"abort": {"http_status": 418}}});
     place.route("/fault", fault).await;

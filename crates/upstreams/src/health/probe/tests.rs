@@ -7,7 +7,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::*;
 use crate::registry::locked;
-use crate::testing::{Listening, answer_once, connector, deserted, states, upstream};
+use crate::testing::{Listening, answer_once, connector, states, upstream};
 
 /// What asking the node on `port` meets, of an upstream with `others` besides.
 async fn asked(port: u16, others: Value) -> Outcome {
@@ -67,7 +67,7 @@ async fn what_goes_wrong_is_told_apart() {
     assert_eq!(asked(silent.port, active(&hasty)).await, Outcome::TimedOut);
     let garbled = Listening::start("SSH-2.0-nonsense\r\n\r\n").await;
     assert_eq!(asked(garbled.port, active(&json!({}))).await, Outcome::Garbled);
-    let nobody = deserted().await;
+    let nobody = gateward_testkit::nobody().port();
     assert_eq!(asked(nobody, active(&json!({}))).await, Outcome::Broken);
     assert_eq!(asked(nobody, active(&json!({"type": "tcp"}))).await, Outcome::Broken);
     let failing = Listening::start("HTTP/1.1 503 No\r\n\r\n").await;
@@ -80,7 +80,7 @@ async fn a_connection_is_all_that_is_wanted_of_tcp() {
     assert_eq!(asked(silent.port, active(&json!({"type": "tcp"}))).await, Outcome::Connected);
     // The port of a check wins over the node's.
     let elsewhere = active(&json!({"type": "tcp", "port": silent.port}));
-    assert_eq!(asked(deserted().await, elsewhere).await, Outcome::Connected);
+    assert_eq!(asked(gateward_testkit::nobody().port(), elsewhere).await, Outcome::Connected);
 }
 
 #[tokio::test]

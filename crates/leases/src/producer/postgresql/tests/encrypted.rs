@@ -49,7 +49,7 @@ async fn a_certificate_for_another_name_is_not_taken() {
 async fn a_server_without_tls_a_closed_port_and_an_unknown_database_are_told_apart() {
     let Some(server) = Postgres::start() else { return };
     let tls = PostgresqlSettings { tls: true, ..settings(&server) };
-    let elsewhere = PostgresqlSettings { port: gateward_testkit::free_port(), ..settings(&server) };
+    let elsewhere = PostgresqlSettings { port: gateward_testkit::nobody().port(), ..settings(&server) };
     let unknown = PostgresqlSettings { database: "orders".to_owned(), ..settings(&server) };
     for (settings, words) in [
         (tls, "server does not support TLS"),
