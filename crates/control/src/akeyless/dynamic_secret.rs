@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::rotated_secret::look_again;
+use super::terms::{LONGEST_TIMEOUT, Terms};
 use super::{Answer, ApiError, Call, Told, fields, native, protection};
 use crate::ControlParts;
 
@@ -176,35 +177,15 @@ impl Definition {
                 rotate_sync_url: rotate.or(standing.rotate_sync_url),
             },
         };
-        let secret = match before {
-            None => DynamicSecret {
-                // Small enough that every client can hold it in a number.
-                id: fastrand::u64(1..1 << 52),
-                name: self.name.clone(),
-                producer: ProducerSettings::Custom(urls.clone()),
-                timeout_sec: self.timeout_sec.unwrap_or(60),
-                user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
-                max_leases: self.max_leases.filter(|most| *most > 0),
-                capabilities: ProducerCapabilities::default(),
-            },
-            Some(before) => DynamicSecret {
-                name: self.new_name.clone().unwrap_or(before.name),
-                producer: ProducerSettings::Custom(urls.clone()),
-                timeout_sec: self.timeout_sec.unwrap_or(before.timeout_sec),
-                user_ttl: self.user_ttl.clone().unwrap_or(before.user_ttl),
-                max_leases: match self.max_leases {
-                    None => before.max_leases,
-                    most => most.filter(|most| *most > 0),
-                },
-                ..before
-            },
+        let terms = Terms {
+            name: &self.name,
+            new_name: self.new_name.as_ref(),
+            timeout: self.timeout_sec,
+            usual_timeout: 60,
+            user_ttl: self.user_ttl.as_ref(),
+            max_leases: self.max_leases,
         };
-        if !(1..=LONGEST_TIMEOUT).contains(&secret.timeout_sec) {
-            return Err(Invalid::new("timeout-sec", format!("is seconds, from 1 to {LONGEST_TIMEOUT}")));
-        }
-        if secret.user_ttl.span().as_secs() == 0 {
-            return Err(Invalid::new("user-ttl", "is at least one second"));
-        }
+        let secret = terms.applied_to(before, ProducerSettings::Custom(urls.clone()))?;
         permitted(parts, "create-sync-url", &urls.create_sync_url)?;
         permitted(parts, "revoke-sync-url", &urls.revoke_sync_url)?;
         if let Some(url) = &urls.rotate_sync_url {
@@ -466,9 +447,6 @@ const LEASE_ID: HeaderName = HeaderName::from_static("x-gateward-lease-id");
 
 /// Says when the credential in the body is revoked (RFC 3339).
 const LEASE_EXPIRES: HeaderName = HeaderName::from_static("x-gateward-lease-expires");
-
-/// A Lambda function's longest life, in seconds; nothing that answers a call takes longer.
-pub(super) const LONGEST_TIMEOUT: u64 = 900;
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,7 @@ mod protection;
 mod rotated_secret;
 mod static_secret;
 mod target;
+mod terms;
 mod tmp_creds;
 mod validate;
 

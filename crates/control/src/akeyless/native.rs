@@ -13,7 +13,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::dynamic_secret::{KEY_FIELD, LONGEST_TIMEOUT, permitted, tried, wrapped};
+use super::dynamic_secret::{KEY_FIELD, permitted, tried, wrapped};
+use super::terms::Terms;
 use super::{Answer, ApiError, Call, fields, protection};
 
 /// Which producer.
@@ -218,9 +219,12 @@ fn postgresql(
         Some(before) => {
             let host = sent.postgresql_host.unwrap_or_else(|| before.host.clone());
             let port = port.unwrap_or(before.port);
-            if password.is_none() && (&host, port) != (&before.host, before.port) {
-                // Whoever may change the address must not be able to have the password sent to it.
-                let problem = "is missing; another server is told it only if it is given again";
+            let tls = sent.ssl.unwrap_or(before.tls);
+            let is_exposed = (&host, port) != (&before.host, before.port) || before.tls && !tls;
+            if password.is_none() && is_exposed {
+                // Whoever may change the address must not be able to have the password sent to it, or sent in the clear.
+                let problem =
+                    "is missing; another server, or one without TLS, is told it only if it is given again";
                 return Err(Invalid::new("postgresql-password", problem).into());
             }
             PostgresqlSettings {
@@ -228,7 +232,7 @@ fn postgresql(
                 port,
                 database: sent.postgresql_db_name.unwrap_or_else(|| before.database.clone()),
                 username: sent.postgresql_username.unwrap_or_else(|| before.username.clone()),
-                tls: sent.ssl.unwrap_or(before.tls),
+                tls,
                 creation_statements: sent.creation_statements.or_else(|| before.creation_statements.clone()),
                 revocation_statement: sent
                     .revocation_statement
@@ -326,39 +330,21 @@ impl Common {
                 return Err(Invalid::new(field, problem));
             }
         }
-        let secret = match before {
-            None => DynamicSecret {
-                id: fastrand::u64(1..1 << 52),
-                name: self.name.clone(),
-                producer,
-                timeout_sec: self.timeout_sec.unwrap_or(15),
-                user_ttl: self.user_ttl.clone().unwrap_or_else(|| GoDuration::minutes(60)),
-                max_leases: self.max_leases.filter(|most| *most > 0),
-                capabilities: ProducerCapabilities::default(),
-            },
-            Some(before) => DynamicSecret {
-                name: self.new_name.clone().unwrap_or(before.name),
-                producer,
-                timeout_sec: self.timeout_sec.unwrap_or(before.timeout_sec),
-                user_ttl: self.user_ttl.clone().unwrap_or(before.user_ttl),
-                max_leases: match self.max_leases {
-                    None => before.max_leases,
-                    most => most.filter(|most| *most > 0),
-                },
-                ..before
-            },
+        let terms = Terms {
+            name: &self.name,
+            new_name: self.new_name.as_ref(),
+            timeout: self.timeout_sec,
+            usual_timeout: 15,
+            user_ttl: self.user_ttl.as_ref(),
+            max_leases: self.max_leases,
         };
-        if !(1..=LONGEST_TIMEOUT).contains(&secret.timeout_sec) {
-            return Err(Invalid::new("timeout-sec", format!("is seconds, from 1 to {LONGEST_TIMEOUT}")));
-        }
+        let secret = terms.applied_to(before, producer)?;
         let seconds = secret.user_ttl.span().as_secs();
-        match &secret.producer {
-            ProducerSettings::Aws(_) if !(15 * 60..=12 * 60 * 60).contains(&seconds) => {
-                Err(Invalid::new("user-ttl", "AWS gives sessions of 15 minutes to 12 hours"))
-            }
-            _ if seconds == 0 => Err(Invalid::new("user-ttl", "is at least one second")),
-            _ => Ok(secret),
+        if matches!(secret.producer, ProducerSettings::Aws(_)) && !(15 * 60..=12 * 60 * 60).contains(&seconds)
+        {
+            return Err(Invalid::new("user-ttl", "AWS gives sessions of 15 minutes to 12 hours"));
         }
+        Ok(secret)
     }
 }
 

@@ -12,8 +12,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::dynamic_secret::LONGEST_TIMEOUT;
 use super::static_secret::which;
+use super::terms::LONGEST_TIMEOUT;
 use super::{Answer, ApiError, Call, fields, protection};
 use crate::ControlParts;
 

@@ -52,9 +52,17 @@ async fn a_user_of_postgresql_is_made_renewed_and_revoked_and_no_answer_has_the_
     api.done("dynamic-secret-tmp-creds-update", renewal).await;
     assert!(server.query(until) < before);
 
-    let moved = json!({"name": "/db", "postgresql-host": "localhost"});
-    let (status, why) = api.refused("dynamic-secret-update-postgresql", moved).await;
-    assert!(status == 400 && why.contains("postgresql-password"), "{why}");
+    let mut encrypted = postgresql("/encrypted", &server);
+    (encrypted["ssl"], encrypted["skip-dry-run"]) = (json!(true), json!("true"));
+    api.done("dynamic-secret-create-postgresql", encrypted).await;
+    for exposed in [
+        json!({"name": "/db", "postgresql-host": "localhost"}),
+        json!({"name": "/db", "postgresql-port": "1"}),
+        json!({"name": "/encrypted", "ssl": false, "skip-dry-run": "true"}),
+    ] {
+        let (status, why) = api.refused("dynamic-secret-update-postgresql", exposed).await;
+        assert!(status == 400 && why.contains("postgresql-password"), "{why}");
+    }
     let changed =
         api.done("dynamic-secret-update-postgresql", json!({"name": "/db", "password-length": "32"})).await;
     assert_eq!(changed["dynamic_secret_details"]["password_length"], 32);
