@@ -268,10 +268,6 @@ impl OneCall for GetMethod {
         Body::about(&self.name)
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        None
-    }
-
     fn common(&self) -> &Common {
         &self.common
     }
@@ -284,10 +280,6 @@ impl OneCall for ListMethods {
 
     fn body(&self) -> Body {
         Body::default()
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        None
     }
 
     fn common(&self) -> &Common {
@@ -365,10 +357,6 @@ impl OneCall for GetConfig {
         Body::default()
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        None
-    }
-
     fn common(&self) -> &Common {
         &self.common
     }
@@ -381,10 +369,6 @@ impl OneCall for DescribeSubClaims {
 
     fn body(&self) -> Body {
         Body::default()
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        None
     }
 
     fn common(&self) -> &Common {
