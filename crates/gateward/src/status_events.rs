@@ -21,7 +21,8 @@ pub struct StatusEvents {
     bus: EventBus,
     clock: Arc<dyn Clock>,
     noted: Mutex<VecDeque<Event>>,
-    rung: Notify,
+    /// Rung when there is something to put, and when there will never be anything again.
+    bell: Arc<Notify>,
     /// One call at a time, so that events come in the order in which things happened.
     calling: tokio::sync::Mutex<()>,
     /// In milliseconds since 1970.
@@ -35,7 +36,7 @@ impl StatusEvents {
             bus,
             clock,
             noted: Mutex::default(),
-            rung: Notify::new(),
+            bell: Arc::default(),
             calling: tokio::sync::Mutex::default(),
             resting_until: AtomicU64::new(0),
         })
@@ -48,11 +49,10 @@ impl StatusEvents {
             loop {
                 let Some(events) = weak.upgrade() else { return };
                 events.put_noted().await;
-                // Only the bell is held while nothing happens, and looked at now and then, so that the task can end.
-                tokio::select! {
-                    () = events.rung.notified() => {}
-                    () = tokio::time::sleep(LOOK) => {}
-                }
+                // Only the bell is held while nothing happens, so that the task can end.
+                let bell = Arc::clone(&events.bell);
+                drop(events);
+                bell.notified().await;
             }
         });
     }
@@ -118,11 +118,17 @@ impl StatusEvents {
         }
         noted.push_back(event);
         drop(noted);
-        self.rung.notify_one();
+        self.bell.notify_one();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Event>> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for StatusEvents {
+    fn drop(&mut self) {
+        self.bell.notify_one();
     }
 }
 
@@ -167,6 +173,3 @@ const WAITS: [Duration; 4] =
 
 /// For how long answers no longer wait for a bus that was too slow.
 const REST: Duration = Duration::from_secs(30);
-
-/// How often it is looked whether anybody still holds the events.
-const LOOK: Duration = Duration::from_secs(5);
