@@ -1,5 +1,7 @@
 //! Logging in, who a request is from, and what they may.
 
+use std::sync::Arc;
+
 use gateward_aws::sts::Identity as CallerIdentity;
 use gateward_clock::Timestamp;
 use gateward_seal::SecretValue;
@@ -10,6 +12,7 @@ use crate::admin::Proof;
 use crate::allowed::{AllowedAccess, SubClaims};
 use crate::cloud_id::SignedRequest;
 use crate::directory::{AuthMethod, Directory};
+use crate::login_alarm::{LoginAlarm, Refusals};
 use crate::sts::Judge;
 use crate::{AdminIdentity, Identity, Need, Permission, Token, TokenError, Tokens, aws_iam};
 
@@ -21,6 +24,7 @@ pub struct Authenticator {
     deployed: Vec<AllowedAccess>,
     directory: Option<Directory>,
     judge: Option<Judge>,
+    refusals: Option<Refusals>,
 }
 
 /// A login failed. There is one message for every reason, so that nobody learns which access ids there are.
@@ -31,7 +35,7 @@ pub struct LoginError;
 impl Authenticator {
     /// For `admin` alone.
     pub fn new(admin: AdminIdentity, tokens: Tokens) -> Self {
-        Self { admin, tokens, deployed: Vec::new(), directory: None, judge: None }
+        Self { admin, tokens, deployed: Vec::new(), directory: None, judge: None, refusals: None }
     }
 
     /// The same with entries of the deployment, which nobody changes while the gateway runs.
@@ -52,8 +56,35 @@ impl Authenticator {
         Self { judge: Some(judge), ..self }
     }
 
+    /// The same, where somebody is to hear of logins that are refused again and again.
+    #[must_use]
+    pub fn with_alarm(self, alarm: Arc<dyn LoginAlarm>) -> Self {
+        Self { refusals: Some(Refusals::new(alarm)), ..self }
+    }
+
     /// A token for whoever shows an access id and its key. A wrong id takes as long as a wrong key.
     pub async fn login(&self, access_id: &str, access_key: &SecretValue) -> Result<Token, LoginError> {
+        let outcome = self.by_key(access_id, access_key).await;
+        self.count(access_id, outcome)
+    }
+
+    /// A token for whoever AWS says that signed `cloud_id`.
+    pub async fn login_with_aws(&self, access_id: &str, cloud_id: &SecretValue) -> Result<Token, LoginError> {
+        let outcome = self.by_cloud_id(access_id, cloud_id).await;
+        self.count(access_id, outcome)
+    }
+
+    fn count(&self, access_id: &str, outcome: Result<Token, LoginError>) -> Result<Token, LoginError> {
+        if let Some(refusals) = &self.refusals {
+            match &outcome {
+                Ok(_) => refusals.forget(access_id),
+                Err(LoginError) => refusals.note(access_id, self.now()),
+            }
+        }
+        outcome
+    }
+
+    async fn by_key(&self, access_id: &str, access_key: &SecretValue) -> Result<Token, LoginError> {
         self.refresh().await;
         let known = same(access_id, self.admin.access_id().as_str());
         let right = match self.admin.proof() {
@@ -74,8 +105,7 @@ impl Authenticator {
         }
     }
 
-    /// A token for whoever AWS says that signed `cloud_id`.
-    pub async fn login_with_aws(&self, access_id: &str, cloud_id: &SecretValue) -> Result<Token, LoginError> {
+    async fn by_cloud_id(&self, access_id: &str, cloud_id: &SecretValue) -> Result<Token, LoginError> {
         self.refresh().await;
         let refused = |why: &str| {
             tracing::warn!(why, "a login with a cloud id was refused");
@@ -231,6 +261,31 @@ mod tests {
             assert_eq!(refusal, Err(LoginError), "{access_id:?}");
         }
         assert_eq!(LoginError.to_string(), "the access id or the access key is wrong");
+    }
+
+    #[tokio::test]
+    async fn logins_that_are_refused_again_and_again_are_told_of_whatever_they_show() {
+        struct Told(std::sync::Mutex<Vec<String>>);
+        impl LoginAlarm for Told {
+            fn refused_again(&self, access_id: &crate::AccessId, times: u32) {
+                self.0.lock().expect("nobody panics").push(format!("{access_id} {times}"));
+            }
+        }
+        let told = Arc::new(Told(std::sync::Mutex::default()));
+        let authenticator = authenticator("p-1234").with_alarm(told.clone());
+        let wrong = SecretValue::from("wrong");
+        for _ in 0..2 {
+            for _ in 0..2 {
+                assert!(authenticator.login("p-1234", &wrong).await.is_err());
+                assert!(authenticator.login_with_aws("p-1234", &wrong).await.is_err());
+            }
+            authenticator.login("p-1234", &SecretValue::from("canary")).await.expect("a token");
+        }
+        assert!(told.0.lock().expect("nobody panics").is_empty(), "right ones came in between");
+        for _ in 0..5 {
+            assert!(authenticator.login("p-nobody", &wrong).await.is_err());
+        }
+        assert_eq!(*told.0.lock().expect("nobody panics"), ["p-nobody 5"]);
     }
 
     #[tokio::test]

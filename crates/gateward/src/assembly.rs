@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateward_access::{Authenticator, Directory, Judge, Tokens};
+use gateward_access::{Authenticator, Directory, Judge, LoginAlarm, Tokens};
 use gateward_clock::{Clock, SystemClock};
 use gateward_control::{Control, ControlParts};
 use gateward_items::{StaticSecrets, Tree};
@@ -196,6 +196,7 @@ impl Assembly {
                 producers: Arc::clone(&producers),
                 clock: Arc::clone(&clock),
                 runtime,
+                listener: events.clone().map(|events| events as Arc<dyn StatusListener>),
             })
         });
         let tokens = Tokens::new(&sealer, Arc::clone(&clock), Tokens::DEFAULT_TTL);
@@ -204,6 +205,10 @@ impl Assembly {
             .with_allowed(settings.allowed.clone())
             .with_directory(directory)
             .with_judge(judge);
+        let authenticator = match &events {
+            Some(events) => authenticator.with_alarm(Arc::clone(events) as Arc<dyn LoginAlarm>),
+            None => authenticator,
+        };
         let control = Control::new(ControlParts {
             fragments: settings.fragments.clone(),
             store,
@@ -232,7 +237,7 @@ impl Assembly {
             let announcer = queue.map(|queue| Arc::new(Later(queue)) as Arc<dyn Announcer>);
             let turns = engine.as_ref().map(|engine| {
                 let (engine, rotator, clock) = (Arc::clone(engine), rotator.clone(), Arc::clone(&clock));
-                Turns { engine, rotator, announcer, clock }
+                Turns::new(engine, rotator, announcer, clock)
             });
             Arc::new(Chores {
                 turns,
@@ -334,9 +339,33 @@ fn lease_settings(settings: &Settings) -> EngineSettings {
     EngineSettings { witness, ..usual }
 }
 
-/// With the grace that the engine gives, 25 s: API Gateway waits for 29.
-const LONGEST_CREATE_IN_LAMBDA: Duration = Duration::from_secs(20);
+/// API Gateway waits for 29 s, and what came of the call must be written down before.
+const LONGEST_CREATE_IN_LAMBDA: Duration = Duration::from_secs(25);
 
 fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("tls_ca: {} cannot be read: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::ProcessArguments;
+
+    #[test]
+    fn a_producer_is_waited_for_25_s_at_most_in_a_function_and_elsewhere_as_long_as_its_secret_says() {
+        let root_key = "11".repeat(32);
+        let variables = [
+            ("GATEWARD_ADMIN_ACCESS_ID", "p-admin"),
+            ("GATEWARD_ADMIN_ACCESS_KEY", "canary-access-key"),
+            ("GATEWARD_ROOT_KEY", &root_key),
+        ];
+        let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let surroundings = Surroundings { environment, cores: 2, ..Surroundings::default() };
+        let longest = |mode| {
+            let settings = Settings::decide(mode, &ProcessArguments::default(), &surroundings);
+            lease_settings(&settings.unwrap_or_else(|error| panic!("{error}"))).longest_create
+        };
+        assert_eq!(longest(Mode::Lambda), Duration::from_secs(25));
+        assert_eq!(longest(Mode::Serve), Duration::MAX);
+    }
 }

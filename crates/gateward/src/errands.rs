@@ -53,6 +53,12 @@ impl Errands for Chores {
         .boxed()
     }
 
+    fn begin(&self, until: Timestamp) {
+        if let Some(turns) = &self.turns {
+            turns.begin(until);
+        }
+    }
+
     fn settle(&self, until: Timestamp) -> BoxFuture<'_, ()> {
         async move {
             if let Some(turns) = &self.turns {

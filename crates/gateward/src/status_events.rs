@@ -1,4 +1,5 @@
-//! Events of EventBridge: others hear when a credential or a producer has changed.
+//! Events of EventBridge: others hear when a credential or a producer has changed, and of what else somebody may have to
+//! look at.
 //!
 //! A change is noted in memory when it is durable, and put on the bus by a task of its own, or, in a Lambda function, before
 //! the answer. Nothing waits for the bus, and no lease depends on it: what it does not take after some tries is told in the log
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use gateward_access::{AccessId, LoginAlarm};
 use gateward_aws::events::{AT_ONCE, Event, EventBus};
 use gateward_clock::{Clock, Timestamp};
 use gateward_leases::status::{StatusChange, StatusListener, Subject};
@@ -146,9 +148,18 @@ impl StatusListener for StatusEvents {
                 (LEASE, detail, item)
             }
             StatusChange::Producer { item, status } => (PRODUCER, json!({"status": status, "at": at}), item),
+            StatusChange::Rotation { item, status } => (ROTATION, json!({"status": status, "at": at}), item),
         };
         about(&mut detail, &item);
         self.note(Event { source: SOURCE, kind, detail });
+    }
+}
+
+impl LoginAlarm for StatusEvents {
+    fn refused_again(&self, access_id: &AccessId, times: u32) {
+        let at = self.clock.now().rfc3339_millis();
+        let detail = json!({"status": "refused_repeatedly", "access_id": access_id.as_str(), "times": times, "at": at});
+        self.note(Event { source: SOURCE, kind: LOGIN, detail });
     }
 }
 
@@ -162,6 +173,8 @@ fn about(detail: &mut Value, item: &Subject) {
 const SOURCE: &str = "gateward";
 const LEASE: &str = "Gateward Lease Status Change";
 const PRODUCER: &str = "Gateward Producer Status Change";
+const ROTATION: &str = "Gateward Rotation Status Change";
+const LOGIN: &str = "Gateward Login Status Change";
 const GATEWAY: &str = "Gateward Gateway Status Change";
 
 /// How many events wait in memory.

@@ -72,6 +72,11 @@ impl Slot {
         (Bound::Included(first), Bound::Excluded(last))
     }
 
+    /// The end of the minute that `due` is in.
+    pub(crate) fn end_of_minute(due: Timestamp) -> Timestamp {
+        Timestamp::from_millis((due.millis() / MINUTE_MILLIS + 1) * MINUTE_MILLIS)
+    }
+
     /// Whether its minute is long over. An entry that comes as late as this finds the slot listed no more, and lists it.
     pub(crate) fn is_over(self, now: Timestamp) -> bool {
         let end = Timestamp::from_millis((self.minute + 1) * MINUTE_MILLIS);

@@ -1,4 +1,4 @@
-//! What others may hear of a lease or a producer when it changes: that it did, and nothing secret.
+//! What others may hear of a lease, a producer or a rotation when it changes: that it did, and nothing secret.
 //!
 //! A change is told when it is durable, by whoever has made it, once. Whoever listens never keeps the engine waiting, and
 //! what is not heard is lost to nobody: the store is the truth.
@@ -32,9 +32,16 @@ pub enum StatusChange {
         /// What it is now.
         status: ProducerStatus,
     },
+    /// Of the payload of a dynamic secret, or the value of a rotated secret, that was to be replaced.
+    Rotation {
+        /// Whose.
+        item: Subject,
+        /// What came of it.
+        status: RotationStatus,
+    },
 }
 
-/// A dynamic secret.
+/// A dynamic or a rotated secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// Its number.
@@ -73,6 +80,18 @@ pub enum ProducerStatus {
     CircuitOpen,
     /// It has answered again.
     CircuitClosed,
+}
+
+/// What can come of a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationStatus {
+    /// The new payload is kept.
+    Rotated,
+    /// The producer has made none.
+    NotRotated,
+    /// The producer may have made one, and its answer is lost.
+    Unknown,
 }
 
 /// Hears of changes.

@@ -1,12 +1,14 @@
 //! Revoking on time where nothing runs between two events, as in a Lambda function.
 //!
-//! Three layers, each of which finds what the one above it has lost. The store is the truth: what is overdue there is
-//! seen to at each tick of a schedule, once a minute. A tick also looks 120 s ahead, and has itself called for each second
-//! in which something falls due; a lease that is issued and falls due within a quarter of an hour is announced at once.
-//! A call only says "look now": it may come twice, late, out of order or not at all.
+//! The store is the truth: what is overdue there is seen to at each event. What is near is announced: the gateway has
+//! itself called at the second in which something falls due, and, since a message may be lost, at the next three quarters
+//! of a minute after it. A lease that falls due within a quarter of an hour is announced when it is issued; a tick of the
+//! schedule, once a minute, announces each second of the next 120 s in which something falls due, and each quarter of a
+//! minute of the next 300 s, so that one that is lost or late is made up for by those before it. A call only says "look
+//! now": it may come twice, late, out of order or not at all.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,29 +26,38 @@ pub trait Announcer: Send + Sync {
 
 /// Revokes and rotates, turn by turn.
 pub struct Turns {
-    /// What revokes. Its settings say that it remembers what is due.
-    pub engine: Arc<Engine>,
-    /// What rotates.
-    pub rotator: Option<Arc<Rotator>>,
-    /// What has it called later. Without it revocations are up to a minute late.
-    pub announcer: Option<Arc<dyn Announcer>>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
+    engine: Arc<Engine>,
+    rotator: Option<Arc<Rotator>>,
+    announcer: Option<Arc<dyn Announcer>>,
+    clock: Arc<dyn Clock>,
+    /// What was announced for leases that were issued here, and has not come yet.
+    announced: Mutex<BTreeSet<Timestamp>>,
 }
 
 impl Turns {
+    /// The turns of `engine`, whose settings say that it remembers what is due, and of `rotator`. Without an `announcer`
+    /// revocations are up to a minute late, and by as much as the tick is.
+    pub fn new(
+        engine: Arc<Engine>,
+        rotator: Option<Arc<Rotator>>,
+        announcer: Option<Arc<dyn Announcer>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { engine, rotator, announcer, clock, announced: Mutex::default() }
+    }
+
     /// The schedule has ticked: sees to what is due, and announces what is near. Ends at `until`.
     pub async fn tick(&self, until: Timestamp) -> Result<(), TurnError> {
         let now = self.clock.now();
         // What is near is announced first: it must not wait for what is overdue.
-        match self.engine.due_between(now, now + LOOK_AHEAD).await {
-            Ok(moments) => self.announce(moments).await,
+        match self.engine.due_between(now, now + ROUNDS_AHEAD).await {
+            Ok(moments) => drop(self.announce(calls(&moments, now, now + LOOK_AHEAD)).await),
             Err(error) => tracing::error!(%error, "due index not read"),
         }
         if let Some(rotator) = &self.rotator {
-            rotator.turn(until).await;
+            rotator.turn(until - FOR_ANNOUNCING).await;
         }
-        self.engine.turn(until).await
+        self.turn(until).await
     }
 
     /// An announced moment has come: sees to what is due. Ends at `until`.
@@ -55,7 +66,12 @@ impl Turns {
         if due.saturating_since(self.clock.now()) <= EARLY {
             self.clock.sleep_until(due.min(until)).await;
         }
-        self.engine.turn(until).await
+        self.turn(until).await
+    }
+
+    /// A request is about to be answered, which must be done at `until`: until then producers are waited for, and no longer.
+    pub fn begin(&self, until: Timestamp) {
+        self.engine.end_creates_at(until - FOR_WRITING_DOWN);
     }
 
     /// A request was answered: waits for the producers that are still called for it, at most until `until`, and announces
@@ -72,29 +88,84 @@ impl Turns {
             () = finished => {}
             () = self.clock.sleep_until(until) => tracing::warn!("a producer is still called at the end of an event"),
         }
-        let soon = self.clock.now() + LONGEST_DELAY;
-        let noted = self.engine.take_noted().into_iter();
-        self.announce(noted.filter(|due| *due <= soon).collect()).await;
+        self.announce_noted().await;
     }
 
-    /// What cannot be announced, the next tick finds.
-    async fn announce(&self, moments: BTreeSet<Timestamp>) {
-        let Some(announcer) = &self.announcer else { return };
+    async fn turn(&self, until: Timestamp) -> Result<(), TurnError> {
+        let done = self.engine.turn(until - FOR_ANNOUNCING).await;
+        // What could not be done is tried again when it is time for that, and not only at the next tick.
+        self.announce_noted().await;
+        done
+    }
+
+    /// Announces what was written down as due since the last time, but for what was asked for before: in a busy gateway many
+    /// leases share a second, and more a round. Only ticks ask again, in case that a message was lost.
+    async fn announce_noted(&self) {
         let now = self.clock.now();
-        let announced = moments.into_iter().map(|due| async move {
-            if let Err(error) = announcer.announce(due, due.saturating_since(now)).await {
-                tracing::warn!(error, "a revocation is not announced; the schedule finds it");
+        let wanted = calls(&self.engine.take_noted(), now, now + LONGEST_DELAY);
+        let fresh = {
+            let mut announced = lock(&self.announced);
+            *announced = announced.split_off(&now);
+            wanted.difference(&announced).copied().collect()
+        };
+        let taken = self.announce(fresh).await;
+        lock(&self.announced).extend(taken);
+    }
+
+    /// Asks to be called at each of `calls`; gives back those that were taken. What was not, the next tick finds.
+    async fn announce(&self, calls: BTreeSet<Timestamp>) -> Vec<Timestamp> {
+        let Some(announcer) = &self.announcer else { return Vec::new() };
+        let now = self.clock.now();
+        let announced = calls.into_iter().map(|due| async move {
+            match announcer.announce(due, due.saturating_since(now)).await {
+                Ok(()) => Some(due),
+                Err(error) => {
+                    tracing::warn!(error, "a revocation is not announced; the schedule finds it");
+                    None
+                }
             }
         });
-        join_all(announced).await;
+        join_all(announced).await.into_iter().flatten().collect()
     }
 }
 
-/// How far a tick looks ahead: two ticks, so that one that is lost or late loses nothing.
+/// When to be called for `moments`: for each one up to `exact` in its very second, and for all that are near in the rounds
+/// after them, too.
+fn calls(moments: &BTreeSet<Timestamp>, now: Timestamp, exact: Timestamp) -> BTreeSet<Timestamp> {
+    let rounds = moments.range(..=now + ROUNDS_AHEAD).flat_map(|moment| rounds_after(*moment));
+    moments.range(..=exact).copied().chain(rounds).collect()
+}
+
+/// The rounds that find what was not seen to at `moment`. They are the same for all that falls due shortly before.
+fn rounds_after(moment: Timestamp) -> impl Iterator<Item = Timestamp> {
+    let first = moment.secs() / ROUND.as_secs() + 1;
+    (first..first + ROUNDS).map(|number| Timestamp::from_secs(number * ROUND.as_secs()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How far a tick looks ahead by the second: two ticks, so that one that is lost or late loses nothing.
 const LOOK_AHEAD: Duration = Duration::from_secs(120);
+
+/// How far ahead there are rounds: five ticks.
+const ROUNDS_AHEAD: Duration = Duration::from_secs(300);
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_secs(15);
+
+/// How many rounds look for what fell due before them: the last one is less than a minute late, even if it comes 10 s late.
+const ROUNDS: u64 = 3;
 
 /// How far ahead an announcement can be made: the longest that SQS keeps a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// How much too early a call may come and still be waited for.
 const EARLY: Duration = Duration::from_secs(2);
+
+/// What is left of an event's time for announcements when its work is over.
+const FOR_ANNOUNCING: Duration = Duration::from_secs(1);
+
+/// What is left of an event's time for it to be written down that a producer did not answer.
+const FOR_WRITING_DOWN: Duration = Duration::from_secs(2);

@@ -147,6 +147,7 @@ impl Plane {
             producers: producers.clone(),
             clock: Arc::clone(&shared),
             runtime: runtime.clone(),
+            listener: None,
         });
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&store),

@@ -1,6 +1,7 @@
 //! Issuing a credential: INTENT, the producer's call, ACTIVE, and only then the answer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
@@ -63,7 +64,7 @@ pub enum IssueError {
     /// The producer made none, or none that can be handed out.
     #[error("{0}")]
     Producer(String),
-    /// The producer took too long; what it may have made is recorded as UNKNOWN.
+    /// The producer took too long, and what it may have made is recorded as UNKNOWN; or there was no time to ask it.
     #[error("{0}")]
     Timeout(String),
     /// The engine's task was ended.
@@ -95,7 +96,11 @@ impl Engine {
         let again = Again::of(&open.secret, &holder, &wish);
         let mut tries = 0;
         let (intent, order) = loop {
-            let order = order(&self.clock.now(), &open, &holder, &wish);
+            let now = self.clock.now();
+            if self.deadline(now, open.secret.timeout_sec) < now + LEAST {
+                return Err(IssueError::Timeout(NO_TIME.to_owned()));
+            }
+            let order = order(&now, &open, &holder, &wish);
             match self.begin(&open, &order, again.as_ref()).await {
                 Ok(intent) => break (intent, order),
                 Err(LedgerError::Full(cap)) => return Err(IssueError::Full(cap)),
@@ -134,7 +139,7 @@ impl Engine {
                     Ok(()) => failpoint::reach("withdrawn"),
                     Err(error) => tracing::warn!(lease = %intent.lease.id, %error, "intent not withdrawn"),
                 }
-                super::lock(&self.horizon).forget(deadline, LeaseKey::of(&intent.lease));
+                self.forget(deadline, LeaseKey::of(&intent.lease));
                 self.forget_producer(intent.lease.item_id).await;
                 Err(IssueError::Producer(why))
             }
@@ -158,7 +163,7 @@ impl Engine {
     ) -> Result<Recorded, LedgerError> {
         let secret = &open.secret;
         let (now, ttl) = (self.clock.now(), order.ttl);
-        let deadline = now + Duration::from_secs(secret.timeout_sec).min(self.longest_create) + GRACE;
+        let deadline = self.deadline(now, secret.timeout_sec);
         let mut lease = Lease::intent((secret.id, &secret.name), order.holder.clone(), ttl, now, deadline);
         lease.id = order.lease_id;
         let mut also = vec![open.unchanged.clone()];
@@ -172,6 +177,12 @@ impl Engine {
             also.push(again.take(&lease));
         }
         self.ledger.open(lease, &also, secret.max_leases).await
+    }
+
+    /// When a producer that has `timeout_sec` is waited for no longer, if it is asked at `now`.
+    fn deadline(&self, now: Timestamp, timeout_sec: u64) -> Timestamp {
+        let end = Timestamp::from_millis(self.creates_end.load(Ordering::Relaxed));
+        (now + Duration::from_secs(timeout_sec) + GRACE).min(now + self.longest_create).min(end)
     }
 
     /// Hands the credential out, if its secret still stands; one that was deleted meanwhile issues nothing more.
@@ -305,6 +316,11 @@ fn order(now: &Timestamp, open: &OpenSecret, holder: &Holder, wish: &Wish) -> Or
 
 /// Between the end of the producer's time and the moment at which INTENT counts as lost.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// With less time than this a producer is not asked.
+const LEAST: Duration = Duration::from_millis(500);
+
+const NO_TIME: &str = "there is no time left to ask the producer; nothing was made, so try again";
 
 /// How often something is looked at anew that others have changed.
 const TRIES: usize = 3;

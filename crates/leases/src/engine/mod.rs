@@ -17,7 +17,7 @@ mod timer;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -106,8 +106,10 @@ pub struct Engine {
     owner: String,
     retention: Duration,
     longest_create: Duration,
+    /// When producers that make credentials are waited for no longer, whatever their secrets say; in milliseconds since 1970.
+    creates_end: AtomicU64,
     /// What was written down as due since somebody asked, if somebody does.
-    noted: Option<Mutex<BTreeSet<Timestamp>>>,
+    noted: Option<Mutex<BTreeSet<(Timestamp, LeaseKey)>>>,
     ledger: Ledger,
     listener: Option<Arc<dyn StatusListener>>,
     guard: Guard,
@@ -140,6 +142,7 @@ impl Engine {
             owner: parts.owner,
             retention,
             longest_create,
+            creates_end: AtomicU64::new(u64::MAX),
             noted: remembers_due.then(Mutex::default),
             horizon: Mutex::new(Horizon::of_at_most(IN_MEMORY)),
             sooner: Notify::new(),
@@ -159,6 +162,12 @@ impl Engine {
     /// being made comes with the answer.
     pub async fn finish(&self) {
         let _nobody_creates = self.creating.write().await;
+    }
+
+    /// From now on no producer that makes a credential is waited for beyond `end`, until somebody says another: for a
+    /// gateway that is stopped then, and does one thing at a time.
+    pub fn end_creates_at(&self, end: Timestamp) {
+        self.creates_end.store(end.millis(), Ordering::Relaxed);
     }
 
     /// One lease of the dynamic secret `item_id`, if it is not revoked.
@@ -193,7 +202,7 @@ impl Engine {
         let recorded = self.ledger.replace(before, lease, hold, also).await?;
         if before.lease.due() != recorded.lease.due() {
             if let Some(due) = before.lease.due() {
-                lock(&self.horizon).forget(due, LeaseKey::of(&before.lease));
+                self.forget(due, LeaseKey::of(&before.lease));
             }
             self.note(&recorded.lease);
         }
@@ -210,9 +219,20 @@ impl Engine {
 
     fn note(&self, lease: &Lease) {
         if let Some(due) = lease.due() {
-            self.remember(due);
-            self.note_at(due, LeaseKey::of(lease));
+            let lease = LeaseKey::of(lease);
+            if let Some(noted) = &self.noted {
+                lock(noted).insert((due, lease));
+            }
+            self.note_at(due, lease);
         }
+    }
+
+    /// A lease that was noted is not due then any more.
+    fn forget(&self, due: Timestamp, lease: LeaseKey) {
+        if let Some(noted) = &self.noted {
+            lock(noted).remove(&(due, lease));
+        }
+        lock(&self.horizon).forget(due, lease);
     }
 
     fn note_at(&self, due: Timestamp, lease: LeaseKey) {

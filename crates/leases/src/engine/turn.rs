@@ -10,6 +10,7 @@ use std::time::Duration;
 use gateward_clock::Timestamp;
 
 use super::{Engine, lock};
+use crate::due::Slot;
 use crate::ledger::LedgerError;
 
 /// Why a turn ended before its work was done. The next one goes on.
@@ -66,24 +67,22 @@ impl Engine {
     ) -> Result<BTreeSet<Timestamp>, LedgerError> {
         let mut moments = BTreeSet::new();
         self.ledger
-            .look_through(from, to, None, |due, _| {
-                moments.insert(whole_second(due));
-                true
+            .look_through(from, to + Duration::from_millis(1), None, |due, _| {
+                let moment = whole_second(due);
+                moments.insert(moment);
+                // The other shards of a busy minute say nothing new.
+                let last = Slot::end_of_minute(due).min(whole_second(to)).secs();
+                (moment.secs() + 1..=last).any(|second| !moments.contains(&Timestamp::from_secs(second)))
             })
             .await?;
         Ok(moments)
     }
 
-    /// The moments, in whole seconds, that this engine has written down as due since it was last asked. It remembers
-    /// them only if its settings say so.
+    /// The moments, in whole seconds, that this engine has written down as due since it was last asked, and that still are.
+    /// It remembers them only if its settings say so.
     pub fn take_noted(&self) -> BTreeSet<Timestamp> {
-        self.noted.as_ref().map(|noted| std::mem::take(&mut *lock(noted))).unwrap_or_default()
-    }
-
-    pub(super) fn remember(&self, due: Timestamp) {
-        if let Some(noted) = &self.noted {
-            lock(noted).insert(whole_second(due));
-        }
+        let noted = self.noted.as_ref().map(|noted| std::mem::take(&mut *lock(noted))).unwrap_or_default();
+        noted.into_iter().map(|(due, _)| whole_second(due)).collect()
     }
 
     /// Completes when no producer is being called.

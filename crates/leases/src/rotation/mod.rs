@@ -30,6 +30,7 @@ pub use state::{Every, MINUTES_A_DAY, Rotation, UnderWay};
 use crate::failpoint;
 use crate::items::{Catalog, Producer};
 use crate::producer::{Producers, RotateCall, RotateError};
+use crate::status::{self, RotationStatus, StatusChange, StatusListener};
 
 /// What the rotator is made of.
 pub struct RotatorParts {
@@ -45,6 +46,8 @@ pub struct RotatorParts {
     pub clock: Arc<dyn Clock>,
     /// Where its tasks run.
     pub runtime: Handle,
+    /// Who hears of what came of rotations.
+    pub listener: Option<Arc<dyn StatusListener>>,
 }
 
 /// Rotates payloads, on demand and by itself.
@@ -179,12 +182,14 @@ impl Rotator {
             Ok(payload) => {
                 self.settle(subject, &id, Some(&payload), |rotation| rotation.done(now)).await?;
                 tracing::info!(item = %name, "payload rotated");
+                self.tell(subject, name, RotationStatus::Rotated);
                 Ok(())
             }
             Err(RotateError::Refused(why)) => {
                 tracing::error!(item = %name, why, "payload not rotated");
                 let next = |rotation: &Rotation| rotation.failed(why.clone(), now, &mut rng.clone());
                 self.settle(subject, &id, None, next).await?;
+                self.tell(subject, name, RotationStatus::NotRotated);
                 match call {
                     Err(RotateFailure::Producer(_)) | Ok(_) => Err(RotateFailure::Producer(why)),
                     Err(error) => Err(error),
@@ -194,8 +199,17 @@ impl Rotator {
                 tracing::error!(item = %name, why, "the answer to a rotation is lost");
                 let next = |rotation: &Rotation| rotation.lost(&why, is_repeatable, now, &mut rng);
                 self.settle(subject, &id, None, next).await?;
+                self.tell(subject, name, RotationStatus::Unknown);
                 Err(RotateFailure::Lost(why))
             }
+        }
+    }
+
+    fn tell(&self, subject: Subject, name: ItemName, status: RotationStatus) {
+        let (Subject::Dynamic(id) | Subject::Rotated(id)) = subject;
+        if let Some(listener) = &self.parts.listener {
+            let item = status::Subject { id, name: Some(name) };
+            listener.hear(StatusChange::Rotation { item, status });
         }
     }
 
@@ -214,7 +228,11 @@ impl Rotator {
                 let lost = rotation.lost(why, false, now, &mut fastrand::Rng::new());
                 match self.save(&loaded, lost, None).await {
                     Err(ItemError::Changed(_)) => continue,
-                    outcome => return Ok(outcome.map(|()| None)?),
+                    Ok(()) => {
+                        self.tell(subject, name, RotationStatus::Unknown);
+                        return Ok(None);
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             if wish == Wish::Asked && loaded.has_no_url() {

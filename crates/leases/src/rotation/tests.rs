@@ -38,6 +38,19 @@ impl Producers for Scripted {
     }
 }
 
+/// What came of rotations, in words, as others hear of it.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl StatusListener for Heard {
+    fn hear(&self, change: StatusChange) {
+        let StatusChange::Rotation { item, status } = change else {
+            unreachable!("nothing else happens here")
+        };
+        lock(&self.0).push(format!("{} {status:?}", item.name.unwrap()));
+    }
+}
+
 struct World {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
@@ -45,6 +58,7 @@ struct World {
     secrets: Arc<RotatedSecrets>,
     producers: Arc<Scripted>,
     clock: ManualClock,
+    heard: Arc<Heard>,
 }
 
 fn name(text: &str) -> ItemName {
@@ -85,6 +99,7 @@ impl World {
             sealer,
             producers: Arc::default(),
             clock,
+            heard: Arc::default(),
         }
     }
 
@@ -96,7 +111,13 @@ impl World {
             producers: self.producers.clone(),
             clock: Arc::new(self.clock.clone()),
             runtime,
+            listener: Some(self.heard.clone()),
         })
+    }
+
+    /// What others have heard.
+    fn told(&self) -> Vec<String> {
+        lock(&self.heard.0).clone()
     }
 
     async fn with_dynamic(every: Option<Every>) -> Self {
@@ -195,6 +216,7 @@ async fn a_schedule_rotates_by_itself_again_and_again_and_retries_what_fails() {
     settle().await;
     assert_eq!(world.payload().await, "canary-three");
     assert_eq!(world.called_with(), ["canary-one", "canary-one", "canary-two"]);
+    assert_eq!(world.told(), ["/d NotRotated", "/d Rotated", "/d Rotated"]);
 }
 
 #[tokio::test]
@@ -230,6 +252,16 @@ async fn a_rotation_whose_answer_a_crash_has_lost_is_told_and_left_to_people() {
     rotator.rotate(&name("/d")).await.unwrap();
     let known = world.catalog.known(&name("/d")).await.unwrap();
     assert!(known.rotation.failure.is_none() && known.rotation.next_at.is_some());
+    assert_eq!(world.told(), ["/d Unknown", "/d Rotated"]);
+}
+
+#[tokio::test]
+async fn a_rotation_whose_answer_is_lost_is_told_of_as_unknown() {
+    let world = World::with_rotated(None).await;
+    world.answer(Err(RotateError::Lost("the producer did not answer".to_owned())));
+    let rotated = world.rotator(Handle::current()).rotate(&name("/r")).await;
+    assert!(matches!(rotated, Err(RotateFailure::Lost(_))), "{rotated:?}");
+    assert_eq!(world.told(), ["/r Unknown"]);
 }
 
 #[tokio::test]

@@ -153,6 +153,9 @@ impl Function {
         let entrance = Rc::clone(&self.entrance);
         let mode = self.response_mode;
         let mut deadline = until.map(|until| self.clock.sleep_until(until));
+        if let Some(errands) = &self.errands {
+            errands.begin(self.within(until));
+        }
         // A task of its own, so that a panic in it ends one answer and not the function.
         let mut answer = tokio::task::spawn_local(async move {
             let response = entrance.answer(request, &conn).await;

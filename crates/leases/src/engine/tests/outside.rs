@@ -62,6 +62,8 @@ pub struct Outside {
     pub names: Option<u64>,
     /// A call to revoke gets no answer.
     pub hangs: bool,
+    /// A call to create gets no answer.
+    pub is_silent: bool,
     /// Every call to revoke fails.
     pub down: Option<RevokeFailure>,
     pub faulty: bool,
@@ -107,7 +109,7 @@ impl Producers for Hostile {
 impl Producer for Hostile {
     async fn create(&self, order: &Order) -> Result<Created, CreateError> {
         self.take_a_while().await;
-        if self.chance(3) {
+        if self.outside().is_silent || self.chance(3) {
             std::future::pending::<()>().await;
         }
         let refuses = std::mem::take(&mut self.outside().refuses);

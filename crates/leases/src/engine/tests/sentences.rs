@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateward_clock::Clock;
+use gateward_model::DynamicSecret;
 use gateward_store::Store;
 use serde_json::Map;
 use tokio::runtime::Builder;
 
 use super::SETTLE;
-use super::world::{Life, PLAIN, REMEMBERING, TTL, World, holder, name};
+use super::outside::yield_many;
+use super::world::{Life, OTHER, PLAIN, REMEMBERING, TTL, World, holder, name, secret};
 use crate::due::LeaseKey;
 use crate::engine::{Attention, IssueError, Issued, Query, RenewError, RevokeError, Settlement, Wish};
 use crate::lease::{Lease, LeaseId, LeaseState, Verdict};
@@ -73,6 +75,46 @@ fn what_was_made_and_cannot_be_handed_out_is_revoked_at_once() {
     life.run(SETTLE);
     assert_eq!(alive_and_calls(&world), (0, 1));
     assert_eq!(leases(&life, PLAIN), []);
+}
+
+#[test]
+fn a_producer_is_waited_for_no_longer_than_the_settings_or_the_event_allow_and_its_lease_is_unknown() {
+    let cap = Duration::from_secs(25);
+    for (seed, event_ends) in [(51, None), (52, Some(Duration::from_secs(3)))] {
+        let world = World { longest_create: cap, ..World::calm(seed) };
+        world.keep(DynamicSecret { timeout_sec: 60, ..secret(OTHER) });
+        world.outside().is_silent = true;
+        let life = world.asleep();
+        if let Some(end) = event_ends {
+            life.engine.end_creates_at(world.clock.now() + end);
+        }
+        let waits = event_ends.unwrap_or(cap);
+        let time = async {
+            yield_many(SETTLE).await;
+            world.clock.advance(waits - Duration::from_millis(1));
+            yield_many(SETTLE).await;
+            let before = life.engine.leases(OTHER).await.unwrap().remove(0).state;
+            assert!(matches!(before, LeaseState::Intent { .. }), "{waits:?}: {before:?}");
+            world.clock.advance(Duration::from_millis(1));
+        };
+        let name = name(OTHER);
+        let issuing = life.engine.issue(&name, holder(1), Wish::default());
+        let (issued, ()) = life.runtime.block_on(futures_util::future::join(issuing, time));
+        assert!(matches!(issued, Err(IssueError::Timeout(_))), "{issued:?}");
+        let after = leases(&life, OTHER).remove(0).state;
+        assert!(matches!(after, LeaseState::Unknown { .. }), "{waits:?}: {after:?}");
+    }
+}
+
+#[test]
+fn without_time_for_a_producer_nothing_is_begun() {
+    let world = World::calm(53);
+    let life = world.asleep();
+    life.engine.end_creates_at(world.clock.now() + Duration::from_millis(400));
+    assert!(matches!(issue(&life, PLAIN, Wish::default()), Err(IssueError::Timeout(_))));
+    assert_eq!((leases(&life, PLAIN), world.outside().count), (Vec::new(), 0));
+    life.engine.end_creates_at(world.clock.now() + Duration::from_secs(1));
+    issued(&life);
 }
 
 #[test]

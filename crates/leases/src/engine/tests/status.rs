@@ -31,6 +31,7 @@ fn told(world: &World) -> Vec<String> {
             assert_eq!((item.id, item.name), (PLAIN, Some(name(PLAIN))));
             format!("{status:?}")
         }
+        StatusChange::Rotation { .. } => unreachable!("the engine rotates nothing"),
     };
     world.heard.taken().into_iter().map(words).collect()
 }

@@ -11,18 +11,29 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateward_clock::{Clock, Timestamp};
+use gateward_model::{DynamicSecret, GoDuration};
 
 use super::turns::Queue;
-use super::world::{Life, PLAIN, TTL, World, holder, name};
-use crate::engine::Wish;
+use super::world::{Life, OTHER, World, holder, name, secret};
+use crate::engine::{Engine, Wish};
 use crate::turns::{Announcer, Turns};
+
+/// What may go wrong, each so often in a thousand.
+#[derive(Clone, Copy)]
+struct Faults {
+    /// Messages that are not taken, that are lost, that are doubled, and that are late by up to ten seconds.
+    messages: u16,
+    /// Ticks that are lost.
+    lost_ticks: u16,
+    has_queue: bool,
+}
 
 /// One history, while it goes on.
 struct History {
     world: World,
     life: Life,
     queue: Arc<Queue>,
-    functions: Vec<Turns>,
+    functions: Vec<(Arc<Engine>, Turns)>,
     rng: fastrand::Rng,
     now: Timestamp,
     end: Timestamp,
@@ -43,27 +54,29 @@ enum Event {
 }
 
 impl History {
-    fn new(seed: u64, leases: usize) -> Self {
+    fn new(seed: u64, leases: usize, faults: Faults) -> Self {
         let world = World::calm(seed);
+        let longest = GoDuration::minutes(u32::try_from(LONGEST.as_secs() / 60).unwrap());
+        world.keep(DynamicSecret { user_ttl: longest, ..secret(OTHER) });
         let life = world.asleep();
         let queue = Arc::new(Queue {
             rng: Mutex::new(fastrand::Rng::with_seed(seed)),
-            faults: FAULTS,
+            faults: faults.messages.into(),
             ..Queue::default()
         });
         let other = world.beside(&life, "another function");
         let functions = [Arc::clone(&life.engine), other].map(|engine| {
-            let announcer = Some(Arc::clone(&queue) as Arc<dyn Announcer>);
-            Turns { engine, rotator: None, announcer, clock: Arc::new(world.clock.clone()) }
+            let announcer = faults.has_queue.then(|| Arc::clone(&queue) as Arc<dyn Announcer>);
+            (Arc::clone(&engine), Turns::new(engine, None, announcer, Arc::new(world.clock.clone())))
         });
         let mut rng = fastrand::Rng::with_seed(seed ^ 77);
         let now = world.clock.now();
-        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap();
         let mut ticks = BTreeMap::new();
         // The last ones are only what every minute brings: whatever was lost goes with them.
-        for minute in 0..=(SPAN + TTL).as_secs() / 60 + 3 {
+        for minute in 0..=(SPAN + LONGEST).as_secs() / 60 + 3 {
             let at = now + Duration::from_secs(minute * 60);
-            let times = if rng.u16(0..1000) < LOST_TICKS { 0 } else { 1 + usize::from(rng.u8(0..20) == 0) };
+            let is_lost = rng.u16(0..1000) < faults.lost_ticks;
+            let times = if is_lost { 0 } else { 1 + usize::from(rng.u8(0..20) == 0) };
             for _ in 0..times {
                 *ticks.entry(at + Duration::from_millis(rng.u64(0..millis(LATE_TICK)))).or_default() += 1;
             }
@@ -72,7 +85,7 @@ impl History {
             (0..leases).map(|number| (now + Duration::from_millis(rng.u64(0..millis(SPAN))), number));
         Self {
             issues: issues.collect(),
-            end: now + SPAN + TTL + Duration::from_secs(240),
+            end: now + SPAN + LONGEST + Duration::from_secs(240),
             world,
             life,
             queue,
@@ -119,12 +132,13 @@ impl History {
 
     /// A request that gets a credential.
     fn issue(&mut self) {
-        let ttl = Duration::from_millis(self.rng.u64(5_000..u64::try_from(TTL.as_millis()).unwrap()));
+        let span = self.rng.choice(SPANS).unwrap();
+        let ttl = Duration::from_millis(self.rng.u64(millis(span.start)..millis(span.end)));
         let wish = Wish { ttl: Some(ttl), ..Wish::default() };
-        let function = self.rng.choice(&self.functions).unwrap();
+        let (engine, turns) = self.rng.choice(&self.functions).unwrap();
         self.life.runtime.block_on(async {
-            function.engine.issue(&name(PLAIN), holder(1), wish).await.unwrap();
-            function.settle(self.now + EVENT).await;
+            engine.issue(&name(OTHER), holder(1), wish).await.unwrap();
+            turns.settle(self.now + EVENT).await;
         });
         *self.due.entry(self.now + ttl).or_default() += 1;
         self.alive += 1;
@@ -135,7 +149,7 @@ impl History {
         let until = self.now + EVENT;
         let first = self.rng.usize(..);
         let done = events.into_iter().enumerate().map(|(number, event)| {
-            let function = &self.functions[(first % 2 + number) % self.functions.len()];
+            let (_, function) = &self.functions[(first % 2 + number) % self.functions.len()];
             async move {
                 match event {
                     Some(due) => function.call(due, until).await,
@@ -161,28 +175,41 @@ impl History {
 }
 
 #[test]
-fn whatever_schedule_and_queue_do_revocations_are_a_minute_late_at_most() {
-    let leases = number_of_leases();
+fn whatever_schedule_and_queue_do_revocations_are_a_minute_late_at_most_and_usually_seconds() {
+    let faults = Faults { messages: 50, lost_ticks: 50, has_queue: true };
+    let mut all = lived("whatever happens", faults, number_of_leases());
+    let worst = tell("whatever happens", &mut all);
+    let soon = all.partition_point(|late| *late <= USUAL);
+    assert!(soon * 100 >= all.len() * 95, "only {soon} of {} within {USUAL:?}", all.len());
+    assert!(worst <= MINUTE, "{worst:?}");
+}
+
+#[test]
+fn without_a_queue_revocations_are_a_minute_late_at_most_and_as_much_as_the_tick_is() {
+    let faults = Faults { messages: 0, lost_ticks: 0, has_queue: false };
+    let mut all = lived("without a queue", faults, number_of_leases() / 4);
+    let worst = tell("without a queue", &mut all);
+    assert!(worst <= MINUTE + LATE_TICK, "{worst:?}");
+}
+
+/// How late each of so many revocations was.
+fn lived(what: &str, faults: Faults, leases: usize) -> Vec<Duration> {
     let mut of_size: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
     let mut lived = 0;
     for seed in 0.. {
         let size = SIZES[usize::try_from(seed).unwrap() % SIZES.len()];
-        of_size.entry(size).or_default().extend(History::new(seed, size).live(seed));
+        of_size.entry(size).or_default().extend(History::new(seed, size, faults).live(seed));
         lived += size;
         if lived >= leases {
             break;
         }
     }
-    let mut all: Vec<Duration> = of_size.values().flatten().copied().collect();
-    assert_eq!(all.len(), lived);
     for (size, lateness) in &mut of_size {
-        tell(&format!("{size} in half an hour"), lateness);
+        tell(&format!("{what}, {size} in half an hour"), lateness);
     }
-    let worst = tell("all", &mut all);
-    let soon = all.partition_point(|late| *late <= USUAL);
-    assert!(soon * 100 >= all.len() * 95, "only {soon} of {} within {USUAL:?}", all.len());
-    // A tick that is lost is one that is late by a minute.
-    assert!(worst <= Duration::from_secs(120) + LATE_TICK, "{worst:?}");
+    let all: Vec<Duration> = of_size.into_values().flatten().collect();
+    assert_eq!(all.len(), lived);
+    all
 }
 
 /// Shows how late revocations were, and gives back the worst.
@@ -197,7 +224,7 @@ fn tell(what: &str, lateness: &mut [Duration]) -> Duration {
         "{what}: {} leases; {:.2} % at most 5 s late, {:.4} % at most 60 s; p50 {:.1} s, p95 {:.1} s, p99.9 {:.1} s, worst {:.1} s",
         lateness.len(),
         share(USUAL),
-        share(Duration::from_secs(60)),
+        share(MINUTE),
         at(500),
         at(950),
         at(999),
@@ -208,20 +235,29 @@ fn tell(what: &str, lateness: &mut [Duration]) -> Duration {
 
 #[expect(clippy::disallowed_methods, reason = "how long the test may take is for who runs it to say")]
 fn number_of_leases() -> usize {
-    std::env::var("GATEWARD_TURN_LEASES").map_or(2_000, |text| text.parse().expect("a number"))
+    std::env::var("GATEWARD_TURN_LEASES").map_or(600, |text| text.parse().expect("a number"))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap()
 }
 
 /// How many leases a history has. The fewer, the fewer events there are that find what others have lost.
 const SIZES: [usize; 4] = [10, 100, 500, 1500];
 
+/// For how long leases are issued: for less than the schedule is sure to see twice, for what a message can be kept back,
+/// and for longer. Half of them are short.
+const SPANS: &[std::ops::Range<Duration>] = &[
+    Duration::from_secs(5)..Duration::from_secs(60),
+    Duration::from_secs(60)..Duration::from_secs(150),
+    Duration::from_secs(150)..Duration::from_secs(900),
+    Duration::from_secs(900)..LONGEST,
+];
+
+const LONGEST: Duration = Duration::from_secs(1200);
+
 /// In which leases are issued.
 const SPAN: Duration = Duration::from_secs(1800);
-
-/// Of a thousand messages, how many are not taken, how many are lost, doubled, and late by up to ten seconds.
-const FAULTS: u16 = 50;
-
-/// Of a thousand ticks, how many are lost; of twenty that are not, one comes twice.
-const LOST_TICKS: u16 = 50;
 
 /// By how much a tick may be late.
 const LATE_TICK: Duration = Duration::from_secs(20);
@@ -230,3 +266,4 @@ const LATE_TICK: Duration = Duration::from_secs(20);
 const EVENT: Duration = Duration::from_secs(25);
 
 const USUAL: Duration = Duration::from_secs(5);
+const MINUTE: Duration = Duration::from_secs(60);

@@ -1,14 +1,17 @@
 //! Gateways in which nothing runs between two events, and what they do at each of them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gateward_clock::{Clock, Timestamp};
+use gateward_model::{DynamicSecret, GoDuration};
 
-use super::world::{Life, PLAIN, TTL, World, holder, name};
+use super::world::{Life, OTHER, TTL, World, holder, name, secret};
 use crate::engine::Wish;
+use crate::producer::RevokeFailure;
 use crate::turns::{Announcer, Turns};
 
 /// A queue that is asked to call later, and what it makes of that.
@@ -18,11 +21,15 @@ pub struct Queue {
     pub calls: Mutex<BTreeMap<Timestamp, Vec<Timestamp>>>,
     pub rng: Mutex<fastrand::Rng>,
     pub now: Mutex<Timestamp>,
-    /// In a thousand: how many calls are lost, doubled, and late by up to ten seconds.
-    pub faults: u16,
+    /// In a thousand: how many calls are not taken, lost, doubled, and late by up to ten seconds.
+    pub faults: AtomicU16,
 }
 
 impl Queue {
+    fn set_faults(&self, faults: u16) {
+        self.faults.store(faults, Ordering::Relaxed);
+    }
+
     fn put(&self, at: Timestamp, due: Timestamp) {
         self.calls.lock().unwrap().entry(at).or_default().push(due);
     }
@@ -32,7 +39,7 @@ impl Queue {
 impl Announcer for Queue {
     async fn announce(&self, due: Timestamp, delay: Duration) -> Result<(), String> {
         let at = *self.now.lock().unwrap() + delay;
-        let draw = || self.rng.lock().unwrap().u16(0..1000) < self.faults;
+        let draw = || self.rng.lock().unwrap().u16(0..1000) < self.faults.load(Ordering::Relaxed);
         if draw() {
             return Err("the queue is on fire".to_owned());
         }
@@ -58,12 +65,13 @@ struct Function {
 impl Function {
     fn new(seed: u64, faults: u16) -> Self {
         let world = World::calm(seed);
+        world.keep(DynamicSecret { user_ttl: GoDuration::minutes(60), ..secret(OTHER) });
         let life = world.asleep();
         let rng = Mutex::new(fastrand::Rng::with_seed(seed));
-        let queue = Arc::new(Queue { rng, faults, ..Queue::default() });
+        let queue = Arc::new(Queue { rng, faults: faults.into(), ..Queue::default() });
         let announcer = Some(Arc::clone(&queue) as Arc<dyn Announcer>);
         let (engine, clock) = (Arc::clone(&life.engine), Arc::new(world.clock.clone()));
-        let turns = Turns { engine, rotator: None, announcer, clock };
+        let turns = Turns::new(engine, None, announcer, clock);
         Self { world, life, queue, turns }
     }
 
@@ -80,7 +88,7 @@ impl Function {
     fn issue(&self, ttl: Duration) {
         let wish = Wish { ttl: Some(ttl), ..Wish::default() };
         self.life.runtime.block_on(async {
-            self.turns.engine.issue(&name(PLAIN), holder(1), wish).await.unwrap();
+            self.life.engine.issue(&name(OTHER), holder(1), wish).await.unwrap();
             self.turns.settle(self.until()).await;
         });
     }
@@ -91,6 +99,11 @@ impl Function {
 
     fn call(&self, due: Timestamp) {
         self.life.runtime.block_on(self.turns.call(due, self.until())).unwrap();
+    }
+
+    /// The moments that it is to be called for.
+    fn calls(&self) -> Vec<Timestamp> {
+        self.queue.calls.lock().unwrap().values().flatten().copied().collect()
     }
 
     fn alive(&self) -> usize {
@@ -120,19 +133,98 @@ fn a_lease_is_announced_when_it_is_issued_and_once_more_by_the_tick_before() {
     let start = function.world.clock.now();
     function.at(start);
     function.issue(TTL);
-    let calls: Vec<_> = function.queue.calls.lock().unwrap().values().flatten().copied().collect();
-    assert!(calls.contains(&(start + TTL)), "{calls:?}");
+    // In its second, and in three rounds after it; nothing of the deadline that its producer has kept.
+    let expected = [0, 15, 30, 45].map(|late| start + TTL + Duration::from_secs(late));
+    assert_eq!(function.calls(), expected);
     function.queue.calls.lock().unwrap().clear();
     function.at(start + Duration::from_secs(1));
     function.tick();
-    let calls: Vec<_> = function.queue.calls.lock().unwrap().values().flatten().copied().collect();
-    assert_eq!(calls, [start + TTL]);
+    assert_eq!(function.calls(), expected);
     function.at(start + TTL);
     function.call(start + TTL);
     assert_eq!(function.alive(), 0);
     // The same once more, and an hour late, harms nobody.
     function.at(start + TTL + Duration::from_secs(3600));
     function.call(start + TTL);
+    assert_eq!(function.alive(), 0);
+}
+
+#[test]
+fn what_leases_share_is_asked_for_once_unless_it_was_not_taken() {
+    let function = Function::new(7, 0);
+    let start = function.world.clock.now();
+    function.at(start);
+    function.queue.set_faults(1000);
+    function.issue(TTL);
+    assert_eq!(function.calls(), [], "nothing is taken");
+    function.queue.set_faults(0);
+    function.issue(TTL);
+    let expected = [0, 15, 30, 45].map(|late| start + TTL + Duration::from_secs(late));
+    assert_eq!(function.calls(), expected);
+    function.issue(TTL + Duration::from_secs(1));
+    let more = start + TTL + Duration::from_secs(1);
+    assert_eq!(function.calls(), [expected[0], more, expected[1], expected[2], expected[3]]);
+    // A tick does not rely on what was asked for before it.
+    function.tick();
+    assert_eq!(function.calls().len(), 10);
+}
+
+#[test]
+fn what_a_lost_message_was_about_goes_with_the_next_round() {
+    let function = Function::new(4, 0);
+    let start = function.world.clock.now();
+    function.at(start);
+    let ttl = TTL + Duration::from_secs(1);
+    function.issue(ttl);
+    let calls = function.calls();
+    assert_eq!(calls[0], start + ttl);
+    function.at(calls[1]);
+    function.call(calls[1]);
+    assert_eq!((function.alive(), calls[1].saturating_since(calls[0])), (0, Duration::from_secs(14)));
+}
+
+#[test]
+fn what_falls_due_in_five_minutes_is_in_the_rounds_of_each_tick_and_what_is_farther_in_none() {
+    let function = Function::new(5, 0);
+    let start = function.world.clock.now();
+    function.at(start);
+    // Like a round, it falls due at a quarter of a minute.
+    let ttl = Duration::from_secs(1210);
+    function.issue(ttl);
+    assert_eq!(function.calls(), [], "no queue keeps a message for that long");
+    for (before, expected) in [
+        (301, &[][..]),
+        (300, &[15, 30, 45]),
+        (240, &[15, 30, 45]),
+        (180, &[15, 30, 45]),
+        (120, &[0, 15, 30, 45]),
+        (60, &[0, 15, 30, 45]),
+    ] {
+        function.queue.calls.lock().unwrap().clear();
+        function.at(start + ttl - Duration::from_secs(before));
+        function.tick();
+        let late: Vec<u64> =
+            function.calls().iter().map(|at| at.saturating_since(start + ttl).as_secs()).collect();
+        assert_eq!(late, expected, "{before} s before");
+    }
+}
+
+#[test]
+fn a_revocation_that_fails_is_announced_for_the_time_at_which_it_is_tried_again() {
+    let function = Function::new(6, 0);
+    let start = function.world.clock.now();
+    function.at(start);
+    function.issue(TTL);
+    function.queue.calls.lock().unwrap().clear();
+    function.world.outside().down = Some(RevokeFailure::Transient);
+    function.at(start + TTL);
+    function.call(start + TTL);
+    assert_eq!(function.alive(), 1);
+    function.world.outside().down = None;
+    let again = function.calls()[0];
+    assert!(again <= start + TTL + Duration::from_secs(2), "{again:?}");
+    function.at(again);
+    function.call(again);
     assert_eq!(function.alive(), 0);
 }
 

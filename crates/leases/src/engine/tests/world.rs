@@ -30,6 +30,9 @@ pub const PLAIN: u64 = 7;
 pub const REMEMBERING: u64 = 8;
 pub const TTL: Duration = Duration::from_secs(40);
 
+/// A secret that is there only where somebody keeps it.
+pub const OTHER: u64 = 9;
+
 /// Everything that outlives a crash.
 pub struct World {
     pub store: Arc<Flaky>,
@@ -38,6 +41,8 @@ pub struct World {
     pub producers: Hostile,
     pub witness: Arc<InMemory>,
     pub caps: Caps,
+    /// The longest that a producer is waited for when it makes a credential.
+    pub longest_create: Duration,
     pub heard: Arc<Heard>,
 }
 
@@ -96,17 +101,22 @@ impl World {
             producers,
             witness: Arc::default(),
             caps,
+            longest_create: Duration::MAX,
             heard: Arc::default(),
         };
-        let runtime = Builder::new_current_thread().build().unwrap();
         world.store.state().faulty = false;
         for id in [PLAIN, REMEMBERING] {
-            let secret = DynamicSecret { max_leases: of_item, ..secret(id) };
-            let new = NewDynamicSecret::new(secret, SecretValue::from("canary-payload"));
-            runtime.block_on(world.catalog().create(&new)).unwrap();
+            world.keep(DynamicSecret { max_leases: of_item, ..secret(id) });
         }
         world.store.state().faulty = true;
         world
+    }
+
+    /// Makes `secret`.
+    pub fn keep(&self, secret: DynamicSecret) {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let new = NewDynamicSecret::new(secret, SecretValue::from("canary-payload"));
+        runtime.block_on(self.catalog().create(&new)).unwrap();
     }
 
     fn catalog(&self) -> Catalog {
@@ -154,6 +164,7 @@ impl World {
                 remembers_due,
                 listener: Some(Arc::clone(&self.heard) as Arc<dyn StatusListener>),
                 hold_for: Duration::from_secs(100_000),
+                longest_create: self.longest_create,
                 ..EngineSettings::default()
             },
         })

@@ -14,6 +14,9 @@ pub trait Errands: Send + Sync {
     /// Does what is due, and must be done at `until`.
     fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>>;
 
+    /// A request is about to be answered, which must be done at `until`.
+    fn begin(&self, until: Timestamp);
+
     /// Ends what the request that was just answered has begun, and must be done at `until`. The answer is not given before.
     fn settle(&self, until: Timestamp) -> BoxFuture<'_, ()>;
 
