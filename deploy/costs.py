@@ -55,8 +55,10 @@ def million_credentials():
     return {
         "a million requests of 100 ms": sum(million_requests(0.1).values()),
         "DynamoDB: 24 writes each": 24 * PRICES["DynamoDB, a million writes"],
-        "SQS: a message each, sent, received and deleted": 3 * PRICES["SQS, a million calls"],
+        # One when it is issued, two by ticks, and its share of the rounds; each sent, received and deleted.
+        "SQS: four messages each": 4 * 3 * PRICES["SQS, a million calls"],
         "Lambda: their revocation, 100 ms each": lambda_cost(1_000_000, 0.1),
+        "Lambda: the messages that find nothing left to do, 20 ms each": lambda_cost(3_000_000, 0.02),
     }
 
 

@@ -107,8 +107,10 @@ def live(terraform, folder, place, binary):
         command("plan", *AS_IT_IS, changes={"admin_access_key": CANARY + "x"}, expected=2)
         told = command("plan", *AS_IT_IS, changes=AWS_IAM, expected=2)
         assert ROLE in told and "events:PutEvents" in told, told
-        image = {"package_type": "Image", "image_tag": "0.1.0"}
-        assert "aws_ecr_repository" in command("plan", *AS_IT_IS, changes=image, expected=2)
+        for changes, expected in OTHER_WAYS:
+            told = command("plan", *AS_IT_IS, changes=changes, expected=2)
+            missing = [words for words in expected if words not in told]
+            assert not missing, f"{changes}: {missing} not in {told}"
         command("destroy", "-no-color", "-input=false", "-auto-approve")
         left = json.loads((example / "terraform.tfstate").read_text())["resources"]
         assert left == [], left
@@ -125,12 +127,33 @@ def refuse(terraform, place):
     package = place / "any.zip"
     package.touch()
     run([terraform, "init", "-no-color"], cwd=alone)
-    for changes, sentence in [({}, None), (AWS_IAM, None), *WRONG]:
+    for changes, sentences in together([(changes, None) for changes in GOOD]) + together(WRONG):
         given = {**RIGHT, "package_file": str(package), **changes}
         (alone / "check.auto.tfvars.json").write_text(json.dumps(given))
-        told = run([terraform, "plan", "-no-color", "-input=false"], cwd=alone, expected=1 if sentence else 0)
-        assert (sentence or "") in " ".join(told.replace("│", " ").split()), f"{changes}: {told}"
+        told = run([terraform, "plan", "-no-color", "-input=false"], cwd=alone, expected=1 if sentences else 0)
+        words = " ".join(told.replace("│", " ").split())
+        missing = [sentence for sentence in sentences if sentence not in words]
+        assert not missing, f"{changes}: {missing} not in {told}"
 
+
+def together(cases):
+    """The same cases in fewer plans, each of which tells of all that is wrong: those that are about one variable alone."""
+    plans = []
+    for changes, sentence in cases:
+        is_alone = len(changes) == 1 and not next(iter(changes)).startswith(INTERTWINED)
+        fits = (plan for plan, shares in plans if is_alone and shares and not plan[0].keys() & changes.keys())
+        plan = next(fits, None)
+        if plan is None:
+            plan = ({}, [])
+            plans.append((plan, is_alone))
+        plan[0].update(changes)
+        plan[1].extend([sentence] if sentence else [])
+    plans = [plan for plan, _ in plans]
+    return plans
+
+
+# Variables of which one decides about another.
+INTERTWINED = ("admin_", "api_gw_vpc_", "customer_fragments_", "image_", "package_", "vpc_")
 
 # What is given where nothing is wrong.
 RIGHT = {
@@ -146,6 +169,54 @@ BUS = "arn:aws:events:us-east-2:123456789012:event-bus/default"
 
 # The same with an administrator whom AWS knows.
 AWS_IAM = {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_arns": [ROLE], "events_bus_arn": BUS}
+
+# What may be said, too: both forms of fragments, also as JSON, and the entries of allowed access in all their spellings.
+FRAGMENT = {"id": "cf-1", "value": CANARY}
+SEEDS_OWN = '[{"name": "", "p-2": "", "permissions": ["admin"]}]'
+GOOD = [
+    {},
+    AWS_IAM,
+    {"allowed_access_permissions": []},
+    {"allowed_access_permissions": ""},
+    {"allowed_access_permissions": SEEDS_OWN},
+    {"allowed_access_permissions": json.loads(SEEDS_OWN)},
+    {
+        "allowed_access_permissions": [
+            {"name": "a", "access_id": "p-2", "permissions": ["admin"]},
+            {"name": "b", "access_id": "p-3", "sub_claims": {"group": ["x"]}, "permissions": ["targets", "caching"]},
+        ]
+    },
+    {"customer_fragments": {}},
+    {"customer_fragments": []},
+    {"customer_fragments": [FRAGMENT, {**FRAGMENT, "id": "cf-2", "name": "n"}]},
+    {"customer_fragments": json.dumps({"customer_fragments": [FRAGMENT]})},
+    {"environment": {"GATEWARD_LOG": "debug", "GATEWARD_DEFAULT_CUSTOMER_FRAGMENT": "cf-1", "SHOWN": "x"}},
+    {"cloudwatch_event_rule_schedule": "cron(* * * * ? *)", "log_retention_days": 0},
+    {"readable_secret_arns": ["arn:aws:secretsmanager:us-east-2:123456789012:secret:team/*"]},
+    {"package_type": "Image", "image_tag": "0.1.0", "package_file": ""},
+]
+
+# Other ways to deploy it, and what must stand in the plan then.
+OTHER_WAYS = [
+    (
+        {
+            "package_type": "Image",
+            "image_tag": "0.1.0",
+            "lambda_architecture": "arm64",
+            "api_gw_authorization": "AWS_IAM",
+            "api_gw_vpc_endpoint_ids": ["vpce-0a1b2c3d"],
+        },
+        ["aws_ecr_repository", '"arm64"', '"PRIVATE"', '"AWS_IAM"', "vpce-0a1b2c3d", "aws:SourceVpce"],
+    ),
+    (
+        {
+            "api_gw_allowed_cidrs": ["203.0.113.0/24", "2001:db8::/32"],
+            "vpc_subnet_ids": ["subnet-0a1b2c3d"],
+            "vpc_security_group_ids": ["sg-0a1b2c3d"],
+        },
+        ["aws:SourceIp", "203.0.113.0/24", "ec2:CreateNetworkInterface", "subnet-0a1b2c3d"],
+    ),
+]
 
 # What somebody may get wrong, and what they are told.
 WRONG = [
@@ -176,6 +247,54 @@ WRONG = [
     ({"allowed_access_permissions": [{"name": "n"}]}, "allowed_access_permissions is a list of"),
     ({"customer_fragments": {"customer_fragments": [{"id": "x", "value": CANARY}]}}, "A customer fragment has an id that begins with cf-"),
     ({"customer_fragments": {"customer_fragments": [{"id": "cf-1", "value": "*"}]}}, "A customer fragment has an id that begins with cf-"),
+    ({"customer_fragments": {"customer_fragment": [FRAGMENT]}}, "customer_fragments is {customer_fragments = ["),
+    ({"customer_fragments": "{canary"}, "customer_fragments is {customer_fragments = ["),
+    ({"customer_fragments": [FRAGMENT, FRAGMENT]}, "two customer fragments with one id"),
+    (
+        {"customer_fragments_secret_arn": "arn:aws:secretsmanager:us-east-2:123456789012:secret:cf"},
+        "customer_fragments and customer_fragments_secret_arn are both given",
+    ),
+    ({"customer_fragments_secret_arn": "cf", "customer_fragments": {}}, "customer_fragments_secret_arn is the ARN"),
+    ({"admin_access_key_secret_arn": "key", "admin_access_key": ""}, "admin_access_key_secret_arn is the ARN"),
+    (
+        {"admin_access_key_secret_arn": "arn:aws:secretsmanager:us-east-2:123456789012:secret:key"},
+        "admin_access_key and admin_access_key_secret_arn are both given",
+    ),
+    ({"allowed_access_permissions": [{"name": "n", "permissions": ["admin"]}]}, "says whom it is about"),
+    ({"allowed_access_permissions": [{"access_id": "ann", "permissions": ["admin"]}]}, "says whom it is about"),
+    ({"allowed_access_permissions": [{"access_id": "p-2", "permissions": []}]}, "allowed_access_permissions is a list of"),
+    ({"allowed_access_permissions": {"access_id": "p-2"}}, "allowed_access_permissions is a list of"),
+    ({**AWS_IAM, "allowed_access_permissions": "[]"}, "admin_access_id_type = aws_iam wants allowed_access_permissions"),
+    ({**AWS_IAM, "admin_bound_arns": [ROLE + ",x"]}, "without commas and spaces"),
+    ({"lambda_func_name": "a b"}, "lambda_func_name is 1 to 48"),
+    ({"lambda_memory_size": 64}, "lambda_memory_size is a whole number from 128 to 10240"),
+    ({"lambda_memory_size": 512.5}, "lambda_memory_size is a whole number from 128 to 10240"),
+    ({"lambda_timeout": 29}, "lambda_timeout is a whole number from 30 to 900"),
+    ({"lambda_role_name": "a/b"}, "lambda_role_name is 1 to 64"),
+    ({"func_logging_policy_name": ""}, "func_logging_policy_name is 1 to 128"),
+    ({"vpc_subnet_ids": ["subnet-1"]}, "vpc_subnet_ids and vpc_security_group_ids are given together"),
+    ({"vpc_subnet_ids": ["one"], "vpc_security_group_ids": ["sg-1"]}, "vpc_subnet_ids is a subnet's id"),
+    ({"vpc_subnet_ids": ["subnet-1"], "vpc_security_group_ids": ["one"]}, "vpc_security_group_ids is a security group's id"),
+    ({"environment": {"1A": ""}}, "Each name in environment begins with a letter"),
+    ({"environment": {"AWS_REGION": "x"}}, "a name that Lambda keeps for itself"),
+    ({"environment": {"GATEWARD_ADMIN_ACCESS_KEY": "x"}}, "a setting that this module makes of its own variables"),
+    ({"readable_secret_arns": ["db"]}, "readable_secret_arns is the ARN of a secret"),
+    ({"invocable_function_arns": ["orders"]}, "invocable_function_arns is the ARN of a function"),
+    ({"assumable_role_arns": ["reader"]}, "assumable_role_arns is the ARN of a role"),
+    ({"cloudwatch_log_group_lambda_name": "a b"}, "cloudwatch_log_group_lambda_name is letters"),
+    ({"log_retention_days": 31}, "log_retention_days is one of what CloudWatch has"),
+    ({"api_gw_deploy_stage_name": "a/b"}, "api_gw_deploy_stage_name is letters"),
+    ({"api_gw_authorization": "CUSTOM"}, "api_gw_authorization is NONE or AWS_IAM"),
+    ({"api_gw_allowed_cidrs": ["203.0.113.0"]}, "api_gw_allowed_cidrs are address ranges"),
+    ({"api_gw_vpc_endpoint_ids": ["one"]}, "api_gw_vpc_endpoint_ids is the id of an endpoint"),
+    (
+        {"api_gw_vpc_endpoint_ids": ["vpce-1"], "api_gw_allowed_cidrs": ["203.0.113.0/24"]},
+        "A private API (api_gw_vpc_endpoint_ids) has no public addresses",
+    ),
+    ({"cloudwatch_event_rule_schedule": "rate(1 minutes)"}, "cloudwatch_event_rule_schedule is rate(1 minute)"),
+    ({"cloudwatch_event_rule_schedule": "every minute"}, "cloudwatch_event_rule_schedule is rate(1 minute)"),
+    ({"key_deletion_window_days": 6}, "key_deletion_window_days is from 7 to 30"),
+    ({"ecr_repo_name": "Repo"}, "ecr_repo_name is lower case"),
     ({"package_file": "nowhere.zip"}, "package_file is not there"),
     ({"package_type": "Image"}, "image_tag names an image"),
     ({"lambda_architecture": "mips"}, "lambda_architecture is x86_64 or arm64"),

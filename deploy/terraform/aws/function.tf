@@ -8,7 +8,7 @@ locals {
   admin_key_secret = local.keeps_admin_key ? aws_secretsmanager_secret.admin_access_key[0].arn : var.admin_access_key_secret_arn
   fragments_secret = local.keeps_fragments ? aws_secretsmanager_secret.customer_fragments[0].arn : var.customer_fragments_secret_arn
   permissions      = try(tostring(var.allowed_access_permissions), jsonencode(var.allowed_access_permissions))
-  has_permissions  = !contains(["", "[]"], local.permissions)
+  has_permissions  = try(length(local.allowed_access) > 0, false)
   given_environment = merge(
     {
       GATEWARD_STORE                = "dynamodb"

@@ -3,9 +3,8 @@
 # What the state does keep of a value is a number made of its hash, so that a new value is noticed.
 
 locals {
-  fragments       = try(tolist(var.customer_fragments.customer_fragments), tolist(var.customer_fragments), [])
-  keeps_fragments = nonsensitive(length(local.fragments) > 0)
-  fragments_json  = jsonencode({ customer_fragments = local.fragments })
+  keeps_fragments = nonsensitive(local.has_fragments)
+  fragments_json  = jsonencode({ customer_fragments = local.customer_fragments })
   keeps_admin_key = nonsensitive(var.admin_access_key != "")
 }
 

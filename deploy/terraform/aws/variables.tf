@@ -1,5 +1,15 @@
 # What can be said about the deployment. Names and defaults are those of the vendor's module where it has them.
 
+locals {
+  # Each a list, which may have been given as JSON; what is neither is refused below, by words that say it again: what
+  # looks at a variable first cannot be named there.
+  allowed_access     = try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions)
+  told_fragments     = try(jsondecode(var.customer_fragments), var.customer_fragments)
+  customer_fragments = try(local.told_fragments.customer_fragments, local.told_fragments)
+  has_fragments      = try(length(local.customer_fragments) > 0, false)
+  secret_arn         = "^arn:[^:]+:secretsmanager:[^:]+:[0-9]+:secret:.+$"
+}
+
 # --- who administers the gateway -----------------------------------------------------------------------------------
 
 variable "admin_access_id_type" {
@@ -27,6 +37,7 @@ variable "admin_access_key" {
   description = "The administrator's access key. It goes to a secret of its own, and never into the state. Only with admin_access_id_type = access_key."
   type        = string
   default     = ""
+  nullable    = false
   sensitive   = true
 
   validation {
@@ -47,9 +58,10 @@ variable "admin_access_key_secret_arn" {
   description = "The ARN of a secret that holds the access key, in place of admin_access_key."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
-    condition     = var.admin_access_key_secret_arn == "" || can(regex("^arn:[^:]+:secretsmanager:[^:]+:[0-9]+:secret:.+$", var.admin_access_key_secret_arn))
+    condition     = var.admin_access_key_secret_arn == "" || can(regex(local.secret_arn, var.admin_access_key_secret_arn))
     error_message = "admin_access_key_secret_arn is the ARN of a secret in Secrets Manager."
   }
 }
@@ -98,35 +110,62 @@ variable "allowed_access_permissions" {
   description = "Who else may do what: a list of {name, access_id, sub_claims, permissions}, or the same as a JSON string. Required with admin_access_id_type = aws_iam."
   type        = any
   default     = []
+  nullable    = false
 
   validation {
     condition = alltrue([
-      for entry in try(tolist(jsondecode(var.allowed_access_permissions)), tolist(var.allowed_access_permissions), [null]) :
-      entry != null && can(length(entry.permissions) > 0)
-    ]) || var.allowed_access_permissions == ""
+      for entries in [try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions)] :
+      try(alltrue([for place in range(length(entries)) : length(entries[place].permissions) > 0]), false)
+    ])
     error_message = "allowed_access_permissions is a list of {name, access_id, permissions = [\"admin\"]}, or the same as a JSON string."
   }
   validation {
-    condition     = var.admin_access_id_type != "aws_iam" || !contains(["", "[]"], try(tostring(var.allowed_access_permissions), jsonencode(var.allowed_access_permissions)))
+    # As in the vendor's own example, the access id may also be a key, with nothing for its value.
+    condition = alltrue([
+      for entries in [try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions)] : try(alltrue([
+        for place in range(length(entries)) : can(regex("^p-", entries[place].access_id)) || anytrue([
+          for name, value in entries[place] : can(regex("^p-", name)) && value == ""
+        ])
+      ]), true)
+    ])
+    error_message = "Each of allowed_access_permissions says whom it is about: access_id = \"p-...\"."
+  }
+  validation {
+    condition     = var.admin_access_id_type != "aws_iam" || try(length(jsondecode(var.allowed_access_permissions)), length(var.allowed_access_permissions), 0) > 0
     error_message = "admin_access_id_type = aws_iam wants allowed_access_permissions: else nobody could change the gateway's configuration."
   }
 }
 
 variable "customer_fragments" {
-  description = "Customer fragments, as gen-customer-fragment writes them: {customer_fragments = [{id, value, name, description}]}. They go to a secret of their own, and never into the state."
+  description = "Customer fragments, as gen-customer-fragment writes them: {customer_fragments = [{id, value, name, description}]}, or the list alone, or either as JSON. They go to a secret of their own, and never into the state."
   type        = any
   default     = {}
+  nullable    = false
   sensitive   = true
 
   validation {
     condition = alltrue([
-      for fragment in try(tolist(var.customer_fragments.customer_fragments), tolist(var.customer_fragments), []) :
-      can(regex("^cf-", fragment.id)) && can(regex("^[A-Za-z0-9+/]{43,}={0,2}$", fragment.value))
+      for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(length(told) == 0, false) || can(try(told.customer_fragments, told)[0])
+    ])
+    error_message = "customer_fragments is {customer_fragments = [{id, value, name, description}]}, or the list alone."
+  }
+  validation {
+    condition = alltrue([
+      for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(alltrue([
+        for fragment in try(told.customer_fragments, told) :
+        can(regex("^cf-[A-Za-z0-9_-]{1,64}$", fragment.id)) && can(regex("^[A-Za-z0-9+/]{43,}={0,2}$", fragment.value))
+      ]), false)
     ])
     error_message = "A customer fragment has an id that begins with cf-, and a value of at least 32 bytes in base64."
   }
   validation {
-    condition     = length(try(tolist(var.customer_fragments.customer_fragments), tolist(var.customer_fragments), [])) == 0 || var.customer_fragments_secret_arn == ""
+    condition = alltrue([
+      for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(length(distinct(try(told.customer_fragments, told)[*].id)) == length(try(told.customer_fragments, told)), true)
+    ])
+    error_message = "There are two customer fragments with one id: keep the one that secrets were sealed with."
+  }
+  validation {
+    condition     = var.customer_fragments_secret_arn == "" || try(length(jsondecode(var.customer_fragments)), length(var.customer_fragments)) == 0
     error_message = "customer_fragments and customer_fragments_secret_arn are both given: keep one."
   }
 }
@@ -135,9 +174,10 @@ variable "customer_fragments_secret_arn" {
   description = "The ARN of a secret that holds the customer fragments, in place of customer_fragments."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
-    condition     = var.customer_fragments_secret_arn == "" || can(regex("^arn:[^:]+:secretsmanager:[^:]+:[0-9]+:secret:.+$", var.customer_fragments_secret_arn))
+    condition     = var.customer_fragments_secret_arn == "" || can(regex(local.secret_arn, var.customer_fragments_secret_arn))
     error_message = "customer_fragments_secret_arn is the ARN of a secret in Secrets Manager."
   }
 }
@@ -205,8 +245,8 @@ variable "lambda_memory_size" {
   default     = 512
 
   validation {
-    condition     = var.lambda_memory_size >= 128 && var.lambda_memory_size <= 10240
-    error_message = "lambda_memory_size is from 128 to 10240."
+    condition     = var.lambda_memory_size >= 128 && var.lambda_memory_size <= 10240 && floor(var.lambda_memory_size) == var.lambda_memory_size
+    error_message = "lambda_memory_size is a whole number from 128 to 10240."
   }
 }
 
@@ -216,8 +256,8 @@ variable "lambda_timeout" {
   default     = 60
 
   validation {
-    condition     = var.lambda_timeout >= 30 && var.lambda_timeout <= 900
-    error_message = "lambda_timeout is from 30 to 900 seconds."
+    condition     = var.lambda_timeout >= 30 && var.lambda_timeout <= 900 && floor(var.lambda_timeout) == var.lambda_timeout
+    error_message = "lambda_timeout is a whole number from 30 to 900 seconds."
   }
 }
 
@@ -225,12 +265,22 @@ variable "lambda_role_name" {
   description = "The name of the function's role."
   type        = string
   default     = "iam-role-for-serverless-akeyless-gateway-lambda"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", var.lambda_role_name))
+    error_message = "lambda_role_name is 1 to 64 letters, digits, or + = , . @ _ -."
+  }
 }
 
 variable "func_logging_policy_name" {
   description = "The name of the role's policy for logs."
   type        = string
   default     = "function-logging-policy"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,128}$", var.func_logging_policy_name))
+    error_message = "func_logging_policy_name is 1 to 128 letters, digits, or + = , . @ _ -."
+  }
 }
 
 variable "lambda_tags" {
@@ -243,6 +293,11 @@ variable "vpc_subnet_ids" {
   description = "Subnets to run in; none for no VPC."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for id in var.vpc_subnet_ids : can(regex("^subnet-[0-9a-z]+$", id))])
+    error_message = "Each of vpc_subnet_ids is a subnet's id, such as subnet-0a1b2c3d."
+  }
 }
 
 variable "vpc_security_group_ids" {
@@ -254,30 +309,70 @@ variable "vpc_security_group_ids" {
     condition     = (length(var.vpc_subnet_ids) == 0) == (length(var.vpc_security_group_ids) == 0)
     error_message = "vpc_subnet_ids and vpc_security_group_ids are given together, or neither is."
   }
+  validation {
+    condition     = alltrue([for id in var.vpc_security_group_ids : can(regex("^sg-[0-9a-z]+$", id))])
+    error_message = "Each of vpc_security_group_ids is a security group's id, such as sg-0a1b2c3d."
+  }
 }
 
 variable "environment" {
   description = "Further settings, by their names: GATEWARD_LOG, GATEWARD_VAULT_AWS_REGION and so on. No secrets: whoever reads the function's configuration reads them."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.environment) : can(regex("^[A-Za-z][A-Za-z0-9_]*$", name))])
+    error_message = "Each name in environment begins with a letter, and has letters, digits and _."
+  }
+  validation {
+    condition = length(setintersection(keys(var.environment), [
+      "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_RUNTIME_API", "AWS_REGION",
+      "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    ])) == 0
+    error_message = "environment has a name that Lambda keeps for itself, such as AWS_REGION: the region and the credentials are the function's own."
+  }
+  validation {
+    condition = length(setintersection(keys(var.environment), [
+      "CUSTOMER_FRAGMENTS", "GATEWARD_ADMIN_ACCESS_ID", "GATEWARD_ADMIN_ACCESS_ID_TYPE", "GATEWARD_ADMIN_ACCESS_KEY",
+      "GATEWARD_ADMIN_BOUND_ARNS", "GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS", "GATEWARD_ALLOWED_ACCESS_PERMISSIONS",
+      "GATEWARD_CUSTOMER_FRAGMENTS", "GATEWARD_DYNAMODB_TABLE", "GATEWARD_EVENTS_BUS", "GATEWARD_REVOCATION_QUEUE",
+      "GATEWARD_ROOT_KEY", "GATEWARD_ROOT_KEY_FILE", "GATEWARD_ROOT_KEY_KMS", "GATEWARD_STORE",
+    ])) == 0
+    error_message = "environment has a setting that this module makes of its own variables (admin_access_key, customer_fragments, events_bus_arn, ...): give that variable, which keeps secrets out of the environment."
+  }
 }
 
 variable "readable_secret_arns" {
   description = "Secrets that references may name through the aws vault."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.readable_secret_arns : can(regex(local.secret_arn, arn))])
+    error_message = "Each of readable_secret_arns is the ARN of a secret, such as arn:aws:secretsmanager:us-east-2:123456789012:secret:database-*."
+  }
 }
 
 variable "invocable_function_arns" {
   description = "Functions that routes may invoke by name."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.invocable_function_arns : can(regex("^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+$", arn))])
+    error_message = "Each of invocable_function_arns is the ARN of a function without a version, such as arn:aws:lambda:us-east-2:123456789012:function:orders."
+  }
 }
 
 variable "assumable_role_arns" {
   description = "Roles that plugins, vaults and producers may assume."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.assumable_role_arns : can(regex("^arn:[^:]+:iam::[0-9]{12}:role/.+$", arn))])
+    error_message = "Each of assumable_role_arns is the ARN of a role, such as arn:aws:iam::123456789012:role/reader."
+  }
 }
 
 variable "events_bus_arn" {
@@ -303,12 +398,25 @@ variable "cloudwatch_log_group_lambda_name" {
   description = "The log group that the function writes to."
   type        = string
   default     = "akeyless-serverless-gateway-lambda-log-group"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_/.#-]{1,512}$", var.cloudwatch_log_group_lambda_name))
+    error_message = "cloudwatch_log_group_lambda_name is letters, digits, or _ / . # -."
+  }
 }
 
 variable "log_retention_days" {
-  description = "Days for which logs are kept."
+  description = "Days for which logs are kept; 0 for ever."
   type        = number
   default     = 30
+
+  validation {
+    condition = contains(
+      [0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+      var.log_retention_days,
+    )
+    error_message = "log_retention_days is one of what CloudWatch has: 0 (for ever), 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653."
+  }
 }
 
 # --- the API -------------------------------------------------------------------------------------------------------
@@ -370,6 +478,10 @@ variable "api_gw_vpc_endpoint_ids" {
   default     = []
 
   validation {
+    condition     = alltrue([for id in var.api_gw_vpc_endpoint_ids : can(regex("^vpce-[0-9a-z]+$", id))])
+    error_message = "Each of api_gw_vpc_endpoint_ids is the id of an endpoint, such as vpce-0a1b2c3d."
+  }
+  validation {
     condition     = length(var.api_gw_vpc_endpoint_ids) == 0 || length(var.api_gw_allowed_cidrs) == 0
     error_message = "A private API (api_gw_vpc_endpoint_ids) has no public addresses: leave out api_gw_allowed_cidrs."
   }
@@ -393,6 +505,11 @@ variable "cloudwatch_event_rule_schedule" {
   description = "How often it is looked for what is due. Less often than a minute, and credentials are revoked later than promised."
   type        = string
   default     = "rate(1 minute)"
+
+  validation {
+    condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\([^()]+\\))$", var.cloudwatch_event_rule_schedule))
+    error_message = "cloudwatch_event_rule_schedule is rate(1 minute), rate(5 minutes) or cron(...), as EventBridge writes them."
+  }
 }
 
 # --- what lasts ----------------------------------------------------------------------------------------------------
@@ -420,6 +537,11 @@ variable "ecr_repo_name" {
   description = "The name of the repository for images."
   type        = string
   default     = "akeyless-serverless-gateway-repo-for-lambda"
+
+  validation {
+    condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.ecr_repo_name)) && length(var.ecr_repo_name) > 1
+    error_message = "ecr_repo_name is lower case letters and digits, with . _ / - between them."
+  }
 }
 
 variable "ecr_tags" {

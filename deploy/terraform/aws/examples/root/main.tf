@@ -27,6 +27,11 @@ module "gateway" {
   allowed_access_permissions = var.allowed_access_permissions
   customer_fragments         = var.customer_fragments
   events_bus_arn             = var.events_bus_arn
+  api_gw_authorization       = var.api_gw_authorization
+  api_gw_allowed_cidrs       = var.api_gw_allowed_cidrs
+  api_gw_vpc_endpoint_ids    = var.api_gw_vpc_endpoint_ids
+  vpc_subnet_ids             = var.vpc_subnet_ids
+  vpc_security_group_ids     = var.vpc_security_group_ids
   api_gw_name                = var.api_gw_name
   lambda_func_name           = var.lambda_func_name
   package_type               = var.package_type

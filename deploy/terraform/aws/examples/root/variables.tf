@@ -59,6 +59,36 @@ variable "events_bus_arn" {
   default     = ""
 }
 
+variable "api_gw_authorization" {
+  description = "Who may call the API before the gateway is asked: NONE or AWS_IAM."
+  type        = string
+  default     = "NONE"
+}
+
+variable "api_gw_allowed_cidrs" {
+  description = "Address ranges that may call the API; none for all."
+  type        = list(string)
+  default     = []
+}
+
+variable "api_gw_vpc_endpoint_ids" {
+  description = "VPC endpoints of execute-api: with them the API is private."
+  type        = list(string)
+  default     = []
+}
+
+variable "vpc_subnet_ids" {
+  description = "Subnets to run in; none for no VPC."
+  type        = list(string)
+  default     = []
+}
+
+variable "vpc_security_group_ids" {
+  description = "Security groups in the VPC."
+  type        = list(string)
+  default     = []
+}
+
 variable "api_gw_name" {
   description = "The name of the REST API."
   type        = string
