@@ -3,6 +3,7 @@
 //! One file a kind of item, one type a command. What the vendor's own command has and we have no use for is taken and
 //! not shown.
 
+mod allowed_access;
 mod auth_method;
 mod dynamic_secret;
 mod item;
@@ -19,9 +20,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use auth_method::{
-    CreateAllowedAccess, DeleteAllowedAccess, DescribeSubClaims, GetConfig, ResetAccessKey, SpokenAuthMethod,
-};
+use allowed_access::{CreateAllowedAccess, DeleteAllowedAccess, GetAllowedAccess, UpdateAllowedAccess};
+use auth_method::{DescribeSubClaims, GetConfig, ResetAccessKey, SpokenAuthMethod};
 use dynamic_secret::{GetSecret, ListSecrets, RenewTmpCreds, SpokenUpdate};
 use item::{DeleteItem, DescribeItem, GetTags, ListItems, MoveObjects, SetItemState, UpdateItem};
 use key::CreateKey;
@@ -121,6 +121,12 @@ pub(super) enum SpokenItem {
     /// Allow somebody something
     #[command(after_help = AFTER_HELP_TOKEN)]
     GatewayCreateAllowedAccess(CreateAllowedAccess),
+    /// Change what somebody is allowed; what is not said stays
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    GatewayUpdateAllowedAccess(UpdateAllowedAccess),
+    /// Tell what somebody is allowed
+    #[command(after_help = AFTER_HELP_TOKEN)]
+    GatewayGetAllowedAccess(GetAllowedAccess),
     /// Take back what somebody was allowed
     #[command(after_help = AFTER_HELP_TOKEN)]
     GatewayDeleteAllowedAccess(DeleteAllowedAccess),
@@ -251,6 +257,8 @@ impl SpokenItem {
             Self::AuthMethod(spoken) => spoken.call(),
             Self::ResetAccessKey(call) => Box::new(call),
             Self::GatewayCreateAllowedAccess(call) => Box::new(call),
+            Self::GatewayUpdateAllowedAccess(call) => Box::new(call),
+            Self::GatewayGetAllowedAccess(call) => Box::new(call),
             Self::GatewayDeleteAllowedAccess(call) => Box::new(call),
             Self::GatewayGetConfig(call) => Box::new(call),
             Self::DescribeSubClaims(call) => Box::new(call),

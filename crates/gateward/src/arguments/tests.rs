@@ -66,6 +66,7 @@ fn help_is_as_it_was() {
         &["reset-access-key"],
         &["create-dfc-key"],
         &["gateway-create-allowed-access"],
+        &["gateway-update-allowed-access"],
     ] {
         let stop = said(&[&["gateward"], words, &["--help"]].concat()).unwrap_err();
         assert!(stop.is_result, "{words:?}");
@@ -156,6 +157,8 @@ fn wrong_usage_is_said_and_is_no_result() {
             "-s",
             "group",
         ],
+        &["gateward", "gateway-update-allowed-access", "-n", "a"],
+        &["gateward", "gateway-get-allowed-access"],
         &["gateward", "get-cloud-identity", "--cloud-provider", "azure_ad"],
         &["gateward", "auth", "--access-type", "saml"],
         &["gateward", "dynamic-secret", "tmp-creds", "delete", "-n", "/x"],

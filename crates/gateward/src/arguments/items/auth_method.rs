@@ -1,7 +1,7 @@
-//! `auth-method create`, `get`, `list`, `delete`, `reset-access-key`, and the entries of allowed access.
+//! `auth-method create`, `get`, `list`, `delete`, `reset-access-key`, and what a gateway tells of itself and of who asks.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{Body, Common, OneCall};
 
@@ -120,41 +120,6 @@ pub struct DeleteMethod {
 #[derive(Clone, Debug, Args)]
 pub struct ResetAccessKey {
     /// The auth method
-    #[arg(short, long)]
-    name: String,
-    #[command(flatten)]
-    common: Common,
-}
-
-/// `gateway-create-allowed-access`.
-#[derive(Clone, Debug, Args)]
-pub struct CreateAllowedAccess {
-    /// What the entry is called
-    #[arg(short, long)]
-    name: String,
-    /// Whom it is about
-    #[arg(long, value_name = "ID")]
-    access_id: String,
-    /// What they may, with commas between: admin, dynamic_secret, targets …
-    #[arg(short, long, value_name = "NAMES")]
-    permissions: String,
-    /// What must be known of them, as group=a,b; may be repeated, and each must hold
-    #[arg(short, long, value_name = "NAME=VALUES", value_parser = sub_claim)]
-    sub_claims: Vec<(String, String)>,
-    /// Whether A is another letter than a there [default: true]
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
-    case_sensitive: Option<bool>,
-    /// What it is, for people
-    #[arg(long)]
-    description: Option<String>,
-    #[command(flatten)]
-    common: Common,
-}
-
-/// `gateway-delete-allowed-access`.
-#[derive(Clone, Debug, Args)]
-pub struct DeleteAllowedAccess {
-    /// The entry
     #[arg(short, long)]
     name: String,
     #[command(flatten)]
@@ -305,49 +270,6 @@ impl OneCall for DeleteMethod {
     }
 }
 
-impl OneCall for CreateAllowedAccess {
-    fn operation(&self) -> &'static str {
-        "gateway-create-allowed-access"
-    }
-
-    fn body(&self) -> Body {
-        let claims = self.sub_claims.iter().map(|(name, values)| (name.clone(), values.clone().into()));
-        let claims: Map<String, Value> = claims.collect();
-        Body::about(&self.name)
-            .with("access-id", self.access_id.as_str())
-            .with("permissions", self.permissions.as_str())
-            .with("case-sensitive", self.case_sensitive.unwrap_or(true).to_string())
-            .maybe("sub-claims", (!claims.is_empty()).then_some(claims))
-            .maybe("description", self.description.as_deref())
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        Some(format!("{} may {} now.", self.access_id, self.permissions))
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
-impl OneCall for DeleteAllowedAccess {
-    fn operation(&self) -> &'static str {
-        "gateway-delete-allowed-access"
-    }
-
-    fn body(&self) -> Body {
-        Body::about(&self.name)
-    }
-
-    fn told(&self, _: &Value) -> Option<String> {
-        Some(format!("The entry {} was deleted.", self.name))
-    }
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
-
 impl OneCall for GetConfig {
     fn operation(&self) -> &'static str {
         "gateway-get-config"
@@ -384,9 +306,4 @@ fn identity(done: &str, answer: &Value) -> Option<String> {
         told += &format!("\n- Access Key: {key}");
     }
     Some(told)
-}
-
-fn sub_claim(text: &str) -> Result<(String, String), String> {
-    let (name, values) = text.split_once('=').ok_or("a sub-claim is written as name=value,value")?;
-    Ok((name.to_owned(), values.to_owned()))
 }

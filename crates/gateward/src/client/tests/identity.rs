@@ -177,6 +177,37 @@ async fn commands_about_who_may_send_what_the_vendors_clients_send() {
             "{}",
             "p-2 may dynamic_secret,targets now.",
         ),
+        (
+            &[
+                "gateway-update-allowed-access",
+                "-n",
+                "n",
+                "--new-name",
+                "m",
+                "-p",
+                "targets",
+                "-s",
+                "group=c",
+            ],
+            "gateway-update-allowed-access",
+            json!({"name": "n", "new-name": "m", "permissions": "targets", "sub-claims": {"group": "c"}}),
+            "{}",
+            "The entry m was changed.",
+        ),
+        (
+            &["gateway-update-allowed-access", "-n", "n", "--case-sensitive", "false", "--description", "d"],
+            "gateway-update-allowed-access",
+            json!({"name": "n", "case-sensitive": "false", "description": "d"}),
+            "{}",
+            "The entry n was changed.",
+        ),
+        (
+            &["gateway-get-allowed-access", "-n", "n"],
+            "gateway-get-allowed-access",
+            json!({"name": "n"}),
+            "{}",
+            "{}",
+        ),
     ];
     for (words, operation, body, answer, printed) in cases {
         let (asked, told) = asked_for(words, answer).await;
