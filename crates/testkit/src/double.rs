@@ -7,13 +7,14 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 
-use crate::Identity;
 use crate::http::message;
+use crate::{Authority, Identity};
 
 /// A running double. It ends when it is dropped.
 pub struct Double {
@@ -120,12 +121,32 @@ impl Double {
 
     /// Has it answer over TLS, too, as whom `identity` says: `https://127.0.0.1:PORT`.
     pub fn over_tls(&self, identity: &Identity) -> String {
+        self.speak_tls(identity, None)
+    }
+
+    /// The same, for those only who show a certificate that `clients` has signed.
+    pub fn over_tls_to(&self, identity: &Identity, clients: &Authority) -> String {
+        self.speak_tls(identity, Some(clients))
+    }
+
+    fn speak_tls(&self, identity: &Identity, clients: Option<&Authority>) -> String {
         let usable = "a certificate for a test can be used";
         let chain = CertificateDer::pem_slice_iter(identity.chain.as_bytes()).map(|one| one.expect(usable));
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect(usable);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.expect("the library's own versions are safe").with_no_client_auth();
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+        let builder = builder.expect("the library's own versions are safe");
+        let builder = match clients {
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                let root = CertificateDer::from_pem_slice(clients.pem.as_bytes()).expect(usable);
+                roots.add(root).expect(usable);
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.expect(usable))
+            }
+            None => builder.with_no_client_auth(),
+        };
         let config = Arc::new(builder.with_single_cert(chain.collect(), key).expect(usable));
         let address = listen(&self.service, move |service, stream| {
             let connection = ServerConnection::new(Arc::clone(&config)).expect("the settings are whole");

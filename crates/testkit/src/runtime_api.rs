@@ -68,10 +68,24 @@ impl RuntimeApi {
         }
     }
 
+    /// [`RuntimeApi::invoke`] of an event that must be answered within `life`, of which the process is told.
+    #[track_caller]
+    pub fn invoke_within(&self, event: &Value, life: Duration, span: Duration) -> Value {
+        match self.try_invoke_within(event, life, span) {
+            Ok(response) => response,
+            Err(error) => panic!("the function failed: {error}"),
+        }
+    }
+
     /// [`RuntimeApi::invoke`] that gives back what the process posted to `/error`, if it did.
     #[track_caller]
     pub fn try_invoke(&self, event: &Value, span: Duration) -> Result<Value, Value> {
-        let id = self.service.offer(event.to_string(), span);
+        self.try_invoke_within(event, span, span)
+    }
+
+    #[track_caller]
+    fn try_invoke_within(&self, event: &Value, life: Duration, span: Duration) -> Result<Value, Value> {
+        let id = self.service.offer(event.to_string(), life);
         match self.service.wait_for_answer(&id, span) {
             Some(answer) => answer,
             None => panic!(

@@ -1,11 +1,9 @@
 //! Traffic: a function is called with a signature whose secret stands in a vault.
 
-use std::process::Command;
-use std::time::Duration;
-
 use gateward_testkit::http::Response;
 use gateward_testkit::{FunctionEndpoint, Moto, eventually};
 use serde_json::json;
+use std::process::Command;
 
 use crate::double::Double;
 use crate::gateway::{GATEWARD, Gateway, PATIENCE};
@@ -75,7 +73,7 @@ fn a_function_is_called_with_a_signature_made_from_a_secret_in_a_vault() {
     );
 
     gateway.show_everything();
-    assert_eq!(gateway.terminate(Duration::from_secs(5)).code(), Some(0));
+    assert_eq!(gateway.terminate(PATIENCE).code(), Some(0));
     drop(gateway);
     plot.end();
 }

@@ -44,4 +44,5 @@ on_both_hosts! {
     references_are_resolved_and_fail_closed
     the_control_planes_answer_and_refuse_alike
     credentials_are_issued_and_revoked_on_time
+    upstreams_and_producers_have_a_ca_of_their_own_and_are_shown_a_certificate
 }

@@ -55,10 +55,25 @@ fn the_lambda_host_answers_for_routes_and_for_control() {
     let granted: Value = serde_json::from_str(&text(&answer)).expect("JSON");
     assert!(granted["token"].as_str().is_some_and(|token| !token.is_empty()), "{granted}");
     assert_eq!(ask(event("POST", "/auth", "$default", &login("wrong")))["statusCode"], 401);
-    // Nothing could revoke on time here, so nothing is issued.
+    // Nothing could revoke on time here, so nothing is issued; the producer is not even asked.
+    let secret = json!({
+        "token": granted["token"], "name": "/a", "skip-dry-run": true, "create-sync-url": format!("http://{}/create", upstream.address()),
+        "revoke-sync-url": format!("http://{}/revoke", upstream.address()),
+    });
+    ask(event("POST", "/dynamic-secret-create-custom", "$default", &secret.to_string()));
     let wanted = json!({"token": granted["token"], "name": "/a"}).to_string();
     let refused = ask(event("POST", "/get-dynamic-secret-value", "$default", &wanted));
-    assert!([json!(404), json!(503)].contains(&refused["statusCode"]), "{refused}");
+    assert_eq!(refused["statusCode"], 503, "{refused}");
+    assert!(!upstream.asked().iter().any(|(path, _)| path == "/create"));
+    // Nor does anybody get at the Runtime API through the gateway.
+    let inward =
+        json!({"uri": "/inward/*", "upstream": {"type": "roundrobin", "nodes": {lambda.address(): 1}}});
+    let put = event("PUT", "/apisix/admin/routes/2", "$default", &inward.to_string());
+    assert_eq!(ask(with_header(put, "x-api-key", &admin_key))["statusCode"], 201);
+    assert_eq!(
+        ask(event("GET", "/inward/2018-06-01/runtime/invocation/next", "$default", ""))["statusCode"],
+        502
+    );
 
     process.terminate();
     assert!(process.wait(PATIENCE).success());

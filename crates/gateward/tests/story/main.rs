@@ -15,6 +15,7 @@ mod health;
 mod held;
 mod hosts;
 mod identity;
+mod init;
 mod invoke;
 mod kill_nine;
 mod lambda;

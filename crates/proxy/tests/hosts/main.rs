@@ -10,6 +10,7 @@ mod health;
 mod http2;
 mod http2_abuse;
 mod lambda;
+mod lambda_clock;
 mod lifecycle;
 mod limits;
 mod protocols;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use gateward_testkit::http::Response;
-use gateward_testkit::{Double, Reply, eventually};
+use gateward_testkit::{Authority, Double, Identity, Reply, eventually};
 use serde_json::{Value, json};
 
 use super::entry::{Ask, Entry};
@@ -189,19 +189,10 @@ pub fn the_control_planes_answer_and_refuse_alike(entry: &Entry) {
 }
 
 pub fn credentials_are_issued_and_revoked_on_time(entry: &Entry) {
-    let producer = Double::start(|asked| match asked.what.as_str() {
-        "POST /sync/create" => {
-            let user = format!("user-{}", asked.body.len());
-            Reply::json(200, &json!({"id": user, "response": {"user": user}}))
-        }
-        _ => {
-            let body: Value = serde_json::from_str(&asked.body).expect("JSON");
-            Reply::json(200, &json!({"revoked": body["ids"]}))
-        }
-    });
-    let url = |call: &str| format!("{}/sync/{call}", producer.url());
+    let producer = producer();
     let item = json!({
-        "name": "/db/login", "create-sync-url": url("create"), "revoke-sync-url": url("revoke"), "user-ttl": "2s",
+        "name": "/db/login", "create-sync-url": format!("{}/sync/create", producer.url()),
+        "revoke-sync-url": format!("{}/sync/revoke", producer.url()), "user-ttl": "60m",
         "payload": entry.plot.plant("payload"),
     });
     entry.done("dynamic-secret-create-custom", item);
@@ -220,22 +211,79 @@ pub fn credentials_are_issued_and_revoked_on_time(entry: &Entry) {
         first.header("x-gateward-lease-id")
     );
     let leases = || entry.done("dynamic-secret-tmp-creds-get", json!({"name": "/db/login"}));
+    let is_gone =
+        |lease: &Value| !leases().as_array().expect("a list").iter().any(|left| left["id"] == *lease);
     assert_eq!(leases().as_array().map(Vec::len), Some(1), "{}", leases());
 
+    let second = wish(json!({"ttl": "2s"}));
+    let short = json!(second.header("x-gateward-lease-id").expect("its name"));
     let gone = eventually(PATIENCE, || {
         entry.tick();
-        (producer.count("POST /sync/revoke") > dry).then_some(())
+        is_gone(&short).then_some(())
     });
     assert!(gone.is_some(), "{}", leases());
-    let none = eventually(PATIENCE, || (leases() == json!([])).then_some(()));
-    assert!(none.is_some(), "{}", leases());
     assert_eq!(producer.count("POST /sync/revoke"), dry + 1, "it was revoked more than once");
 
     // By hand, before its time.
-    let second = wish(json!({"ttl": "2s"}));
-    let id = second.header("x-gateward-lease-id").expect("its name");
+    let id = first.header("x-gateward-lease-id").expect("its name");
     entry.done("dynamic-secret-tmp-creds-delete", json!({"name": "/db/login", "tmp-creds-id": id}));
-    assert_eq!(producer.count("POST /sync/revoke"), dry + 2);
+    assert_eq!((producer.count("POST /sync/revoke"), leases()), (dry + 2, json!([])));
+}
+
+pub fn upstreams_and_producers_have_a_ca_of_their_own_and_are_shown_a_certificate(entry: &Entry) {
+    let stranger = Authority::root("stranger");
+    let upstream = Double::start(|_| Reply::text(200, "known"));
+    let (ours, theirs) = (entry.peers.identity("127.0.0.1", &[]), stranger.identity("127.0.0.1", &[]));
+    let at = upstream.over_tls_to(&ours, &entry.peers);
+    let node = at.trim_start_matches("https://");
+    let trusts = |ca: &Authority, shows: Option<&Identity>| match shows {
+        Some(shown) => json!({"ca": ca.pem, "client_cert": shown.chain, "client_key": shown.key}),
+        None => json!({"ca": ca.pem}),
+    };
+    for (tls, welcome) in [
+        (json!({}), false),
+        (trusts(&entry.peers, None), false),
+        (trusts(&entry.peers, Some(&theirs)), false),
+        (trusts(&stranger, Some(&entry.shown)), false),
+        (trusts(&entry.peers, Some(&entry.shown)), true),
+    ] {
+        let upstream = json!({"type": "roundrobin", "scheme": "https", "nodes": {node: 1}, "tls": tls});
+        entry.put("/routes/1", &json!({"uri": "/t", "upstream": upstream}));
+        assert_eq!(entry.ask(Ask::get("/t")).status, if welcome { 200 } else { 502 });
+    }
+    assert_eq!(upstream.asked().len(), 1, "somebody was heard who was not to be");
+
+    let (known, other_ca, of_others) = (producer(), producer(), producer());
+    let secret = |at: String| {
+        json!({
+            "name": "/tls", "create-sync-url": format!("{at}/sync/create"), "revoke-sync-url": format!("{at}/sync/revoke"),
+            "user-ttl": "60m", "token": entry.token(),
+        })
+    };
+    for at in [other_ca.over_tls(&theirs), of_others.over_tls_to(&ours, &stranger)] {
+        let refused = entry.akeyless("dynamic-secret-create-custom", &secret(at));
+        assert_ne!(refused.status, 200, "{}", refused.text());
+    }
+    assert_eq!(other_ca.asked().len() + of_others.asked().len(), 0);
+    entry.done("dynamic-secret-create-custom", secret(known.over_tls_to(&ours, &entry.peers)));
+    assert!(entry.done("get-dynamic-secret-value", json!({"name": "/tls"}))["user"].is_string());
+    entry.done("dynamic-secret-tmp-creds-delete", json!({"name": "/tls", "revoke-all": true}));
+    assert!(known.asked().iter().all(|asked| asked.over_tls) && known.count("POST /sync/revoke") == 2);
+}
+
+/// Makes users, and says of each that it is gone that it is told to.
+fn producer() -> Double {
+    Double::start(|asked| match asked.what.as_str() {
+        "POST /sync/create" => {
+            let body: Value = serde_json::from_str(&asked.body).expect("JSON");
+            let user = body["request_id"].clone();
+            Reply::json(200, &json!({"id": user, "response": {"user": user}}))
+        }
+        _ => {
+            let body: Value = serde_json::from_str(&asked.body).expect("JSON");
+            Reply::json(200, &json!({"revoked": body["ids"]}))
+        }
+    })
 }
 
 /// An upstream that stands at `double`.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use gateward_testkit::http::{self, Response};
-use gateward_testkit::{Double, Moto, Process, RuntimeApi};
+use gateward_testkit::{Authority, Double, Identity, Moto, Process, RuntimeApi};
 use serde_json::{Value, json};
 
 use super::event::{self, Form};
@@ -30,6 +30,10 @@ pub struct Entry {
     pub plot: Plot,
     /// AWS, where the gateway's table, key and secrets are.
     pub moto: Moto,
+    /// Whom the gateway believes who producers are.
+    pub peers: Authority,
+    /// What it shows to producers.
+    pub shown: Identity,
     host: Host,
     process: Process,
     apisix_key: String,
@@ -71,7 +75,12 @@ impl Entry {
         let (apisix_key, aws_secret) = (plot.plant("apisixkey"), plot.plant("awssecret"));
         let kms_key = moto.create_kms_key(REGION);
         let aws = one_at_a_time(&moto);
+        let peers = Authority::root("peers");
+        let shown = peers.identity("gateway", &[]);
         let variables = [
+            ("GATEWARD_PRODUCERS_CA", peers.pem.as_str()),
+            ("GATEWARD_PRODUCERS_CLIENT_CERT", &shown.chain),
+            ("GATEWARD_PRODUCERS_CLIENT_KEY", &shown.key),
             ("AWS_ACCESS_KEY_ID", "AKIDHOSTS"),
             ("AWS_SECRET_ACCESS_KEY", &aws_secret),
             ("AWS_ENDPOINT_URL", &aws.url()),
@@ -88,7 +97,8 @@ impl Entry {
             Way::HttpApi => function(&plot, Form::HttpApi, &variables),
             Way::LoadBalancer => function(&plot, Form::LoadBalancer, &variables),
         };
-        let mut entry = Self { plot, moto, host, process, apisix_key, token: Cell::new(None), _aws: aws };
+        let token = Cell::new(None);
+        let mut entry = Self { plot, moto, peers, shown, host, process, apisix_key, token, _aws: aws };
         case(&entry);
         entry.process.terminate();
         assert!(entry.process.wait(PATIENCE).success(), "{}", entry.process.text());
