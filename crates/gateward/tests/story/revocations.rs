@@ -98,7 +98,7 @@ fn an_event_whose_time_is_over_before_the_producer_answers_leaves_an_unknown_lea
     let silent = Peer::start(|_| Reply::Silence);
     // It may take longer than any event has.
     let secret = json!({
-        "token": token, "name": "/silent", "user-ttl": "1m", "timeout-sec": 3600, "payload": plot.plant("payload"),
+        "token": token, "name": "/silent", "user-ttl": "1m", "timeout-sec": 900, "payload": plot.plant("payload"),
         "create-sync-url": silent.url(), "revoke-sync-url": silent.url(), "skip-dry-run": true,
     });
     function.post("/dynamic-secret-create-custom", &secret);
