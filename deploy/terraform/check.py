@@ -25,6 +25,8 @@ sys.path.insert(0, str(HERE.parent))
 
 import function_life
 MODULE = HERE / "aws"
+# What the gateway knows: the module must know the same.
+PERMISSIONS = re.findall(r'Self::\w+ => "(\w+)"', (HERE.parents[1] / "crates/access/src/permission.rs").read_text())
 PROVIDER = "registry.terraform.io/hashicorp/aws"
 CANARY = "Y2FuYXJ5LW9mLXRoZS10ZXJyYWZvcm0tY2hlY2stYW5kLWxvbmctZW5vdWdo"
 SERVICES = "apigateway dynamodb ec2 ecr events iam kms lambda logs secretsmanager sqs sts"
@@ -127,10 +129,15 @@ def refuse(terraform, place):
     package = place / "any.zip"
     package.touch()
     run([terraform, "init", "-no-color"], cwd=alone)
+    (alone / "kept.tf").write_text(
+        'output "fragments" {\n  value = nonsensitive(local.has_fragments ? length(local.customer_fragments) : 0)\n}\n'
+    )
     for changes, sentences in together([(changes, None) for changes in GOOD]) + together(WRONG):
         given = {**RIGHT, "package_file": str(package), **changes}
         (alone / "check.auto.tfvars.json").write_text(json.dumps(given))
         told = run([terraform, "plan", "-no-color", "-input=false"], cwd=alone, expected=1 if sentences else 0)
+        # What is not refused is kept, whatever its form.
+        sentences = sentences or [f"+ fragments = {json.dumps(given['customer_fragments']).count('cf-')} "]
         words = " ".join(told.replace("│", " ").split())
         missing = [sentence for sentence in sentences if sentence not in words]
         assert not missing, f"{changes}: {missing} not in {told}"
@@ -173,6 +180,10 @@ AWS_IAM = {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bou
 # What may be said, too: both forms of fragments, also as JSON, and the entries of allowed access in all their spellings.
 FRAGMENT = {"id": "cf-1", "value": CANARY}
 SEEDS_OWN = '[{"name": "", "p-2": "", "permissions": ["admin"]}]'
+MIXED = [
+    {"name": "a", "access_id": "p-2", "permissions": ["admin"]},
+    {"name": "b", "access_id": "p-3", "sub_claims": {"group": ["x"]}, "permissions": ["targets", "caching"]},
+]
 GOOD = [
     {},
     AWS_IAM,
@@ -180,16 +191,16 @@ GOOD = [
     {"allowed_access_permissions": ""},
     {"allowed_access_permissions": SEEDS_OWN},
     {"allowed_access_permissions": json.loads(SEEDS_OWN)},
-    {
-        "allowed_access_permissions": [
-            {"name": "a", "access_id": "p-2", "permissions": ["admin"]},
-            {"name": "b", "access_id": "p-3", "sub_claims": {"group": ["x"]}, "permissions": ["targets", "caching"]},
-        ]
-    },
+    {"allowed_access_permissions": MIXED},
+    {"allowed_access_permissions": json.dumps(MIXED)},
+    {"allowed_access_permissions": [{"access_id": "p-2", "permissions": PERMISSIONS}]},
+    {"allowed_access_permissions": [{"access_id": "p-2", "permissions": "targets, caching"}]},
     {"customer_fragments": {}},
     {"customer_fragments": []},
+    {"customer_fragments": ""},
     {"customer_fragments": [FRAGMENT, {**FRAGMENT, "id": "cf-2", "name": "n"}]},
     {"customer_fragments": json.dumps({"customer_fragments": [FRAGMENT]})},
+    {"customer_fragments": json.dumps([FRAGMENT])},
     {"environment": {"GATEWARD_LOG": "debug", "GATEWARD_DEFAULT_CUSTOMER_FRAGMENT": "cf-1", "SHOWN": "x"}},
     {"cloudwatch_event_rule_schedule": "cron(* * * * ? *)", "log_retention_days": 0},
     {"readable_secret_arns": ["arn:aws:secretsmanager:us-east-2:123456789012:secret:team/*"]},
@@ -244,11 +255,27 @@ WRONG = [
     ({"admin_bound_aws_accounts": ["123456789012"]}, "admin_bound_aws_accounts has no meaning"),
     ({"events_bus_arn": "default"}, "events_bus_arn is the ARN of an event bus"),
     ({"allowed_access_permissions": "{"}, "allowed_access_permissions is a list of"),
-    ({"allowed_access_permissions": [{"name": "n"}]}, "allowed_access_permissions is a list of"),
+    ({"allowed_access_permissions": "admin"}, "allowed_access_permissions is a list of"),
+    ({"allowed_access_permissions": {"0": MIXED[0]}}, "allowed_access_permissions is a list of"),
+    ({"allowed_access_permissions": [MIXED[0], {"access_id": "p-2"}]}, "has permissions, such as [\"admin\"]; not so number 2."),
     ({"customer_fragments": {"customer_fragments": [{"id": "x", "value": CANARY}]}}, "A customer fragment has an id that begins with cf-"),
     ({"customer_fragments": {"customer_fragments": [{"id": "cf-1", "value": "*"}]}}, "A customer fragment has an id that begins with cf-"),
     ({"customer_fragments": {"customer_fragment": [FRAGMENT]}}, "customer_fragments is {customer_fragments = ["),
-    ({"customer_fragments": "{canary"}, "customer_fragments is {customer_fragments = ["),
+    *(
+        ({"customer_fragments": given}, "customer_fragments is {customer_fragments = [")
+        for given in (
+            "{canary",
+            "cf-1",
+            5,
+            FRAGMENT,
+            {"fragments": [FRAGMENT]},
+            {"customer_fragments": []},
+            {"customer_fragments": FRAGMENT},
+            {"customer_fragments": [FRAGMENT], "more": [FRAGMENT]},
+            json.dumps({"customer_fragment": [FRAGMENT]}),
+            json.dumps(json.dumps([FRAGMENT])),
+        )
+    ),
     ({"customer_fragments": [FRAGMENT, FRAGMENT]}, "two customer fragments with one id"),
     (
         {"customer_fragments_secret_arn": "arn:aws:secretsmanager:us-east-2:123456789012:secret:cf"},
@@ -260,9 +287,18 @@ WRONG = [
         {"admin_access_key_secret_arn": "arn:aws:secretsmanager:us-east-2:123456789012:secret:key"},
         "admin_access_key and admin_access_key_secret_arn are both given",
     ),
-    ({"allowed_access_permissions": [{"name": "n", "permissions": ["admin"]}]}, "says whom it is about"),
-    ({"allowed_access_permissions": [{"access_id": "ann", "permissions": ["admin"]}]}, "says whom it is about"),
-    ({"allowed_access_permissions": [{"access_id": "p-2", "permissions": []}]}, "allowed_access_permissions is a list of"),
+    (
+        {"allowed_access_permissions": [{"name": "n", "permissions": ["admin"]}, MIXED[1], {**MIXED[0], "access_id": "ann"}]},
+        'says whom it is about, by one access_id = "p-..."; not so number 1, 3.',
+    ),
+    ({"allowed_access_permissions": json.dumps([MIXED[1], {"permissions": ["admin"]}])}, "not so number 2."),
+    ({"allowed_access_permissions": [MIXED[0], "p-2"]}, "not so number 2."),
+    ({"allowed_access_permissions": [{"access_id": "p-2", "permissions": []}]}, "has permissions, such as"),
+    (
+        {"allowed_access_permissions": [*MIXED, {"access_id": "p-4", "permissions": ["targets", "admn"]}]},
+        f"there is no permission admn; there are {', '.join(PERMISSIONS)}.",
+    ),
+    ({"allowed_access_permissions": json.dumps([{"access_id": "p-4", "permissions": "read,admin"}])}, "no permission read;"),
     ({"allowed_access_permissions": {"access_id": "p-2"}}, "allowed_access_permissions is a list of"),
     ({**AWS_IAM, "allowed_access_permissions": "[]"}, "admin_access_id_type = aws_iam wants allowed_access_permissions"),
     ({**AWS_IAM, "admin_bound_arns": [ROLE + ",x"]}, "without commas and spaces"),
@@ -376,6 +412,7 @@ def look_at_function(url):
     variables = json.loads(text)["Environment"]["Variables"]
     assert CANARY not in text, "a secret stands in the function's environment"
     assert variables["GATEWARD_ADMIN_ACCESS_KEY"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables
+    assert variables["GATEWARD_CUSTOMER_FRAGMENTS"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables
     assert json.loads(variables["GATEWARD_ALLOWED_ACCESS_PERMISSIONS"])[0]["access_id"] == "p-2", variables
     return variables
 

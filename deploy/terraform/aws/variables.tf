@@ -6,8 +6,15 @@ locals {
   allowed_access     = try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions)
   told_fragments     = try(jsondecode(var.customer_fragments), var.customer_fragments)
   customer_fragments = try(local.told_fragments.customer_fragments, local.told_fragments)
-  has_fragments      = try(length(local.customer_fragments) > 0, false)
-  secret_arn         = "^arn:[^:]+:secretsmanager:[^:]+:[0-9]+:secret:.+$"
+  # Whatever was given and is not plainly nothing: to take something for nothing would be to seal without fragments.
+  has_fragments = !contains(["\"\"", "[]", "{}"], jsonencode(local.told_fragments))
+  secret_arn    = "^arn:[^:]+:secretsmanager:[^:]+:[0-9]+:secret:.+$"
+  access_id     = "^p-[A-Za-z0-9_-]{1,64}$"
+  permission_names = [
+    "acme", "admin", "automatic_migration", "caching", "classic_keys", "defaults", "dynamic_secret", "event_forwarding",
+    "general", "hsm", "k8s_auth", "kerberos_auth", "kmip", "ldap_auth", "log_forwarding", "rotate_secret_value",
+    "rotated_secret", "sdr", "sra_config", "static_secret", "targets", "vault_values", "zero_knowledge_encryption",
+  ]
 }
 
 # --- who administers the gateway -----------------------------------------------------------------------------------
@@ -107,7 +114,7 @@ variable "admin_bound_aws_accounts" {
 }
 
 variable "allowed_access_permissions" {
-  description = "Who else may do what: a list of {name, access_id, sub_claims, permissions}, or the same as a JSON string. Required with admin_access_id_type = aws_iam."
+  description = "Who else may do what: a list of {name, access_id, sub_claims, permissions}, of which name and sub_claims may be left out, or the same as a JSON string. Required with admin_access_id_type = aws_iam."
   type        = any
   default     = []
   nullable    = false
@@ -115,20 +122,42 @@ variable "allowed_access_permissions" {
   validation {
     condition = alltrue([
       for entries in [try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions)] :
-      try(alltrue([for place in range(length(entries)) : length(entries[place].permissions) > 0]), false)
+      can(regex("^(\"\"$|\\[\\{|\\[\\]$)", jsonencode(entries)))
     ])
-    error_message = "allowed_access_permissions is a list of {name, access_id, permissions = [\"admin\"]}, or the same as a JSON string."
+    error_message = "allowed_access_permissions is a list of {name, access_id, sub_claims, permissions = [\"admin\"]}, of which name and sub_claims may be left out, or the same as a JSON string."
   }
+  # What a message names, it has to look for again.
   validation {
     # As in the vendor's own example, the access id may also be a key, with nothing for its value.
-    condition = alltrue([
-      for entries in [try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions)] : try(alltrue([
-        for place in range(length(entries)) : can(regex("^p-", entries[place].access_id)) || anytrue([
-          for name, value in entries[place] : can(regex("^p-", name)) && value == ""
-        ])
-      ]), true)
-    ])
-    error_message = "Each of allowed_access_permissions says whom it is about: access_id = \"p-...\"."
+    condition = try(alltrue([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) :
+      try(length([for name, value in entry : name if can(regex(local.access_id, name == "access_id" ? value : value == "" ? name : ""))]), 0) == 1
+    ]), true)
+    error_message = "Each entry of allowed_access_permissions says whom it is about, by one access_id = \"p-...\"; not so number ${join(", ", try([
+      for place, entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) : place + 1
+      if try(length([for name, value in entry : name if can(regex(local.access_id, name == "access_id" ? value : value == "" ? name : ""))]), 0) != 1
+    ], []))}."
+  }
+  validation {
+    # Permissions are a list, or one text with commas.
+    condition = try(alltrue([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) :
+      try(length(compact([for name in try(split(",", entry.permissions), entry.permissions) : trimspace(name)])), 0) > 0
+    ]), true)
+    error_message = "Each entry of allowed_access_permissions has permissions, such as [\"admin\"]; not so number ${join(", ", try([
+      for place, entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) : place + 1
+      if try(length(compact([for name in try(split(",", entry.permissions), entry.permissions) : trimspace(name)])), 0) == 0
+    ], []))}."
+  }
+  validation {
+    condition = try(length(setsubtract(compact(flatten([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) :
+      [for name in try(split(",", entry.permissions), entry.permissions, []) : trimspace(name)]
+    ])), local.permission_names)) == 0, true)
+    error_message = "allowed_access_permissions: there is no permission ${join(", ", try(setsubtract(compact(flatten([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) :
+      [for name in try(split(",", entry.permissions), entry.permissions, []) : trimspace(name)]
+    ])), local.permission_names), []))}; there are ${join(", ", local.permission_names)}."
   }
   validation {
     condition     = var.admin_access_id_type != "aws_iam" || try(length(jsondecode(var.allowed_access_permissions)), length(var.allowed_access_permissions), 0) > 0
@@ -144,17 +173,20 @@ variable "customer_fragments" {
   sensitive   = true
 
   validation {
+    # Nothing, a list with something in it, or a table of nothing but such a list.
     condition = alltrue([
-      for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(length(told) == 0, false) || can(try(told.customer_fragments, told)[0])
+      for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] :
+      can(regex("^(\"\"|\\[\\]|\\{\\})$", jsonencode(told))) ||
+      startswith(jsonencode(try(told.customer_fragments, told)), "[{") && try(length(keys(told)), 1) == 1
     ])
-    error_message = "customer_fragments is {customer_fragments = [{id, value, name, description}]}, or the list alone."
+    error_message = "customer_fragments is {customer_fragments = [{id, value, name, description}]} and nothing else, or the list alone, or either as a JSON string."
   }
   validation {
     condition = alltrue([
       for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(alltrue([
         for fragment in try(told.customer_fragments, told) :
         can(regex("^cf-[A-Za-z0-9_-]{1,64}$", fragment.id)) && can(regex("^[A-Za-z0-9+/]{43,}={0,2}$", fragment.value))
-      ]), false)
+      ]), true)
     ])
     error_message = "A customer fragment has an id that begins with cf-, and a value of at least 32 bytes in base64."
   }
