@@ -105,8 +105,13 @@ def live(terraform, folder, place, binary):
             function_life.live(binary, place, url, variables, access_id="p-check", access_key=CANARY)
         command("plan", "-no-color", "-input=false", "-out", "second.plan")
         look_at_plan(json.loads(command("show", "-json", "second.plan")))
-        # A new key is noticed, though the state does not hold the old one.
-        command("plan", *AS_IT_IS, changes={"admin_access_key": CANARY + "x"}, expected=2)
+        # A new key is noticed, though the state does not hold the old one, and functions that run with the old one end.
+        new_key = {"admin_access_key": CANARY + "x"}
+        command("apply", "-no-color", "-input=false", "-auto-approve", "-refresh=false", changes=new_key)
+        look_at_state(example / "terraform.tfstate")
+        renewed = look_at_function(url)
+        changed = {name for name in variables | renewed if variables.get(name) != renewed.get(name)}
+        assert changed == {"SECRET_VERSIONS"}, (variables, renewed)
         told = command("plan", *AS_IT_IS, changes=AWS_IAM, expected=2)
         assert ROLE in told and "events:PutEvents" in told, told
         for changes, expected in OTHER_WAYS:
@@ -313,6 +318,7 @@ WRONG = [
     ({"vpc_subnet_ids": ["subnet-1"], "vpc_security_group_ids": ["one"]}, "vpc_security_group_ids is a security group's id"),
     ({"environment": {"1A": ""}}, "Each name in environment begins with a letter"),
     ({"environment": {"AWS_REGION": "x"}}, "a name that Lambda keeps for itself"),
+    ({"environment": {"SECRET_VERSIONS": "x"}}, "a setting that this module makes of its own variables"),
     ({"environment": {"GATEWARD_ADMIN_ACCESS_KEY": "x"}}, "a setting that this module makes of its own variables"),
     ({"readable_secret_arns": ["db"]}, "readable_secret_arns is the ARN of a secret"),
     ({"invocable_function_arns": ["orders"]}, "invocable_function_arns is the ARN of a function"),
@@ -413,6 +419,7 @@ def look_at_function(url):
     assert CANARY not in text, "a secret stands in the function's environment"
     assert variables["GATEWARD_ADMIN_ACCESS_KEY"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables
     assert variables["GATEWARD_CUSTOMER_FRAGMENTS"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables
+    assert len(set(variables["SECRET_VERSIONS"].split(","))) == 2, variables
     assert json.loads(variables["GATEWARD_ALLOWED_ACCESS_PERMISSIONS"])[0]["access_id"] == "p-2", variables
     return variables
 

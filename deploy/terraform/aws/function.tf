@@ -9,6 +9,12 @@ locals {
   fragments_secret = local.keeps_fragments ? aws_secretsmanager_secret.customer_fragments[0].arn : var.customer_fragments_secret_arn
   permissions      = try(tostring(var.allowed_access_permissions), jsonencode(var.allowed_access_permissions))
   has_permissions  = try(length(local.allowed_access) > 0, false)
+  # Secrets are read when a function starts. The gateway does not look at this: it is another with another version of a
+  # secret, and Lambda puts new instances in the place of those that run whenever the environment is another.
+  secret_versions = join(",", concat(
+    aws_secretsmanager_secret_version.admin_access_key[*].version_id,
+    aws_secretsmanager_secret_version.customer_fragments[*].version_id,
+  ))
   given_environment = merge(
     {
       GATEWARD_STORE                = "dynamodb"
@@ -20,6 +26,7 @@ locals {
     },
     local.admin_key_secret == "" ? {} : { GATEWARD_ADMIN_ACCESS_KEY = "{vault://aws/${local.admin_key_secret}/}" },
     local.fragments_secret == "" ? {} : { GATEWARD_CUSTOMER_FRAGMENTS = "{vault://aws/${local.fragments_secret}/}" },
+    local.keeps_admin_key || local.keeps_fragments ? { SECRET_VERSIONS = local.secret_versions } : {},
     length(var.admin_bound_arns) == 0 ? {} : { GATEWARD_ADMIN_BOUND_ARNS = join(",", var.admin_bound_arns) },
     length(var.admin_bound_aws_accounts) == 0 ? {} : { GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS = join(",", var.admin_bound_aws_accounts) },
     var.events_bus_arn == "" ? {} : { GATEWARD_EVENTS_BUS = var.events_bus_arn },

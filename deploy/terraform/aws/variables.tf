@@ -62,7 +62,7 @@ variable "admin_access_key" {
 }
 
 variable "admin_access_key_secret_arn" {
-  description = "The ARN of a secret that holds the access key, in place of admin_access_key."
+  description = "The ARN of a secret that holds the access key, in place of admin_access_key. Its versions are not watched: see environment."
   type        = string
   default     = ""
   nullable    = false
@@ -203,7 +203,7 @@ variable "customer_fragments" {
 }
 
 variable "customer_fragments_secret_arn" {
-  description = "The ARN of a secret that holds the customer fragments, in place of customer_fragments."
+  description = "The ARN of a secret that holds the customer fragments, in place of customer_fragments. Its versions are not watched: see environment."
   type        = string
   default     = ""
   nullable    = false
@@ -348,7 +348,7 @@ variable "vpc_security_group_ids" {
 }
 
 variable "environment" {
-  description = "Further settings, by their names: GATEWARD_LOG, GATEWARD_VAULT_AWS_REGION and so on. No secrets: whoever reads the function's configuration reads them."
+  description = "Further settings, by their names: GATEWARD_LOG, GATEWARD_VAULT_AWS_REGION and so on. No secrets: whoever reads the function's configuration reads them. A name that does not begin with GATEWARD_ means nothing to the gateway, and its change puts new instances in the place of those that run: the version of a secret that was given by its ARN, say."
   type        = map(string)
   default     = {}
 
@@ -369,6 +369,7 @@ variable "environment" {
       "GATEWARD_ADMIN_BOUND_ARNS", "GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS", "GATEWARD_ALLOWED_ACCESS_PERMISSIONS",
       "GATEWARD_CUSTOMER_FRAGMENTS", "GATEWARD_DYNAMODB_TABLE", "GATEWARD_EVENTS_BUS", "GATEWARD_REVOCATION_QUEUE",
       "GATEWARD_ROOT_KEY", "GATEWARD_ROOT_KEY_FILE", "GATEWARD_ROOT_KEY_KMS", "GATEWARD_STORE",
+      "SECRET_VERSIONS",
     ])) == 0
     error_message = "environment has a setting that this module makes of its own variables (admin_access_key, customer_fragments, events_bus_arn, ...): give that variable, which keeps secrets out of the environment."
   }
