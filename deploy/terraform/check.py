@@ -401,6 +401,7 @@ def look_at_state(state):
     text = state.read_text()
     assert CANARY not in text, "a secret stands in the state"
     outputs = {name: output["value"] for name, output in json.loads(text)["outputs"].items()}
+    assert outputs["akeyless_serverless_gateway_url"] == outputs["gateward_url"] + "/console", outputs
     assert outputs["akeyless_serverless_gateway_url"].endswith("/default/console"), outputs
     assert outputs["aws_lambda_function"].endswith(":function:akeyless-serverless-gateway"), outputs
     assert ":/restapis/" in outputs["aws_api_gateway_rest_api"], outputs

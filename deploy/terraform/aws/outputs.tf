@@ -4,7 +4,7 @@ output "gateward_url" {
 }
 
 output "akeyless_serverless_gateway_url" {
-  description = "The gateway's console."
+  description = "Where the gateway's console will be. There is none yet, and this answers 404: until then use gateward_url, as in `gateward auth -u URL`."
   value       = "${aws_api_gateway_stage.gateway.invoke_url}/console"
 }
 

@@ -1,5 +1,5 @@
 output "akeyless_serverless_gateway_url" {
-  description = "The gateway's console."
+  description = "Where the gateway's console will be. There is none yet, and this answers 404: until then use gateward_url, as in `gateward auth -u URL`."
   value       = module.gateway.akeyless_serverless_gateway_url
 }
 
