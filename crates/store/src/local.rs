@@ -12,6 +12,7 @@
 mod encoding;
 mod journal;
 mod keeper;
+mod lately;
 mod tables;
 mod writer;
 

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::journal::{Batch, Changed, Journal};
 use super::keeper::Keeper;
+use super::lately::{Lately, Standing};
 use super::tables::Tables;
 use super::{encoding, engine};
 use crate::history::History;
@@ -32,6 +33,7 @@ type Answer = oneshot::Sender<Result<Revision, CommitError>>;
 /// The writing end of the store.
 pub(super) struct Writer {
     tables: Arc<Tables>,
+    lately: Lately,
     journal: Journal,
     keeper: Keeper,
     history: Arc<History>,
@@ -42,8 +44,9 @@ pub(super) struct Writer {
 type Failure = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Commits that share a sync, and what they will leave in the tables together.
-struct Group<'tables> {
-    tables: &'tables Tables,
+struct Group<'w> {
+    tables: &'w Tables,
+    lately: &'w mut Lately,
     revision: Revision,
     staged: HashMap<Vec<u8>, Staged>,
     written: Vec<(Revision, Key)>,
@@ -52,23 +55,9 @@ struct Group<'tables> {
 /// What will stand at a key: its version and its stored form, or nothing.
 type Staged = Option<(u64, Vec<u8>)>;
 
-/// What a write is judged by.
-#[derive(Default)]
-struct Standing {
-    version: Option<u64>,
-    /// What a counter reads; `None` if something else stands there.
-    counter: Option<u64>,
-}
-
-impl Standing {
-    fn nothing() -> Self {
-        Self { version: None, counter: Some(0) }
-    }
-}
-
 impl Writer {
     pub(super) fn new(tables: Arc<Tables>, journal: Journal, keeper: Keeper, history: Arc<History>) -> Self {
-        Self { tables, journal, keeper, history, failed: None }
+        Self { tables, lately: Lately::of_at_most(REMEMBERED), journal, keeper, history, failed: None }
     }
 
     /// Works until it is told to close.
@@ -90,13 +79,13 @@ impl Writer {
 
     /// Does `commits` with one sync, then answers each.
     fn commit_together(&mut self, commits: Vec<(Vec<Write>, Answer)>) {
-        let tables = Arc::clone(&self.tables);
-        let mut group = Group::after(self.history.newest(), &tables);
+        let mut group = Group::after(self.history.newest(), &self.tables, &mut self.lately);
         let mut verdicts = Vec::with_capacity(commits.len());
         for (writes, answer) in commits {
             verdicts.push((answer, group.stage(writes)));
         }
-        match self.make_durable(group) {
+        let Group { revision, staged, written, .. } = group;
+        match self.make_durable(revision, staged, written) {
             Ok(()) => {
                 for (answer, verdict) in verdicts {
                     // Whoever asked may have gone; what they asked for is done all the same.
@@ -113,26 +102,34 @@ impl Writer {
     }
 
     /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
-    fn make_durable(&mut self, group: Group<'_>) -> Result<(), Failure> {
+    fn make_durable(
+        &mut self,
+        revision: Revision,
+        staged: HashMap<Vec<u8>, Staged>,
+        written: Vec<(Revision, Key)>,
+    ) -> Result<(), Failure> {
         if let Some(failure) = &self.failed {
             return Err(Arc::clone(failure));
         }
-        if group.staged.is_empty() {
+        if staged.is_empty() {
             return Ok(());
         }
-        let revision = group.revision.0.to_be_bytes();
-        let staged = group.staged.iter().map(|(key, staged)| -> Changed<'_> {
+        let number = revision.0.to_be_bytes();
+        let changed = staged.iter().map(|(key, staged)| -> Changed<'_> {
             (key, staged.as_ref().map(|(_, stored)| stored.as_slice()))
         });
-        let changes: Vec<_> = staged.chain([(&encoding::REVISION[..], Some(&revision[..]))]).collect();
+        let changes: Vec<_> = changed.chain([(&encoding::REVISION[..], Some(&number[..]))]).collect();
         let mut batch = Batch::new();
         for change in &changes {
             batch.push(*change);
         }
         self.journal.append(batch).map_err(|error| self.fail(error))?;
         self.tables.change(changes);
-        if !group.written.is_empty() {
-            self.history.record(group.revision, group.written);
+        for (key, staged) in staged {
+            self.lately.note(key, standing_of(staged.as_ref()));
+        }
+        if !written.is_empty() {
+            self.history.record(revision, written);
         }
         Ok(())
     }
@@ -163,9 +160,9 @@ impl Writer {
     }
 }
 
-impl<'tables> Group<'tables> {
-    fn after(revision: Revision, tables: &'tables Tables) -> Self {
-        Self { tables, revision, staged: HashMap::new(), written: Vec::new() }
+impl<'w> Group<'w> {
+    fn after(revision: Revision, tables: &'w Tables, lately: &'w mut Lately) -> Self {
+        Self { tables, lately, revision, staged: HashMap::new(), written: Vec::new() }
     }
 
     /// Takes one commit into the group, whole or not at all.
@@ -207,21 +204,34 @@ impl<'tables> Group<'tables> {
     }
 
     /// What stands at `key`, as the commits before this one leave it.
-    fn standing(&self, key: &[u8]) -> Result<Standing, StoreError> {
+    fn standing(&mut self, key: &[u8]) -> Result<Standing, StoreError> {
         if let Some(staged) = self.staged.get(key) {
-            return Ok(staged.as_ref().map_or_else(Standing::nothing, |(version, stored)| Standing {
-                version: Some(*version),
-                counter: encoding::bytes(stored).and_then(counter),
-            }));
+            return Ok(standing_of(staged.as_ref()));
         }
-        let stored = self.tables.snapshot().get(key).map_err(engine)?;
-        stored.map_or(Ok(Standing::nothing()), |stored| {
-            let version = Some(encoding::version(&stored)?);
-            Ok(Standing { version, counter: encoding::bytes(&stored).and_then(counter) })
-        })
+        if let Some(standing) = self.lately.get(key) {
+            return Ok(standing);
+        }
+        let Some(stored) = self.tables.snapshot().get(key).map_err(engine)? else {
+            return Ok(Standing::NOTHING);
+        };
+        let version = Some(encoding::version(&stored)?);
+        let standing = Standing { version, counter: encoding::bytes(&stored).and_then(counter) };
+        self.lately.note(key.to_owned(), standing);
+        Ok(standing)
     }
+}
+
+fn standing_of(staged: Option<&(u64, Vec<u8>)>) -> Standing {
+    staged.map_or(Standing::NOTHING, |(version, stored)| Standing {
+        version: Some(*version),
+        counter: encoding::bytes(stored).and_then(counter),
+    })
 }
 
 /// The most commits that share a sync: what 1 024 callers can have waiting, and a bound on what a failed one takes
 /// with it.
 const MAX_GROUP: usize = 1024;
+
+/// How many keys are remembered, twice: what some hundred leases that are under way, and every commit's counters, are judged
+/// by, in two MiB.
+const REMEMBERED: usize = 8 * MAX_GROUP;
