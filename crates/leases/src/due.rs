@@ -4,6 +4,7 @@
 //! entries at all, so that a start after a long stop looks at those and no others.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -26,7 +27,13 @@ impl LeaseKey {
 
     /// As it stands in the sort keys of several tables.
     pub(crate) fn sort(self) -> String {
-        format!("{:020}/{}", self.item_id, self.lease_id)
+        let mut sort = String::with_capacity(SORT_BYTES);
+        self.write_to(&mut sort);
+        sort
+    }
+
+    fn write_to(self, text: &mut String) {
+        let _never_fails = write!(text, "{:020}/{}", self.item_id, self.lease_id);
     }
 
     /// The lease that [`LeaseKey::sort`] wrote.
@@ -86,10 +93,10 @@ impl Slot {
 
 /// The place of `lease` in the index, when it is due at `due`.
 pub(crate) fn entry_key(due: Timestamp, lease: LeaseKey) -> Key {
-    Key {
-        partition: Slot::of(due, lease.lease_id).partition(),
-        sort: format!("{:015}/{}", due.millis(), lease.sort()),
-    }
+    let mut sort = String::with_capacity(SORT_BYTES + 16);
+    let _never_fails = write!(sort, "{:015}/", due.millis());
+    lease.write_to(&mut sort);
+    Key { partition: Slot::of(due, lease.lease_id).partition(), sort }
 }
 
 /// Where entries that are due from `due` on begin.
@@ -173,6 +180,9 @@ impl Horizon {
 
 /// The partition that lists the slots that may have entries.
 pub(crate) const DIRECTORY: &str = "~due";
+
+/// How long a lease's place in sort keys is.
+const SORT_BYTES: usize = 55;
 
 /// How far memory looks ahead.
 pub(crate) const HORIZON: Duration = Duration::from_secs(120);

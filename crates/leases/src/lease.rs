@@ -22,6 +22,7 @@ use gateward_model::ItemName;
 use serde::{Deserialize, Serialize};
 
 pub use id::LeaseId;
+pub(crate) use id::hexadecimal;
 pub use state::{Asking, Claim, LeaseState, Revocation, Verdict};
 
 use crate::backoff;

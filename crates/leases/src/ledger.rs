@@ -36,7 +36,7 @@ pub use counts::{Cap, Caps};
 pub(crate) use holding::Hold;
 
 use crate::due::{self, LeaseKey, Slot};
-use crate::lease::Lease;
+use crate::lease::{Lease, hexadecimal};
 use crate::status::{self, StatusChange, StatusListener};
 
 /// A lease as it stands in the store.
@@ -362,12 +362,9 @@ pub(crate) fn digest(parts: &[&str]) -> String {
         context.update(part.as_bytes());
     }
     // Half of it: nobody finds two with the same in this universe's time.
-    let digest = context.finish();
-    digest.as_ref()[..16].iter().fold(String::with_capacity(32), |mut text, byte| {
-        use std::fmt::Write as _;
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let mut half = [0; 16];
+    half.copy_from_slice(&context.finish().as_ref()[..16]);
+    String::from_utf8_lossy(&hexadecimal(half)).into_owned()
 }
 
 fn delete(key: Key) -> Write {
@@ -375,7 +372,8 @@ fn delete(key: Key) -> Write {
 }
 
 fn put(key: Key, precondition: Precondition, lease: &Lease) -> Result<Write, LedgerError> {
-    let record = serde_json::to_vec(lease).map_err(|_| LedgerError::Unreadable(lease.id.to_string()))?;
+    let mut record = Vec::with_capacity(RECORD_BYTES);
+    serde_json::to_writer(&mut record, lease).map_err(|_| LedgerError::Unreadable(lease.id.to_string()))?;
     Ok(Write { key, precondition, change: Change::Put(record.into()) })
 }
 
@@ -384,6 +382,9 @@ fn read(entry: &Entry) -> Result<Recorded, LedgerError> {
         serde_json::from_slice(&entry.value).map_err(|_| LedgerError::Unreadable(entry.key.sort.clone()))?;
     Ok(Recorded { lease, version: entry.version })
 }
+
+/// Most records are shorter.
+const RECORD_BYTES: usize = 640;
 
 /// How many records are read at once.
 pub(crate) const PAGE: usize = 1000;

@@ -31,7 +31,9 @@ impl LeaseId {
 
 impl fmt::Display for LeaseId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "l-{:032x}", u128::from_be_bytes(self.0))
+        let mut text = *b"l-00000000000000000000000000000000";
+        text[2..].copy_from_slice(&hexadecimal(self.0));
+        formatter.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -48,6 +50,16 @@ impl<'de> Deserialize<'de> for LeaseId {
     }
 }
 
+/// The digits of `bytes`. Each write of a lease spells some ids, and the formatter of numbers takes ten times as long.
+pub(crate) fn hexadecimal(bytes: [u8; 16]) -> [u8; DIGITS] {
+    let mut digits = [0; DIGITS];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+    digits
+}
+
 const DIGITS: usize = 32;
 
 #[cfg(test)]
@@ -58,6 +70,8 @@ mod tests {
     fn a_name_reads_back_and_nothing_else_is_one() {
         let id = LeaseId::random();
         assert_eq!(LeaseId::parse(&id.to_string()), Some(id));
+        let bytes: [u8; 16] = std::array::from_fn(|place| 0x0f + 0x10 * place as u8);
+        assert_eq!(LeaseId(bytes).to_string(), "l-0f1f2f3f4f5f6f7f8f9fafbfcfdfefff");
         for text in
             ["", "l-", "l-7", "7", "l-+0000000000000000000000000000000", "L-00000000000000000000000000000000"]
         {
