@@ -2,8 +2,12 @@
 //!
 //! A store that was put back to an earlier state, and a clock that was set forward, make leases look expired that are
 //! not. Then nothing is revoked by itself until an operator lets go, or a set time has passed. A hold is durable, and
-//! every engine on the store keeps to it. A clock that is set back only makes revocations late: that is told, and
-//! nothing waits. So is a clock that comes back to what it was before it jumped: its hold ends by itself.
+//! every engine on the store keeps to it. Many small steps forward are as bad as a great one, so they are added up for an
+//! hour.
+//!
+//! A clock that is set back only makes revocations late: that is told, and nothing waits. When it is put right again that is
+//! a jump all the same: what was issued meanwhile would be revoked early. A clock that comes back to what it was
+//! before it jumped forward ends its hold by itself.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -44,6 +48,8 @@ pub(super) struct Guard {
 struct Watch {
     /// Both clocks at the last look.
     last: Option<(Timestamp, Duration)>,
+    /// How little the wall clock has been ahead of the uptime lately.
+    lowest: Option<Lowest>,
     held: Option<InMemory>,
     /// Which store this is; known when the guard has begun.
     store: Option<String>,
@@ -51,13 +57,28 @@ struct Watch {
     told: Option<u64>,
 }
 
+struct Lowest {
+    /// In milliseconds.
+    ahead: i64,
+    /// By the uptime, since when it is counted.
+    since: Duration,
+}
+
+impl Watch {
+    /// From now on the clocks are compared with these.
+    fn begin_at(&mut self, now: Timestamp, uptime: Duration) {
+        self.last = Some((now, uptime));
+        self.lowest = Some(Lowest { ahead: ahead(now, uptime), since: uptime });
+    }
+}
+
 struct InMemory {
     held: Held,
     durable: bool,
     /// By the uptime, when it ends.
     ends: Duration,
-    /// What the wall clock showed at an uptime of zero, before it jumped.
-    before_jump: Option<u64>,
+    /// How far the wall clock was ahead of the uptime before it jumped, in milliseconds.
+    before_jump: Option<i64>,
 }
 
 /// Why the guard could not do its work; it is tried again.
@@ -99,7 +120,7 @@ impl Guard {
         }
         let mut watch = lock(&self.watch);
         watch.store = Some(id);
-        watch.last = Some((self.clock.now(), self.clock.uptime()));
+        watch.begin_at(self.clock.now(), self.clock.uptime());
         Ok(())
     }
 
@@ -124,18 +145,22 @@ impl Guard {
         let Some((last, last_uptime)) = watch.last.replace((now, uptime)) else {
             return true;
         };
-        let passed = uptime.saturating_sub(last_uptime);
-        let shown = now.saturating_since(last);
-        if shown > passed + JUMP {
-            let before = last.millis().saturating_sub(millis(last_uptime));
-            self.hold_in(&mut watch, set_forward(shown - passed), Some(before));
-        } else if last + passed > now + JUMP {
-            tracing::error!("the clock was set back; what is due now is revoked later by as much");
+        let ahead_now = ahead(now, uptime);
+        let lowest = watch.lowest.take().filter(|lowest| uptime.saturating_sub(lowest.since) < ADDED_UP);
+        let lowest = lowest.unwrap_or(Lowest { ahead: ahead(last, last_uptime), since: last_uptime });
+        let forward = Duration::from_millis(u64::try_from(ahead_now - lowest.ahead).unwrap_or_default());
+        if forward > JUMP {
+            self.hold_in(&mut watch, set_forward(forward), Some(lowest.ahead));
+            watch.lowest = Some(Lowest { ahead: ahead_now, since: uptime });
+        } else {
+            if ahead(last, last_uptime) - ahead_now > signed_millis(JUMP) {
+                tracing::error!("the clock was set back; what is due now is revoked later by as much");
+            }
+            watch.lowest = Some(Lowest { ahead: lowest.ahead.min(ahead_now), ..lowest });
         }
         if let Some(hold) = &watch.held {
-            let back = hold.before_jump.is_some_and(|before| {
-                now.millis().saturating_sub(millis(uptime)).abs_diff(before) <= millis(JUMP)
-            });
+            let back =
+                hold.before_jump.is_some_and(|before| (ahead_now - before).abs() <= signed_millis(JUMP));
             return !(back || hold.ends <= uptime);
         }
         false
@@ -213,7 +238,7 @@ impl Guard {
 
     /// Holds from now on, also if there is a hold already: its time begins anew. It ends by itself only when the clock is
     /// back at what it showed before the first jump.
-    fn hold_in(&self, watch: &mut Watch, reason: String, before_jump: Option<u64>) {
+    fn hold_in(&self, watch: &mut Watch, reason: String, before_jump: Option<i64>) {
         tracing::error!(reason, "revocations are held; let them go when what is due may be revoked");
         let since = self.clock.now();
         let held = Held { since, reason, until: since + self.hold_for };
@@ -229,13 +254,13 @@ impl Guard {
 
     async fn end(&self) -> Result<(), GuardError> {
         // The witness first: should this be interrupted, what it says now would be a reason to hold again.
-        lock(&self.watch).last = Some((self.clock.now(), self.clock.uptime()));
+        lock(&self.watch).begin_at(self.clock.now(), self.clock.uptime());
         self.bear_witness().await?;
         self.write(Write { key: key("hold"), precondition: Precondition::Any, change: Change::Delete })
             .await?;
         let mut watch = lock(&self.watch);
         watch.held = None;
-        watch.last = Some((self.clock.now(), self.clock.uptime()));
+        watch.begin_at(self.clock.now(), self.clock.uptime());
         Ok(())
     }
 
@@ -286,13 +311,21 @@ fn set_forward(by: Duration) -> String {
     format!("the clock was set forward by {} s; what is not over looks expired", by.as_secs())
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+/// How far the wall clock is ahead of the uptime, in milliseconds.
+fn ahead(now: Timestamp, uptime: Duration) -> i64 {
+    i64::try_from(now.millis()).unwrap_or(i64::MAX).saturating_sub(signed_millis(uptime))
+}
+
+fn signed_millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn key(name: &str) -> Key {
     Key { partition: "~leases".to_owned(), sort: name.to_owned() }
 }
 
-/// A wall clock may be put right by so much at once.
+/// A wall clock may be put right by so much, at once or in steps.
 const JUMP: Duration = Duration::from_secs(30);
+
+/// For how long its steps are added up. What keeps clocks right moves them by two seconds in this time.
+const ADDED_UP: Duration = Duration::from_secs(3600);

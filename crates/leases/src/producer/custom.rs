@@ -281,10 +281,13 @@ impl CustomProducer {
 
     fn printable(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        if !self.payload.is_empty() {
+        // While a new payload is on trial, the one before may have been sent.
+        let trial = self.producers.catalog.trial(self.secret.id);
+        let sent = trial.iter().flat_map(|trial| [&trial.old, &trial.new]).chain([&self.payload]);
+        for payload in sent.filter(|payload| !payload.is_empty()) {
             // As it is, and as it stands inside JSON.
-            let quoted = Value::from(self.payload.expose()).to_string();
-            text = text.replace(quoted.trim_matches('"'), "***").replace(self.payload.expose(), "***");
+            let quoted = Value::from(payload.expose()).to_string();
+            text = text.replace(quoted.trim_matches('"'), "***").replace(payload.expose(), "***");
         }
         text.chars().filter(|character| !character.is_control()).take(MAX_WORDS).collect()
     }

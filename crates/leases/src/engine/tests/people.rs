@@ -102,6 +102,21 @@ fn a_clock_that_comes_back_ends_its_hold_and_one_that_was_corrected_makes_none()
 }
 
 #[test]
+fn small_steps_of_the_clock_are_added_up_for_an_hour() {
+    for (between, holds) in [(Duration::from_secs(2), true), (Duration::from_secs(3601), false)] {
+        let world = World::calm(30);
+        let life = world.start();
+        pass(&world, &life, Duration::from_secs(2));
+        for _ in 0..4 {
+            world.clock.set(world.clock.now() + Duration::from_secs(25));
+            pass(&world, &life, Duration::from_secs(1));
+            pass(&world, &life, between);
+        }
+        assert_eq!(life.engine.held().is_some(), holds, "{between:?}");
+    }
+}
+
+#[test]
 fn after_a_restored_backup_nothing_is_revoked_until_a_set_time_has_passed() {
     let world = World::calm(21);
     let life = world.start();
