@@ -23,8 +23,8 @@ mod request;
 mod resources;
 mod vault_usage;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -104,8 +104,6 @@ pub type LogCounts = Arc<dyn Fn() -> (u64, u64) + Send + Sync>;
 pub struct Control {
     parts: Arc<ControlParts>,
     routers: Arc<Routers>,
-    /// Whether the process is about to end.
-    draining: Arc<AtomicBool>,
     most_connections: usize,
 }
 
@@ -124,44 +122,66 @@ pub enum Surface {
     Prometheus,
 }
 
+/// What answers for each surface, built when it is first asked: a Lambda function that only carries traffic never is.
 struct Routers {
-    all: Router,
-    apisix: Router,
-    kong_open: Router,
-    akeyless: Router,
-    prometheus: Router,
+    parts: Arc<ControlParts>,
+    /// Whether the process is about to end.
+    draining: Arc<AtomicBool>,
+    all: OnceLock<Router>,
+    apisix: OnceLock<Router>,
+    kong_open: OnceLock<Router>,
+    akeyless: OnceLock<Router>,
+    prometheus: OnceLock<Router>,
+}
+
+impl Routers {
+    fn of(&self, surface: Surface) -> &Router {
+        let built = match surface {
+            Surface::All => &self.all,
+            Surface::Apisix => &self.apisix,
+            Surface::KongOpen => &self.kong_open,
+            Surface::Akeyless => &self.akeyless,
+            Surface::Prometheus => &self.prometheus,
+        };
+        built.get_or_init(|| {
+            let health = health::router(&self.draining);
+            let router = match surface {
+                Surface::All => health
+                    .merge(metrics::router())
+                    .merge(metrics::apisix_router())
+                    .merge(apisix::router())
+                    .merge(references::router())
+                    .merge(kong::router(kong::Access::Authenticated))
+                    .merge(akeyless()),
+                Surface::Apisix => health.merge(apisix::router()),
+                Surface::KongOpen => health.merge(kong::router(kong::Access::Open)),
+                Surface::Akeyless => health.merge(akeyless()),
+                Surface::Prometheus => health.merge(metrics::apisix_router()),
+            };
+            router.fallback(request::not_found).with_state(Arc::clone(&self.parts))
+        })
+    }
+}
+
+fn akeyless() -> Router<Arc<ControlParts>> {
+    let api = akeyless::router();
+    Router::new().nest("/v2", api.clone()).nest("/api/v2", api.clone()).merge(api)
 }
 
 impl Control {
     /// The control plane made of `parts`.
     pub fn new(parts: ControlParts) -> Self {
         let parts = Arc::new(parts);
-        let akeyless = || {
-            let api = akeyless::router();
-            Router::new().nest("/v2", api.clone()).nest("/api/v2", api.clone()).merge(api)
-        };
-        let draining = Arc::new(AtomicBool::new(false));
-        let health = health::router(&draining);
-        let state = |router: Router<Arc<ControlParts>>| router.with_state(Arc::clone(&parts));
-        let kong = || kong::router(kong::Access::Authenticated);
-        let all = health
-            .clone()
-            .merge(metrics::router())
-            .merge(metrics::apisix_router())
-            .merge(apisix::router())
-            .merge(references::router())
-            .merge(kong())
-            .merge(akeyless());
         let routers = Routers {
-            all: state(all.fallback(request::not_found)),
-            apisix: state(health.clone().merge(apisix::router()).fallback(request::not_found)),
-            kong_open: state(
-                health.clone().merge(kong::router(kong::Access::Open)).fallback(request::not_found),
-            ),
-            akeyless: state(health.clone().merge(akeyless()).fallback(request::not_found)),
-            prometheus: state(health.merge(metrics::apisix_router()).fallback(request::not_found)),
+            parts: Arc::clone(&parts),
+            draining: Arc::default(),
+            all: OnceLock::new(),
+            apisix: OnceLock::new(),
+            kong_open: OnceLock::new(),
+            akeyless: OnceLock::new(),
+            prometheus: OnceLock::new(),
         };
-        Self { parts, routers: Arc::new(routers), draining, most_connections: MOST_CONNECTIONS }
+        Self { parts, routers: Arc::new(routers), most_connections: MOST_CONNECTIONS }
     }
 
     /// The same with at most `most` connections at a time on each of its ports; those beyond are closed at once.
@@ -172,7 +192,7 @@ impl Control {
 
     /// Says on `/ready` from now on that the process is about to end.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.routers.draining.store(true, Ordering::Relaxed);
     }
 
     /// Asks the control plane from within, with a JSON body, in the administrator's name.
@@ -208,13 +228,7 @@ impl Control {
     pub async fn answer(&self, surface: Surface, mut request: Request<Body>) -> Response {
         let id = request::id();
         request::collapse_slashes(request.uri_mut());
-        let router = match surface {
-            Surface::All => &self.routers.all,
-            Surface::Apisix => &self.routers.apisix,
-            Surface::KongOpen => &self.routers.kong_open,
-            Surface::Akeyless => &self.routers.akeyless,
-            Surface::Prometheus => &self.routers.prometheus,
-        };
+        let router = self.routers.of(surface);
         let refusal = if self.parts.local_only { guard::refusal(&request) } else { None };
         let mut response = match refusal {
             Some(refusal) => refusal,

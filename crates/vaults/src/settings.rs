@@ -1,6 +1,7 @@
 //! A backend's settings: what the entity says, else what the environment says for every vault of that kind.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::time::Duration;
 
 use gateward_model::Invalid;
@@ -297,6 +298,15 @@ impl Settings<'_> {
 
     /// `GATEWARD_VAULT_AWS_REGION`, or `KONG_VAULT_AWS_REGION`.
     fn default_of(&self, name: &str) -> Option<&String> {
+        // Most processes have none, and each start asks for all of them.
+        let are_there = |prefix: &str| {
+            let from = (Bound::Included(prefix), Bound::Unbounded);
+            let mut next = self.environment.range::<str, _>(from);
+            next.next().is_some_and(|(name, _)| name.starts_with(prefix))
+        };
+        if !are_there("GATEWARD_VAULT_") && !are_there("KONG_VAULT_") {
+            return None;
+        }
         let variable = format!("VAULT_{}_{}", self.kind, name).to_ascii_uppercase();
         let ours = self.environment.get(&format!("GATEWARD_{variable}"));
         ours.or_else(|| self.environment.get(&format!("KONG_{variable}"))).filter(|value| !value.is_empty())
