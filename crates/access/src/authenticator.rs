@@ -175,6 +175,11 @@ impl Authenticator {
             })
     }
 
+    /// Whether the store does not say at the moment who there is: then whoever is refused may only have to try again.
+    pub fn is_blind(&self) -> bool {
+        self.directory.as_ref().is_some_and(Directory::is_out_of_reach)
+    }
+
     /// Reads what was made while the gateway ran, if that may have changed.
     pub async fn refresh(&self) {
         if let Some(directory) = &self.directory {

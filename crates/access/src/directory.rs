@@ -3,6 +3,7 @@
 //! They stand together in one sealed record, which is read anew every two seconds at most: so a call is judged without
 //! waiting, and a method that was deleted on one instance is gone on all of them two seconds later.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -70,6 +71,7 @@ pub struct Directory {
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
     read: RwLock<(Arc<Kept>, Option<Timestamp>)>,
+    out_of_reach: AtomicBool,
 }
 
 /// Why something cannot be read or changed.
@@ -145,12 +147,17 @@ impl MethodKind {
 impl Directory {
     /// The one that stands in `store`.
     pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, sealer, clock, read: RwLock::default() }
+        Self { store, sealer, clock, read: RwLock::default(), out_of_reach: AtomicBool::new(false) }
     }
 
     /// What was read last.
     pub fn current(&self) -> Arc<Kept> {
         Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    /// Whether it could not be read the last time, so that who is unknown may be known.
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        self.out_of_reach.load(Ordering::Relaxed)
     }
 
     /// Reads it anew if the last time is two seconds ago. What cannot be read is as good as nothing.
@@ -160,7 +167,9 @@ impl Directory {
         if last.is_some_and(|last| last <= now && now.saturating_since(last) < FRESH) {
             return;
         }
-        let kept = match self.load().await {
+        let loaded = self.load().await;
+        self.out_of_reach.store(loaded.is_err(), Ordering::Relaxed);
+        let kept = match loaded {
             Ok((kept, _)) => kept,
             Err(error) => {
                 tracing::error!(%error, "only the administrator and the deployment's entries are known");

@@ -23,6 +23,9 @@ pub(crate) enum Refusal {
         "you may not do this; whoever administers this gateway can allow it (gateway-create-allowed-access)"
     )]
     Forbidden,
+    /// Nobody can be looked up.
+    #[error("the store does not say at the moment who may do what; try again")]
+    Unavailable,
 }
 
 impl Refusal {
@@ -31,6 +34,7 @@ impl Refusal {
         match self {
             Self::Missing | Self::Wrong => StatusCode::UNAUTHORIZED,
             Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -43,9 +47,14 @@ pub(crate) fn identity(
     need: Need,
 ) -> Result<Identity, Refusal> {
     let token = token(headers).or(in_body).ok_or(Refusal::Missing)?;
-    let identity = parts.authenticator.verify(token).map_err(|_| Refusal::Wrong)?;
+    // The administrator is known in any case.
+    let blind = |refusal| if parts.authenticator.is_blind() { Refusal::Unavailable } else { refusal };
+    let identity = parts.authenticator.verify(token).map_err(|_| blind(Refusal::Wrong))?;
     audit::note(identity.access_id.as_str());
     if !parts.authenticator.permits(&identity, need) {
+        if parts.authenticator.is_blind() {
+            return Err(Refusal::Unavailable);
+        }
         tracing::warn!(access_id = %identity.access_id, "a call was refused to somebody who may not make it");
         return Err(Refusal::Forbidden);
     }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, ApiError};
+use crate::authenticate::Refusal;
 use crate::{ControlParts, audit};
 
 #[derive(Deserialize)]
@@ -33,6 +34,10 @@ pub(super) async fn auth(parts: Arc<ControlParts>, body: Value) -> Answer {
         _ => return Err(ApiError::bad("access-type: is access_key or aws_iam")),
     };
     let token = login.map_err(|LoginError| {
+        if parts.authenticator.is_blind() {
+            let unavailable = Refusal::Unavailable;
+            return ApiError::new(unavailable.status(), unavailable.to_string());
+        }
         tracing::warn!("login refused");
         let said = if access_type == "aws_iam" { AWS_REFUSED.to_owned() } else { LoginError.to_string() };
         ApiError::new(StatusCode::UNAUTHORIZED, said)

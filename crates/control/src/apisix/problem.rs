@@ -83,8 +83,8 @@ impl From<Refusal> for Problem {
         Self::unauthorized(match refusal {
             Refusal::Missing => "missing apikey",
             Refusal::Wrong => "wrong apikey",
-            Refusal::Forbidden => {
-                return Self::status(StatusCode::FORBIDDEN, Refusal::Forbidden.to_string());
+            Refusal::Forbidden | Refusal::Unavailable => {
+                return Self::status(refusal.status(), refusal.to_string());
             }
         })
     }
