@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
 
 use crate::arguments::Check;
-use crate::settings::Settings;
+use crate::settings::{Mode, Settings};
 use crate::surroundings::Surroundings;
 use crate::terminal::Terminal;
 
@@ -24,7 +24,11 @@ pub fn follow(settings: &Settings, surroundings: &Surroundings) -> Result<Option
         return Ok(None);
     }
     let files = files(settings.resources.clone(), surroundings);
-    match Following::start(files, Arc::new(SystemClock), &Handle::current()) {
+    let following = match settings.mode {
+        Mode::Lambda => Following::when_asked(files),
+        Mode::Dev | Mode::Serve => Following::start(files, Arc::new(SystemClock), &Handle::current()),
+    };
+    match following {
         Ok(following) => Ok(Some(following)),
         Err(refused) => {
             let lines: Vec<String> = refused.errors().iter().map(ToString::to_string).collect();

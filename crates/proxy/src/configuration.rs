@@ -102,8 +102,12 @@ impl Configuration {
         self.wait_for(revision, PATIENCE).await;
     }
 
-    /// Waits until what the store holds now is applied, at most `patience`; what a function that was frozen does first.
+    /// Waits until what the store holds now is applied, at most `patience`; what a function that was frozen does first. What
+    /// files hold is looked at too, and is in force for the next event.
     pub async fn catch_up(&self, patience: Duration) {
+        if let Some(following) = &self.following {
+            following.look().await;
+        }
         let caught_up = timeout(patience, async {
             match self.store.revision().await {
                 Ok(revision) => self.wait_for(revision, patience).await,

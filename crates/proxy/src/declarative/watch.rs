@@ -2,7 +2,8 @@
 //!
 //! Their metadata is looked at several times a second, which costs a system call a file and works wherever files do:
 //! over the network, behind the symbolic links that Kubernetes swaps, with editors that put a new file in the place of
-//! the old one. A file is read once it has stayed the same from one look to the next.
+//! the old one. A file is read once it has stayed the same from one look to the next. Where nothing runs by itself, in a
+//! Lambda function, they are looked at when somebody asks.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use gateward_clock::Clock;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::AbortHandle;
 
 use super::{Declared, Files, Refused};
@@ -21,19 +22,43 @@ use super::{Declared, Files, Refused};
 pub struct Following {
     declared: watch::Receiver<Arc<Declared>>,
     refused: watch::Receiver<Option<Arc<Refused>>>,
-    task: AbortHandle,
+    looking: Looking,
+}
+
+enum Looking {
+    Often(AbortHandle),
+    WhenAsked(Mutex<(Follower, Looks)>),
 }
 
 impl Following {
     /// Reads the files, and looks at them from then on. What is wrong with them now is the caller's to deal with.
     pub fn start(files: Files, clock: Arc<dyn Clock>, runtime: &Handle) -> Result<Self, Refused> {
-        let looked = look(&files);
+        let runtime = runtime.clone();
+        Self::begin(files, |follower, looks| {
+            Looking::Often(runtime.spawn(follower.run(looks, clock)).abort_handle())
+        })
+    }
+
+    /// Reads the files, and looks at them whenever [`Following::look`] says so.
+    pub fn when_asked(files: Files) -> Result<Self, Refused> {
+        Self::begin(files, |follower, looks| Looking::WhenAsked(Mutex::new((follower, looks))))
+    }
+
+    fn begin(files: Files, looking: impl FnOnce(Follower, Looks) -> Looking) -> Result<Self, Refused> {
+        let read = look(&files);
         let first = Arc::new(files.read()?);
         let (declare, declared) = watch::channel(first);
         let (refuse, refused) = watch::channel(None);
-        let follower = Follower { files: Arc::new(files), clock, declare, refuse };
-        let task = runtime.spawn(follower.run(looked)).abort_handle();
-        Ok(Self { declared, refused, task })
+        let follower = Follower { files: Arc::new(files), declare, refuse };
+        Ok(Self { declared, refused, looking: looking(follower, Looks { before: read.clone(), read }) })
+    }
+
+    /// Looks at the files now, if nobody does so often.
+    pub async fn look(&self) {
+        if let Looking::WhenAsked(follower) = &self.looking {
+            let (follower, looks) = &mut *follower.lock().await;
+            follower.look(looks).await;
+        }
     }
 
     /// What is in force, and what comes after it.
@@ -49,29 +74,33 @@ impl Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Looking::Often(task) = &self.looking {
+            task.abort();
+        }
     }
 }
 
 struct Follower {
     files: Arc<Files>,
-    clock: Arc<dyn Clock>,
     declare: watch::Sender<Arc<Declared>>,
     refuse: watch::Sender<Option<Arc<Refused>>>,
 }
 
 impl Follower {
-    async fn run(self, mut read: Vec<Look>) {
-        let mut before = read.clone();
+    async fn run(self, mut looks: Looks, clock: Arc<dyn Clock>) {
         loop {
-            self.clock.sleep(INTERVAL).await;
-            let now = look(&self.files);
-            if now == before && now != read {
-                self.read().await;
-                read.clone_from(&now);
-            }
-            before = now;
+            clock.sleep(INTERVAL).await;
+            self.look(&mut looks).await;
         }
+    }
+
+    async fn look(&self, looks: &mut Looks) {
+        let now = look(&self.files);
+        if now == looks.before && now != looks.read {
+            self.read().await;
+            looks.read.clone_from(&now);
+        }
+        looks.before = now;
     }
 
     async fn read(&self) {
@@ -109,6 +138,12 @@ impl Follower {
             }
         }
     }
+}
+
+/// What the files looked like when they were looked at last, and when they were read.
+struct Looks {
+    before: Vec<Look>,
+    read: Vec<Look>,
 }
 
 /// What a file looks like from outside; none if it is not there.
@@ -177,7 +212,8 @@ mod tests {
         assert_eq!(declared.borrow_and_update().resources[0].1, "a");
 
         put(&path, &route("b"));
-        let second = Duration::from_secs(1);
+        // It is a second where nobody else keeps the machine busy.
+        let second = Duration::from_secs(20);
         tokio::time::timeout(second, declared.changed()).await.expect("in a second").unwrap();
         assert_eq!(declared.borrow_and_update().resources[0].1, "b");
 
@@ -195,5 +231,19 @@ mod tests {
 
         put(&path, &route("d"));
         tokio::time::timeout(second, declared.changed()).await.expect("in a second").unwrap();
+    }
+
+    #[tokio::test]
+    async fn where_nothing_runs_by_itself_a_file_is_read_at_the_second_look_that_finds_it_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resources.yaml");
+        put(&path, &route("a"));
+        let following =
+            Following::when_asked(Files::new(vec![path.clone()], Arc::new(BTreeMap::new()))).unwrap();
+        put(&path, &route("b"));
+        for expected in ["a", "b", "b"] {
+            following.look().await;
+            assert_eq!(following.declared().borrow().resources[0].1, expected);
+        }
     }
 }
