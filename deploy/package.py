@@ -28,9 +28,8 @@ def main():
     if not libraries.is_dir():
         sys.exit(f"this machine's Rust has no standard library for {triple}; `rustup target add {triple}` brings it")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    subprocess.run(
-        ["cargo", "build", "--locked", "--profile", "lambda", "--package", "gateward", "--target", triple], cwd=ROOT, check=True
-    )
+    what = ["--profile", "lambda", "--package", "gateward", "--no-default-features", "--target", triple]
+    subprocess.run(["cargo", "build", "--locked", *what], cwd=ROOT, check=True)
     binary = target / triple / "lambda" / "gateward"
     needed = newest_glibc(binary)
     if needed > NEWEST_GLIBC:

@@ -33,7 +33,7 @@ use surroundings::Surroundings;
 use terminal::Terminal;
 
 /// The system's own keeps what ten thousand idle connections took, and has holes in it where they were.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "jemalloc"))]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
