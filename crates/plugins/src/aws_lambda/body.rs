@@ -33,5 +33,14 @@ pub(super) fn too_large(limit: usize) -> Failure {
     Failure::new(ErrorStatus::TOO_LARGE, Origin::Client, "body_too_large", message)
 }
 
+/// The event that was made of a request is too large, though the body alone was not: in base64 it is longer by a third.
+pub(super) fn event_too_large(size: usize, limit: usize) -> Failure {
+    let message = format!(
+        "the event made of the request has {size} bytes, more than the {limit} that the function takes; a binary body is \
+         longer by a third in it"
+    );
+    Failure::new(ErrorStatus::TOO_LARGE, Origin::Client, "body_too_large", message)
+}
+
 /// How long a client may take to send a body that must be whole before it is sent on.
 const LONGEST_COLLECTION: Duration = Duration::from_secs(60);

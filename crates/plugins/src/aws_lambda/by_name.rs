@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::answer::Reading;
-use super::body::{LARGEST_CALL, collect, too_large};
+use super::body::{LARGEST_CALL, collect, event_too_large};
 use super::event::{Encode, Form, Source};
 use super::failures::Refusal;
 use super::identity::Identity;
@@ -109,11 +109,7 @@ impl ByName {
         let method = exchange.request.method().clone();
         let event = self.event(exchange).await?;
         let permit = self.limit.as_ref().map(Limit::enter).transpose()?;
-        let deadline = Instant::now() + self.patience;
-        let answer = match tokio::time::timeout_at(deadline, self.call(event, deadline, exchange)).await {
-            Ok(answer) => answer?,
-            Err(_elapsed) => return Err(FetchError::ReadTimeout.failure(Origin::Function)),
-        };
+        let answer = self.call(event, exchange).await?;
         let response = self.reading.read(&method, answer).await?;
         Ok(until_ended(response, permit))
     }
@@ -138,34 +134,52 @@ impl ByName {
         };
         let event = self.form.write(&source, self.encode)?;
         if event.len() > self.largest_event {
-            return Err(too_large(self.largest_event));
+            return Err(event_too_large(event.len(), self.largest_event));
         }
         Ok(event.into())
     }
 
     /// Calls the function, until Lambda takes the call or there is no more time.
-    async fn call(
-        &self,
-        event: Bytes,
-        deadline: Instant,
-        exchange: &Exchange<'_>,
-    ) -> Result<Response<Body>, Failure> {
+    async fn call(&self, event: Bytes, exchange: &Exchange<'_>) -> Result<Response<Body>, Failure> {
+        let deadline = Instant::now() + self.patience;
         let mut longest_pause = SHORTEST_PAUSE;
+        let mut throttled: Option<Refusal> = None;
         loop {
-            let mut request = self.request(&event, exchange).await?;
-            let answer = exchange.pool.send(&self.peer, &mut request, &self.timeouts).await;
-            let response = answer.map_err(|missed| missed.error.failure(Origin::Function))?;
-            let _objection = self.identity.heard(&response);
-            if response.status() != StatusCode::TOO_MANY_REQUESTS {
-                return Ok(response);
-            }
-            let refusal = Refusal::read(response).await;
+            let refusal = match tokio::time::timeout_at(deadline, self.call_once(&event, exchange)).await {
+                Ok(Ok(Ok(response))) => return Ok(response),
+                Ok(Ok(Err(refusal))) => refusal,
+                Ok(Err(failure)) => return Err(failure),
+                // What Lambda said of the call before says more than that there was no time for this one.
+                Err(_elapsed) => {
+                    return Err(match throttled {
+                        Some(refusal) => refusal.failure(self.reading.keeps_status),
+                        None => FetchError::ReadTimeout.failure(Origin::Function),
+                    });
+                }
+            };
             let pause = longest_pause.mul_f64(fastrand::f64());
-            if longest_pause > LONGEST_PAUSE || Instant::now() + pause >= deadline {
+            if Instant::now() + pause >= deadline {
                 return Err(refusal.failure(self.reading.keeps_status));
             }
+            throttled = Some(refusal);
             tokio::time::sleep(pause).await;
-            longest_pause *= 2;
+            longest_pause = (longest_pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The answer, or the refusal of a call that was throttled.
+    async fn call_once(
+        &self,
+        event: &Bytes,
+        exchange: &Exchange<'_>,
+    ) -> Result<Result<Response<Body>, Refusal>, Failure> {
+        let mut request = self.request(event, exchange).await?;
+        let answer = exchange.pool.send(&self.peer, &mut request, &self.timeouts).await;
+        let response = answer.map_err(|missed| missed.error.failure(Origin::Function))?;
+        let _objection = self.identity.heard(&response);
+        match response.status() {
+            StatusCode::TOO_MANY_REQUESTS => Ok(Err(Refusal::read(response).await)),
+            _ => Ok(Ok(response)),
         }
     }
 
@@ -202,8 +216,8 @@ static LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
 /// What Lambda takes in one call that waits for no answer.
 const LARGEST_ASYNCHRONOUS_CALL: usize = 1024 * 1024;
 
-/// Within how much time the first call follows that was throttled, and within how much the last one does: each next one
-/// may take twice as long.
+/// Within how much time the next call follows the first that was throttled; each one after it may take twice as long, up to
+/// the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 

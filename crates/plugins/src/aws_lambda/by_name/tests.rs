@@ -295,6 +295,11 @@ async fn a_throttled_call_is_made_again_as_long_as_there_is_time() {
         assert!(begun.elapsed() < Duration::from_secs(5));
         assert!(call.double.count() > 1);
 
+        // What Lambda said once is what is told when there is no time for the next answer.
+        let answers = vec![throttled(), Vec::new()];
+        let call = Call::to(Double::following(answers).await, &json!({"timeout": 400}));
+        assert_eq!(call.failure(get("/")).await.code, "function_throttled");
+
         // Nothing else is sent twice: the function may have begun to work.
         for status in [500, 502, 503] {
             let call = Call::answered(lambda(status, "", "{}"), json!({})).await;
@@ -337,6 +342,9 @@ async fn what_is_too_large_is_refused_before_the_call() {
                 other => panic!("{other:?}"),
             }
         }
+        let call = Call::answered(lambda(200, "", "1"), form.clone()).await;
+        let failure = call.failure(bytes(5 * mib)).await;
+        assert!(failure.message.contains("longer by a third"), "{}", failure.message);
     })
     .await;
 }
