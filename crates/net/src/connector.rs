@@ -1,5 +1,6 @@
 //! The one way out: a name to addresses, addresses past the filter, a connection, TLS.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::address::AddressFilter;
 use crate::dns::{Dns, Name};
+use crate::forward_proxy;
 use crate::pool::{Tallies, Tally};
 use crate::tls::TlsSettings;
 use crate::{FetchError, Peer, PeerTls, Protocol, Stream, TrustError};
@@ -72,7 +74,14 @@ impl Connector {
         if addresses.iter().chain(&literal).any(|address| self.filter.forbids(*address)) {
             return Err(FetchError::Forbidden);
         }
-        let mut tcp = first_to_connect(&addresses).await.map_err(FetchError::Connect)?;
+        if peer.proxy().is_some() && forward_proxy::may_be_an_address(peer.host()) {
+            return Err(FetchError::Forbidden);
+        }
+        let unreachable = |error: io::Error| match peer.proxy() {
+            Some(_) => io::Error::new(error.kind(), format!("the forward proxy: {error}")),
+            None => error,
+        };
+        let mut tcp = first_to_connect(&addresses).await.map_err(unreachable).map_err(FetchError::Connect)?;
         let (local, remote) =
             (tcp.local_addr().map_err(FetchError::Connect)?, tcp.peer_addr().map_err(FetchError::Connect)?);
         if self.filter.forbids_connection(local, remote) {

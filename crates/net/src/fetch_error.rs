@@ -83,6 +83,13 @@ macro_rules! code {
 }
 
 impl FetchError {
+    /// Whether the peer answered, and what it spoke was no TLS: plain HTTP, most often.
+    pub fn is_no_tls(&self) -> bool {
+        let Self::Tls(cause) = self else { return false };
+        let inner = cause.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(inner, Some(rustls::Error::InvalidMessage(_)))
+    }
+
     /// What the client hears when it was `origin` that was called.
     pub fn failure(&self, origin: Origin) -> Failure {
         let who = match origin {

@@ -62,6 +62,18 @@ impl ForwardProxy {
     }
 }
 
+/// Whether some proxy may take `host`, which does not read as an address here, for one: `2852039166` and `0xa9.254.43518` are
+/// 169.254.169.254 to `inet_aton`. No name of DNS ends in a number (RFC 3696, section 2).
+pub(crate) fn may_be_an_address(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let digits = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = match digits {
+        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit()),
+    };
+    is_number && host.parse::<IpAddr>().is_err()
+}
+
 /// The status that a proxy answers with. Nothing of the tunnel may have come with it: inside, it is we who speak first.
 async fn status(tcp: &mut TcpStream) -> io::Result<u16> {
     let mut head = Vec::with_capacity(512);

@@ -32,6 +32,14 @@ pub enum AskError {
         /// The gateway's address.
         url: String,
     },
+    /// What listens there speaks no TLS.
+    #[error(
+        "{url} speaks no TLS: write http:// where it says https://, which `gateward dev` and loopback are without"
+    )]
+    NoTls {
+        /// The gateway's address.
+        url: String,
+    },
     /// No whole answer came.
     #[error("{url} gave no answer")]
     NoAnswer {

@@ -227,6 +227,7 @@ impl Gateway {
             FetchError::Connect(cause) if cause.kind() == ErrorKind::ConnectionRefused => {
                 AskError::NotRunning { url: self.url.to_string() }
             }
+            error if error.is_no_tls() => AskError::NoTls { url: self.url.to_string() },
             // What is not HTTP at all is not the gateway either, but no status tells of it.
             error => no_answer(error),
         })

@@ -342,6 +342,22 @@ async fn a_gateway_that_is_not_running_is_said_to_be_so() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_speaks_no_tls_is_said_to_want_http() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let _server = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        stream.read_exact(&mut [0; 5]).unwrap();
+        write!(stream, "HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        // It closes when the client does: an end of the connection would say less.
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let words = ["get-dynamic-secret-value", "-n", "/x", "--token", "t", "-u", &url];
+    let error = run(&words, &surroundings(&[])).await.unwrap_err().to_string();
+    assert!(error.contains(&url) && error.contains("write http://"), "{error}");
+}
+
+#[tokio::test]
 async fn an_address_in_the_environment_that_is_none_is_named() {
     let wrong = surroundings(&[("GATEWARD_GATEWAY_URL", "localhost:8000")]);
     let error = run(&["auth"], &wrong).await.unwrap_err();

@@ -102,3 +102,36 @@ async fn no_proxy_leads_to_where_nobody_may_go() {
     })
     .await;
 }
+
+#[test]
+fn what_a_proxy_may_take_for_an_address_is_no_name() {
+    for host in [
+        "2852039166",
+        "0xa9fea9fe",
+        "169.254.43518",
+        "0xa9.254.169.254",
+        "169.254.169.254.",
+        "017700000001",
+        "0x",
+    ] {
+        assert!(may_be_an_address(host), "{host}");
+    }
+    for host in ["169.254.169.254", "::1", "lambda.us-east-2.amazonaws.com", "a1", "0xample", "x.0xz", ""] {
+        assert!(!may_be_an_address(host), "{host}");
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_proxy_is_not_asked_for_what_it_may_take_for_an_address_and_one_that_is_not_there_is_named() {
+    on_a_data_thread(async {
+        let odd = Peer::new(Scheme::Http, "2852039166", 80, true);
+        let gone = gateward_testkit::nobody().port();
+        assert!(matches!(fetch(&through(gone, &odd), &[]).await, Err(FetchError::Forbidden)));
+        let named = Peer::new(Scheme::Http, "only-the-proxy-knows.invalid", 80, true);
+        let Err(FetchError::Connect(cause)) = fetch(&through(gone, &named), &[]).await else {
+            panic!("nobody is there");
+        };
+        assert!(cause.to_string().contains("forward proxy"), "{cause}");
+    })
+    .await;
+}
