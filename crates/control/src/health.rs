@@ -7,20 +7,21 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
-use http::StatusCode;
+use gateward_access::Need;
+use http::{HeaderMap, StatusCode};
 use serde_json::json;
 
 use crate::request::json_answer;
-use crate::{ControlParts, references};
+use crate::{ControlParts, authenticate, references};
 
 /// Not ready any more once the process is `draining`.
 pub(crate) fn router(draining: &Arc<AtomicBool>) -> Router<Arc<ControlParts>> {
     let draining = Arc::clone(draining);
-    let ready = async move |parts: State<Arc<ControlParts>>| {
+    let ready = async move |parts: State<Arc<ControlParts>>, headers: HeaderMap| {
         if draining.load(Ordering::Relaxed) {
             return json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "draining"}));
         }
-        ready(parts).await
+        ready(parts, &headers).await
     };
     Router::new().route("/health", get(health)).route("/ready", get(ready))
 }
@@ -30,9 +31,9 @@ async fn health() -> Response {
 }
 
 /// 200 once the configuration is served and each of its references has been asked for once. What of it is not in force
-/// is named, and so is each reference without a good value; it makes nobody unready, because what was in force before
-/// serves on.
-async fn ready(State(parts): State<Arc<ControlParts>>) -> Response {
+/// is counted, and so is each reference without a good value; it makes nobody unready, because what was in force before
+/// serves on. Whoever has a token hears their names too: addresses, files and secrets are called by them.
+async fn ready(State(parts): State<Arc<ControlParts>>, headers: &HeaderMap) -> Response {
     if parts.configuration.ready() {
         let mut answer = json!({"status": "ready"});
         let current = parts.configuration.current();
@@ -40,11 +41,16 @@ async fn ready(State(parts): State<Arc<ControlParts>>) -> Response {
         let refused = parts.configuration.refused();
         let in_files = refused.iter().flat_map(|refused| refused.errors()).map(ToString::to_string);
         let broken = snapshot.broken().iter().map(ToString::to_string);
-        let not_in_force: Vec<String> = in_files.chain(broken).take(MOST_NAMED).collect();
+        let mut not_in_force: Vec<String> = in_files.chain(broken).collect();
+        let names = parts.local_only || authenticate::identity(&parts, headers, None, Need::Login).is_ok();
         if !not_in_force.is_empty() {
-            answer["not_in_force"] = not_in_force.into();
+            answer["not_in_force_total"] = not_in_force.len().into();
+            if names {
+                not_in_force.truncate(MOST_NAMED);
+                answer["not_in_force"] = not_in_force.into();
+            }
         }
-        answer["references"] = references::summary(&parts);
+        answer["references"] = references::summary(&parts, names);
         return json_answer(StatusCode::OK, &answer);
     }
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "starting"}))

@@ -23,8 +23,8 @@ pub(crate) fn router() -> Router<Arc<ControlParts>> {
     Router::new().route("/v1/references", get(list)).route("/v1/references/value", post(value))
 }
 
-/// How it stands with all references together, and those without a good value, as `/ready` tells it.
-pub(crate) fn summary(parts: &ControlParts) -> Value {
+/// How it stands with all references together, and, if it `names` any, those without a good value, as `/ready` tells it.
+pub(crate) fn summary(parts: &ControlParts, names: bool) -> Value {
     let states = parts.resolver.references();
     let mut counts: BTreeMap<&str, usize> = STATES.into_iter().map(|state| (state.word(), 0)).collect();
     for state in &states {
@@ -33,7 +33,7 @@ pub(crate) fn summary(parts: &ControlParts) -> Value {
     let not_fresh = states.iter().filter(|state| state.state != ValueState::Fresh);
     let named: Vec<Value> = not_fresh.take(MOST_NAMED).map(shown).collect();
     let mut summary = json!({"total": states.len(), "by_state": counts});
-    if !named.is_empty() {
+    if names && !named.is_empty() {
         summary["not_fresh"] = named.into();
     }
     summary

@@ -17,7 +17,11 @@ async fn each_reference_is_listed_and_told_by_ready_and_counted_for_prometheus()
         let put = plane.ask(Surface::Apisix, "PUT", &path, &key, &route.to_string()).await;
         assert_eq!(put.status, StatusCode::CREATED);
     }
-    let ready = plane.ask(Surface::All, "GET", "/ready", &[], "").await;
+    let told = plane.ask(Surface::All, "GET", "/ready", &[], "").await.json["references"].clone();
+    assert_eq!((&told["total"], &told["by_state"]["missing"]), (&json!(2), &json!(1)));
+    assert!(told["not_fresh"].is_null(), "names are for those with a token: {told}");
+    let token = format!("Bearer {}", plane.token().await);
+    let ready = plane.ask(Surface::All, "GET", "/ready", &[("authorization", &token)], "").await;
     let references = &ready.json["references"];
     assert_eq!(references["total"], 2);
     assert_eq!(references["by_state"], json!({"asking": 0, "fresh": 1, "gone": 0, "missing": 1, "stale": 0}));
@@ -28,7 +32,6 @@ async fn each_reference_is_listed_and_told_by_ready_and_counted_for_prometheus()
     );
     assert_eq!(references["not_fresh"].as_array().unwrap().len(), 1);
 
-    let token = format!("Bearer {}", plane.token().await);
     let list = async |query: &str| {
         plane
             .ask(Surface::All, "GET", &format!("/v1/references{query}"), &[("authorization", &token)], "")
