@@ -31,8 +31,8 @@ async fn health() -> Response {
 }
 
 /// 200 once the configuration is served and each of its references has been asked for once. What of it is not in force
-/// is counted, and so is each reference without a good value; it makes nobody unready, because what was in force before
-/// serves on. Whoever has a token hears their names too: addresses, files and secrets are called by them.
+/// is counted, and so is each reference without a good value; a store that cannot be written any more is told. It makes
+/// nobody unready, because what was in force before serves on. Whoever has a token hears their names too: addresses, files and secrets are called by them.
 async fn ready(State(parts): State<Arc<ControlParts>>, headers: &HeaderMap) -> Response {
     if parts.configuration.ready() {
         let mut answer = json!({"status": "ready"});
@@ -51,6 +51,10 @@ async fn ready(State(parts): State<Arc<ControlParts>>, headers: &HeaderMap) -> R
             }
         }
         answer["references"] = references::summary(&parts, names);
+        if let Some(why) = parts.store.failure() {
+            let why = if names { why } else { "see the log".to_owned() };
+            answer["store"] = format!("nothing can be written until a restart: {why}").into();
+        }
         return json_answer(StatusCode::OK, &answer);
     }
     json_answer(StatusCode::SERVICE_UNAVAILABLE, &json!({"status": "starting"}))

@@ -8,8 +8,13 @@
 //!
 //! A point read is done where it is asked for: it touches memory, or at worst one block of a file, and handing it to
 //! another thread would cost more than that. A listing can touch many blocks, so it goes to the blocking threads.
+//!
+//! A disk that fails, and a thread that ends in a panic, end the writing and nothing else: every commit from then on is
+//! answered with the reason, what was answered before is durable and can be read, and [`Store::failure`] says so. A
+//! restart reads what the disk has.
 
 mod encoding;
+mod failed;
 mod journal;
 mod keeper;
 mod lately;
@@ -28,6 +33,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::history::History;
 use crate::{Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable};
+use failed::Failed;
 use journal::Journal;
 use keeper::Keeper;
 use tables::Tables;
@@ -42,6 +48,7 @@ pub struct LocalStore {
     /// bound would only move where they wait.
     orders: mpsc::UnboundedSender<Order>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    failed: Arc<Failed>,
 }
 
 /// Why a store could not be opened.
@@ -89,6 +96,11 @@ struct Opened {
 impl LocalStore {
     /// Opens the store in the directory `path`, or makes one. Waits for the disk.
     pub fn open(path: &Path) -> Result<Arc<Self>, OpenError> {
+        Self::open_with(path, |journal| journal)
+    }
+
+    /// The same, with what `with` makes of the journal that was read.
+    fn open_with(path: &Path, with: impl FnOnce(Journal) -> Journal) -> Result<Arc<Self>, OpenError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Engine {
             directory: path.to_owned(),
             source,
@@ -108,8 +120,11 @@ impl LocalStore {
         let revision = revision(&tables).map_err(|error| failed(error.into()))?;
         let history = Arc::new(History::starting_at(revision));
         let (orders, waiting) = mpsc::unbounded_channel();
-        let keeper = Keeper::start(Arc::clone(&tables), folder).map_err(OpenError::Thread)?;
-        let writer = Writer::new(Arc::clone(&tables), journal, keeper, Arc::clone(&history));
+        let failed = Arc::new(Failed::default());
+        let keeper = Keeper::start(Arc::clone(&tables), folder, Arc::clone(&failed));
+        let keeper = keeper.map_err(OpenError::Thread)?;
+        let (journal, tell) = (with(journal), Arc::clone(&failed));
+        let writer = Writer::new(Arc::clone(&tables), journal, keeper, Arc::clone(&history), tell);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(waiting))
@@ -119,6 +134,7 @@ impl LocalStore {
             history,
             orders,
             writer: Mutex::new(Some(thread)),
+            failed,
         }))
     }
 
@@ -127,10 +143,9 @@ impl LocalStore {
     pub fn close(&self) {
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // The thread may be gone already, by a panic that the next line reports.
             let _ = self.orders.send(Order::Close);
             if thread.join().is_err() {
-                tracing::error!("the store's writer ended in a panic; what it had answered is durable");
+                tracing::error!("the store's thread ended in a panic; what it had answered is durable");
             }
         }
         self.history.close();
@@ -175,7 +190,8 @@ impl Store for LocalStore {
         acceptable::writes(&writes)?;
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order::Commit { writes, answer }).map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        // Everything that was ordered is answered, unless a panic has ended it.
+        answered.await.map_err(|_| StoreError::Engine(PANIC.into()))?
     }
 
     async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
@@ -185,6 +201,10 @@ impl Store for LocalStore {
     async fn revision(&self) -> Result<Revision, StoreError> {
         self.opened()?;
         Ok(self.history.newest())
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.failed.why().map(str::to_owned)
     }
 }
 
@@ -237,6 +257,9 @@ fn ends_before_it_starts(range: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
 fn engine(error: lsm_tree::Error) -> StoreError {
     StoreError::Engine(error.into())
 }
+
+/// What is said of a commit in the middle of which the writer has ended.
+const PANIC: &str = "the thread that writes has ended in a panic; restart the gateway";
 
 #[cfg(test)]
 mod tests;

@@ -118,6 +118,10 @@ impl Store for Overlay {
     async fn revision(&self) -> Result<Revision, StoreError> {
         self.store.revision().await
     }
+
+    fn failure(&self) -> Option<String> {
+        self.store.failure()
+    }
 }
 
 /// Where vaults stand in the store.

@@ -109,6 +109,12 @@ impl Journal {
         Ok(())
     }
 
+    /// The same, writing to `segment` from now on: a disk that a test has prepared.
+    #[cfg(test)]
+    pub(super) fn writing_to(self, segment: File) -> Self {
+        Self { segment, ..self }
+    }
+
     /// Begins the next segment; returns the number of the one before.
     pub(super) fn begin_next(&mut self) -> io::Result<u64> {
         let before = self.number;
@@ -261,8 +267,20 @@ mod tests {
             torn.resize(full.len(), 0);
             fs::write(&path, torn).unwrap();
             let is_whole = whole + cut as u64 >= journal.end;
-            assert_eq!(read(directory.path()).unwrap().len(), if is_whole { 3 } else { 1 }, "{cut}");
+            // Twice: the second time it is no more the last segment, which alone may be cut off.
+            for _ in 0..2 {
+                assert_eq!(read(directory.path()).unwrap().len(), if is_whole { 3 } else { 1 }, "{cut}");
+            }
         }
+    }
+
+    #[test]
+    fn a_batch_that_the_disk_does_not_confirm_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        // It takes what is written, and cannot be synced.
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let mut journal = Journal::open(directory.path(), |_| {}).unwrap().writing_to(null);
+        assert!(journal.append(batch(&[("a", Some("1"))])).is_err());
     }
 
     #[test]

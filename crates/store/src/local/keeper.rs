@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use super::failed::Failed;
 use super::journal;
 use super::tables::Tables;
 
@@ -22,6 +23,8 @@ struct Work {
     journal: PathBuf,
     todo: Mutex<ToDo>,
     changed: Condvar,
+    /// Where it is told that nothing can be kept in shape any more.
+    tell: Arc<Failed>,
 }
 
 #[derive(Default)]
@@ -37,10 +40,10 @@ struct ToDo {
 
 impl Keeper {
     /// Starts both threads; the journal stands in the directory `journal`.
-    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf) -> io::Result<Self> {
+    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf, tell: Arc<Failed>) -> io::Result<Self> {
         // A crash may have left files to be merged.
         let todo = Mutex::new(ToDo { merge: true, ..ToDo::default() });
-        let work = Arc::new(Work { tables, journal, todo, changed: Condvar::new() });
+        let work = Arc::new(Work { tables, journal, todo, changed: Condvar::new(), tell });
         let mut keeper = Self { work, threads: Vec::new() };
         for (name, run) in [("store-flush", Work::flush as fn(&Work)), ("store-merge", Work::merge)] {
             let work = Arc::clone(&keeper.work);
@@ -131,6 +134,7 @@ impl Work {
 
     fn fail(&self, mut todo: MutexGuard<'_, ToDo>, error: lsm_tree::Error) {
         tracing::error!(%error, "the store cannot write its files; every commit fails once its memory is full");
+        self.tell.say(error.to_string());
         todo.failed = Some(Arc::new(error));
         self.changed.notify_all();
     }
@@ -162,3 +166,24 @@ const MOST_SEALED: usize = 1;
 
 /// More sorted files than these are too many to look into for each read.
 const MOST_UNMERGED: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_ends_in_a_panic_is_told_to_who_waits_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Arc::new(Tables::open(&directory.path().join("tree")).unwrap());
+        let failed = Arc::new(Failed::default());
+        let keeper = Keeper::start(tables, directory.path().join("journal"), Arc::clone(&failed)).unwrap();
+        let work = Arc::clone(&keeper.work);
+        let ended = std::thread::spawn(move || {
+            let _told = Told(&work);
+            panic!("as a test wants it");
+        });
+        assert!(ended.join().is_err());
+        assert!(keeper.sealed(1).is_err_and(|error| error.to_string().contains("panic")));
+        assert!(failed.why().is_some_and(|why| why.contains("panic")));
+    }
+}

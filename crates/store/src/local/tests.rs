@@ -1,5 +1,7 @@
 //! What only an engine with a directory can promise.
 
+mod failures;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

@@ -5,15 +5,17 @@
 //! the sync that one may still fail.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::failed::Failed;
 use super::journal::{Batch, Changed, Journal};
 use super::keeper::Keeper;
 use super::lately::{Lately, Standing};
 use super::tables::Tables;
-use super::{encoding, engine};
+use super::{PANIC, encoding, engine};
 use crate::history::History;
 use crate::{
     Change, CommitError, Key, Precondition, Revision, StoreError, Write, acceptable, counted, counter,
@@ -26,6 +28,9 @@ pub(super) enum Order {
     Commit { writes: Vec<Write>, answer: Answer },
     /// Do what was ordered before, and end.
     Close,
+    /// Panic, which a test wants to see the end of.
+    #[cfg(test)]
+    Panic,
 }
 
 type Answer = oneshot::Sender<Result<Revision, CommitError>>;
@@ -39,6 +44,8 @@ pub(super) struct Writer {
     history: Arc<History>,
     /// What has failed: from then on nobody knows what stands in the journal.
     failed: Option<Failure>,
+    /// Where that is told.
+    tell: Arc<Failed>,
 }
 
 type Failure = Arc<dyn std::error::Error + Send + Sync>;
@@ -56,12 +63,39 @@ struct Group<'w> {
 type Staged = Option<(u64, Vec<u8>)>;
 
 impl Writer {
-    pub(super) fn new(tables: Arc<Tables>, journal: Journal, keeper: Keeper, history: Arc<History>) -> Self {
-        Self { tables, lately: Lately::of_at_most(REMEMBERED), journal, keeper, history, failed: None }
+    pub(super) fn new(
+        tables: Arc<Tables>,
+        journal: Journal,
+        keeper: Keeper,
+        history: Arc<History>,
+        tell: Arc<Failed>,
+    ) -> Self {
+        Self { tables, lately: Lately::of_at_most(REMEMBERED), journal, keeper, history, failed: None, tell }
     }
 
-    /// Works until it is told to close.
+    /// Works until it is told to close. Should it panic, everybody is answered that it has.
     pub(super) fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Order>) {
+        // What a panic has left half done is in memory, and nobody looks at it any more: the writer is not used again, and
+        // readers see what was shown before.
+        let worked = catch_unwind(AssertUnwindSafe(|| self.work(&mut waiting)));
+        if worked.is_ok() {
+            return;
+        }
+        tracing::error!("the store's writer ended in a panic; every commit fails until a restart");
+        self.tell.say(PANIC.to_owned());
+        while let Some(order) = waiting.blocking_recv() {
+            match order {
+                Order::Commit { answer, .. } => {
+                    let _ = answer.send(Err(StoreError::Engine(PANIC.into()).into()));
+                }
+                Order::Close => waiting.close(),
+                #[cfg(test)]
+                Order::Panic => {}
+            }
+        }
+    }
+
+    fn work(&mut self, waiting: &mut mpsc::UnboundedReceiver<Order>) {
         let mut orders = Vec::with_capacity(MAX_GROUP);
         // Zero: nobody is left who could order anything, and nothing is waiting.
         while waiting.blocking_recv_many(&mut orders, MAX_GROUP) > 0 {
@@ -71,6 +105,8 @@ impl Writer {
                     Order::Commit { writes, answer } => commits.push((writes, answer)),
                     // What is waiting still comes, and then there is no more.
                     Order::Close => waiting.close(),
+                    #[cfg(test)]
+                    Order::Panic => panic!("as a test has ordered"),
                 }
             }
             self.commit_together(commits);
@@ -154,6 +190,7 @@ impl Writer {
 
     fn fail(&mut self, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
         tracing::error!(%error, "the store cannot write; every commit fails until a restart");
+        self.tell.say(error.to_string());
         let failure: Failure = Arc::new(error);
         self.failed = Some(Arc::clone(&failure));
         failure
