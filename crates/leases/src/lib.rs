@@ -27,6 +27,7 @@ pub mod producer;
 pub mod rotation;
 pub mod status;
 mod turns;
+mod watchman;
 pub mod witness;
 
 pub use engine::{

@@ -109,6 +109,16 @@ mod tests {
             witness.remember(&seen).await.unwrap();
             assert_eq!(witness.recall().await.unwrap(), Some(seen));
         }
+        // What the disk does not confirm is not remembered: this takes what is written, and cannot be synced.
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("witness.new")).unwrap();
+        let before = witness.recall().await.unwrap();
+        let newer = Seen { ticks: 9, ..before.clone().unwrap() };
+        assert!(witness.remember(&newer).await.is_err());
+        assert_eq!(witness.recall().await.unwrap(), before);
+        fs::remove_file(folder.path().join("witness.new")).unwrap();
+        witness.remember(&newer).await.unwrap();
+        assert_eq!(witness.recall().await.unwrap(), Some(newer));
+
         fs::write(folder.path().join("witness.json"), "{").unwrap();
         assert_eq!(witness.recall().await.unwrap(), None, "half a file is none");
     }

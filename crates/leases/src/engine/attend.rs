@@ -143,6 +143,8 @@ impl Engine {
         let now = self.clock.now();
         let by_time = matches!(recorded.lease.state, LeaseState::Active { .. } | LeaseState::Intent { .. });
         if by_time && self.guard.holds() {
+            // A clock that has jumped may have had it taken out of memory; when it is back, that is due on time.
+            self.note(&recorded.lease);
             return None;
         }
         match recorded.lease.state {
@@ -238,7 +240,8 @@ impl Engine {
                 Ok(answer) => {
                     gone.extend(answer.gone);
                     if let Some(message) = answer.message {
-                        unnamed = format!("the producer did not name it as revoked: {message}");
+                        unnamed =
+                            format!("the producer did not name it as revoked; its own words: \"{message}\"");
                     }
                 }
                 Err(error) => {

@@ -105,10 +105,13 @@ impl Guard {
         let (id, is_new) = self.store_id().await?;
         let ticks = self.ticks().await?;
         self.reload().await?;
+        // Once: a clock that jumps after it was compared with the witness is seen at the next look, by this one.
+        let looked = (self.clock.now(), self.clock.uptime());
         if let Some(witness) = &self.witness {
             let seen = witness.recall().await.map_err(GuardError::Witness)?;
             // In a store that is new there is nothing to be revoked.
-            let reason = seen.filter(|_| !is_new).and_then(|seen| self.contradicts(&seen, &id, ticks));
+            let reason =
+                seen.filter(|_| !is_new).and_then(|seen| self.contradicts(&seen, &id, ticks, looked));
             if let Some(reason) = reason {
                 let mut watch = lock(&self.watch);
                 // By a clock that was set meanwhile, an earlier hold looks over.
@@ -120,11 +123,17 @@ impl Guard {
         }
         let mut watch = lock(&self.watch);
         watch.store = Some(id);
-        watch.begin_at(self.clock.now(), self.clock.uptime());
+        watch.begin_at(looked.0, looked.1);
         Ok(())
     }
 
-    fn contradicts(&self, seen: &Seen, store: &str, ticks: u64) -> Option<String> {
+    fn contradicts(
+        &self,
+        seen: &Seen,
+        store: &str,
+        ticks: u64,
+        (now, uptime): (Timestamp, Duration),
+    ) -> Option<String> {
         if seen.store != store {
             return Some("another store stands where one was seen before".to_owned());
         }
@@ -133,15 +142,20 @@ impl Guard {
             return Some(text.to_owned());
         }
         let same_boot = seen.boot.is_some() && seen.boot == self.witness.as_ref()?.boot();
-        let passed = self.clock.uptime().checked_sub(seen.uptime).filter(|_| same_boot)?;
-        let shown = self.clock.now().saturating_since(seen.now);
+        let passed = uptime.checked_sub(seen.uptime).filter(|_| same_boot)?;
+        let shown = now.saturating_since(seen.now);
         (shown > passed + JUMP).then(|| set_forward(shown - passed))
     }
 
     /// Looks at the clocks, and says whether revocation waits.
     pub(super) fn holds(&self) -> bool {
+        self.look(&mut lock(&self.watch))
+    }
+
+    /// The clocks are read with the lock held: what another task has seen since would look like a clock that came back,
+    /// and end its hold.
+    fn look(&self, watch: &mut Watch) -> bool {
         let (now, uptime) = (self.clock.now(), self.clock.uptime());
-        let mut watch = lock(&self.watch);
         let Some((last, last_uptime)) = watch.last.replace((now, uptime)) else {
             return true;
         };
@@ -150,7 +164,7 @@ impl Guard {
         let lowest = lowest.unwrap_or(Lowest { ahead: ahead(last, last_uptime), since: last_uptime });
         let forward = Duration::from_millis(u64::try_from(ahead_now - lowest.ahead).unwrap_or_default());
         if forward > JUMP {
-            self.hold_in(&mut watch, set_forward(forward), Some(lowest.ahead));
+            self.hold_in(watch, set_forward(forward), Some(lowest.ahead));
             watch.lowest = Some(Lowest { ahead: ahead_now, since: uptime });
         } else {
             if ahead(last, last_uptime) - ahead_now > signed_millis(JUMP) {
@@ -169,15 +183,16 @@ impl Guard {
     /// Makes durable what the clocks have shown, ends a hold that is over, and tells the witness, if there were more
     /// `commits` than the last time. To be called often.
     pub(super) async fn tend(&self, commits: u64) -> Result<(), GuardError> {
-        let held = self.holds();
-        let (over, unsaved) = {
-            let watch = lock(&self.watch);
+        let (held, over, unsaved) = {
+            let mut watch = lock(&self.watch);
+            let held = self.look(&mut watch);
             let hold = watch.held.as_ref();
-            (hold.is_some() && !held, hold.filter(|hold| !hold.durable).map(|hold| hold.held.clone()))
+            let over = hold.filter(|_| !held).map(|hold| hold.held.clone());
+            (held, over, hold.filter(|hold| !hold.durable).map(|hold| hold.held.clone()))
         };
-        if over {
+        if let Some(over) = over {
             tracing::warn!("the hold on revocations has ended by itself");
-            self.end().await?;
+            self.end(&over).await?;
         } else if let Some(hold) = unsaved {
             let value = serde_json::to_vec(&hold).map_err(|error| StoreError::Engine(error.into()))?;
             self.write(Write {
@@ -187,8 +202,9 @@ impl Guard {
             })
             .await?;
             failpoint::reach("held");
-            if let Some(hold) = &mut lock(&self.watch).held {
-                hold.durable = true;
+            // Another jump meanwhile has made another hold of it, which is to be written, too.
+            if let Some(now) = lock(&self.watch).held.as_mut().filter(|now| now.held == hold) {
+                now.durable = true;
             }
         }
         if held || lock(&self.watch).told == Some(commits) {
@@ -231,7 +247,7 @@ impl Guard {
     /// An operator lets go; says whether anything was held.
     pub(super) async fn let_go(&self, verdict: &Verdict) -> Result<bool, GuardError> {
         let Some(held) = self.held() else { return Ok(false) };
-        self.end().await?;
+        self.end(&held).await?;
         tracing::warn!(held.reason, verdict.by, why = verdict.reason, "the hold on revocations was let go");
         Ok(true)
     }
@@ -252,15 +268,17 @@ impl Guard {
         Held { since, reason, until: since + self.hold_for }
     }
 
-    async fn end(&self) -> Result<(), GuardError> {
+    /// Ends the hold `ended`. A jump while this goes on makes a hold of its own, which stays.
+    async fn end(&self, ended: &Held) -> Result<(), GuardError> {
         // The witness first: should this be interrupted, what it says now would be a reason to hold again.
-        lock(&self.watch).begin_at(self.clock.now(), self.clock.uptime());
         self.bear_witness().await?;
         self.write(Write { key: key("hold"), precondition: Precondition::Any, change: Change::Delete })
             .await?;
         let mut watch = lock(&self.watch);
-        watch.held = None;
-        watch.begin_at(self.clock.now(), self.clock.uptime());
+        match &mut watch.held {
+            Some(hold) if hold.held != *ended => hold.durable = false,
+            held => *held = None,
+        }
         Ok(())
     }
 

@@ -18,7 +18,7 @@ mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use gateward_clock::{Clock, Timestamp};
@@ -43,6 +43,7 @@ use crate::lease::{Lease, LeaseId};
 use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded};
 use crate::producer::Producers;
 use crate::status::StatusListener;
+use crate::watchman::keep_running;
 use crate::witness::Witness;
 
 /// What the engine is made of.
@@ -155,7 +156,10 @@ impl Engine {
 
     /// Starts the timer that revokes what is due, and returns the task that is the timer.
     pub fn start(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
-        self.runtime.spawn(timer::run(Arc::downgrade(self)))
+        let engine = Arc::downgrade(self);
+        keep_running(&self.runtime, Arc::clone(&self.clock), "the timer of revocations", move || {
+            timer::run(Weak::clone(&engine))
+        })
     }
 
     /// Completes when no producer is being asked for a credential any more. A stop waits for it: the name of what is

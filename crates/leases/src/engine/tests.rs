@@ -1,7 +1,10 @@
 //! The engine against a world that lies, breaks and dies.
 
 mod histories;
+mod holds;
+mod jumps;
 mod kill_nine;
+mod outage;
 mod outside;
 mod people;
 mod race;

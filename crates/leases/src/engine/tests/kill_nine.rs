@@ -1,20 +1,23 @@
 //! `kill -9` at every durable step, then a restart. The table in docs/leases.md is what this has seen.
 //!
 //! Each step is lived by a process of its own: this test program started again, with a store on disk, a producer whose
-//! credentials are files, and a failpoint at which it kills itself. Then the next process starts on the same store and
-//! goes on until nothing is left to do.
+//! credentials are files, and a failpoint at which it kills itself. Then the next process starts on the same store, some
+//! hours later by its clock, and goes on until nothing is left to do. So no lease ends by itself while the first lives,
+//! however slow the machine is, and nothing is waited for in the second.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::future::Future;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateward_clock::{Clock, SystemClock};
-use gateward_model::DynamicSecret;
+use gateward_clock::{Clock, SystemClock, Timestamp};
+use gateward_model::{DynamicSecret, GoDuration};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{LocalStore, Store};
 use serde_json::Map;
@@ -131,15 +134,16 @@ fn live(folder: &Path, scenario: &str) {
             }
             // Until nobody but people can do anything more.
             while let Some(due) = leases(&engine).await.iter().filter_map(Lease::due).min() {
-                // No event tells of it: it is looked at again when the next step may have been taken, in real time.
-                SystemClock.sleep_until(due + Duration::from_millis(50)).await;
+                // No event tells of it: it is looked at again when the next step may have been taken, and now and then.
+                let now = LATER.now();
+                LATER.sleep_until(due.clamp(now, now + LOOK) + Duration::from_millis(50)).await;
             }
             fs::write(folder.join("left"), told(&engine).await).unwrap();
             return;
         }
         engine.start();
         let item = if scenario.ends_with("remembering") { REMEMBERING } else { PLAIN };
-        let wish = Wish { ttl: Some(Duration::from_millis(1500)), ..Wish::default() };
+        let wish = Wish::default();
         let issued = engine.issue(&name(item), holder(1), wish.clone()).await;
         let verdict = Verdict { by: "p-operator".to_owned(), reason: "looked".to_owned() };
         match scenario {
@@ -162,7 +166,7 @@ fn live(folder: &Path, scenario: &str) {
         }
         // What comes next is the timer's, or there is nothing more. The kill is the event; this is its deadline.
         let killed = std::future::pending::<()>();
-        let _ = tokio::time::timeout(Duration::from_secs(20), killed).await;
+        let _ = tokio::time::timeout(Duration::from_secs(120), killed).await;
         panic!("{scenario} has not come to its failpoint");
     });
 }
@@ -170,11 +174,11 @@ fn live(folder: &Path, scenario: &str) {
 async fn engine(folder: &Path, scenario: &str) -> Arc<Engine> {
     let store: Arc<dyn Store> = LocalStore::open(&folder.join("store")).unwrap();
     let key = RootKey::from_file_or_create(&folder.join("key")).unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = if scenario == "go-on" { Arc::new(LATER) } else { Arc::new(SystemClock) };
     let catalog = Catalog::new(Arc::clone(&store), Arc::new(Sealer::new(key)), Arc::clone(&clock));
     for id in [PLAIN, REMEMBERING] {
         if !catalog.exists(&name(id)).await.unwrap() {
-            let secret = DynamicSecret { timeout_sec: 1, ..secret(id) };
+            let secret = DynamicSecret { user_ttl: GoDuration::minutes(60), ..secret(id) };
             catalog.create(&NewDynamicSecret::new(secret, SecretValue::from("payload"))).await.unwrap();
         }
     }
@@ -212,6 +216,30 @@ async fn told(engine: &Engine) -> String {
     match words.is_empty() {
         true => "nothing".to_owned(),
         false => words.into_iter().collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The system's clock, some hours later. The time that a machine has run is later by as much, so that it is no jump.
+#[derive(Clone, Copy)]
+struct Later(Duration);
+
+const LATER: Later = Later(Duration::from_secs(5 * 3600));
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + self.0
+    }
+
+    fn uptime(&self) -> Duration {
+        SystemClock.uptime() + self.0
+    }
+
+    fn sleep_until(&self, deadline: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.sleep_until(deadline - self.0)
+    }
+
+    fn pass(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        SystemClock.pass(span)
     }
 }
 
@@ -280,5 +308,6 @@ fn told_to_live() -> Option<(PathBuf, String)> {
     Some((folder.into(), scenario.to_owned()))
 }
 
+const LOOK: Duration = Duration::from_millis(200);
 const TEST: &str = "engine::tests::kill_nine::no_credential_is_lost_by_kill_minus_nine_at_any_durable_step";
 const LIVE: &str = "GATEWARD_KILL_NINE_LIVE";

@@ -9,6 +9,7 @@ use gateward_model::DynamicSecret;
 use gateward_seal::SecretValue;
 use serde_json::{Map, Value};
 
+use super::world::Flaky;
 use crate::lease::LeaseId;
 use crate::producer::{
     Capabilities, CreateError, Created, Listing, Order, Producer, Producers, RevokeAnswer, RevokeCallError,
@@ -58,6 +59,8 @@ pub struct Outside {
     pub refuses: bool,
     /// The next credential is made, and its answer lost.
     pub loses: bool,
+    /// With the next credential that is made, this store goes down.
+    pub brings_down: Option<Arc<Flaky>>,
     /// Every credential has one of so many names.
     pub names: Option<u64>,
     /// A call to revoke gets no answer.
@@ -117,6 +120,9 @@ impl Producer for Hostile {
             return Err(CreateError::NotCreated("refused".to_owned()));
         }
         let id = self.outside().make(self.item, order, self.remembers);
+        if let Some(store) = self.outside().brings_down.take() {
+            store.state().down = true;
+        }
         self.take_a_while().await;
         if self.chance(3) {
             std::future::pending::<()>().await;

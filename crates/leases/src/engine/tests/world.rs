@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateward_clock::{ManualClock, Timestamp};
+use gateward_clock::{Clock, ManualClock, Timestamp};
 use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ItemName, ProducerSettings, ProducerUrl};
 use gateward_seal::{RootKey, Sealer, SecretValue};
 use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
@@ -134,6 +135,14 @@ impl World {
         life
     }
 
+    /// One that looks at a clock of its own.
+    pub fn start_by(&self, owner: &'static str, clock: Arc<dyn Clock>) -> Life {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let engine = self.engine(owner, false, &runtime, clock);
+        engine.start();
+        Life { runtime, engine, owner }
+    }
+
     /// An engine whose timer never runs: it acts only when it is told to.
     pub fn asleep(&self) -> Life {
         self.life("a function", true)
@@ -141,21 +150,27 @@ impl World {
 
     fn life(&self, owner: &'static str, remembers_due: bool) -> Life {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
-        let engine = self.engine(owner, remembers_due, &runtime);
+        let engine = self.engine(owner, remembers_due, &runtime, Arc::new(self.clock.clone()));
         Life { runtime, engine, owner }
     }
 
     /// Another such engine as that of [`World::asleep`], beside it on its runtime.
     pub fn beside(&self, life: &Life, owner: &'static str) -> Arc<Engine> {
-        self.engine(owner, true, &life.runtime)
+        self.engine(owner, true, &life.runtime, Arc::new(self.clock.clone()))
     }
 
-    fn engine(&self, owner: &'static str, remembers_due: bool, runtime: &Runtime) -> Arc<Engine> {
+    fn engine(
+        &self,
+        owner: &'static str,
+        remembers_due: bool,
+        runtime: &Runtime,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Engine> {
         Engine::new(EngineParts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             catalog: Arc::new(self.catalog()),
             producers: Arc::new(self.producers.clone()),
-            clock: Arc::new(self.clock.clone()),
+            clock,
             runtime: runtime.handle().clone(),
             owner: owner.to_owned(),
             settings: EngineSettings {
@@ -218,13 +233,19 @@ pub struct Flaky {
 pub struct FlakyState {
     inner: Arc<MemoryStore>,
     pub faulty: bool,
+    /// Nothing is read or written.
+    pub down: bool,
+    /// After so many calls one panics.
+    pub panics_after: Option<usize>,
     rng: fastrand::Rng,
 }
 
 impl Flaky {
     fn new(seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed.rotate_left(17));
-        Self { state: Mutex::new(FlakyState { inner: Arc::new(MemoryStore::new()), faulty: true, rng }) }
+        let inner = Arc::new(MemoryStore::new());
+        let state = FlakyState { inner, faulty: true, down: false, panics_after: None, rng };
+        Self { state: Mutex::new(state) }
     }
 
     pub fn state(&self) -> MutexGuard<'_, FlakyState> {
@@ -253,7 +274,13 @@ impl Flaky {
 
     fn fails(&self, per_mille: u16) -> Result<(), StoreError> {
         let mut state = self.state();
-        if state.faulty && state.rng.u16(0..1000) < per_mille {
+        if let Some(left) = state.panics_after {
+            state.panics_after = left.checked_sub(1);
+            drop(state);
+            assert_ne!(left, 0, "a bug that a test has put there");
+            return Ok(());
+        }
+        if state.down || state.faulty && state.rng.u16(0..1000) < per_mille {
             return Err(StoreError::Engine("the disk is on fire".into()));
         }
         Ok(())
@@ -307,15 +334,28 @@ impl Store for Flaky {
 #[derive(Default)]
 pub struct InMemory {
     pub seen: Mutex<Option<Seen>>,
+    /// It can be neither read nor written.
+    pub broken: AtomicBool,
+}
+
+impl InMemory {
+    fn check(&self) -> io::Result<()> {
+        match self.broken.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the witness is on fire")),
+            false => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
 impl Witness for InMemory {
     async fn recall(&self) -> io::Result<Option<Seen>> {
+        self.check()?;
         Ok(self.seen.lock().unwrap().clone())
     }
 
     async fn remember(&self, seen: &Seen) -> io::Result<()> {
+        self.check()?;
         *self.seen.lock().unwrap() = Some(seen.clone());
         Ok(())
     }

@@ -1,0 +1,80 @@
+//! The store fails, and comes back; a task of the engine panics. Whoever asks is told, nothing is done that could not be
+//! written down, and nothing of what was written down is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::SETTLE;
+use super::sentences::{alive_and_calls, issue, issued, leases, pass};
+use super::world::{PLAIN, TTL, World, holder, name};
+use crate::engine::{IssueError, Query, RenewError, RevokeError, Wish};
+
+#[test]
+fn a_store_that_fails_is_told_to_whoever_asks_and_what_is_due_waits_for_it() {
+    let world = World::calm(50);
+    let life = world.start();
+    let lease = issued(&life);
+    life.run(SETTLE);
+    world.store.state().down = true;
+    let refused = issue(&life, PLAIN, Wish::default()).unwrap_err();
+    assert!(matches!(refused, IssueError::Catalog(_) | IssueError::Ledger(_)), "{refused:?}");
+    let engine = &life.engine;
+    let renewed = life.runtime.block_on(engine.renew(PLAIN, lease, None)).unwrap_err();
+    assert!(matches!(renewed, RenewError::Catalog(_) | RenewError::Ledger(_)), "{renewed:?}");
+    let revoked = life.runtime.block_on(engine.revoke(PLAIN, lease)).unwrap_err();
+    assert!(matches!(revoked, RevokeError::Ledger(_)), "{revoked:?}");
+    assert!(life.runtime.block_on(engine.report(Query::default())).is_err());
+    for error in [refused.to_string(), renewed.to_string(), revoked.to_string()] {
+        assert!(error.contains("the disk is on fire"), "{error}");
+    }
+    pass(&world, &life, TTL);
+    pass(&world, &life, Duration::from_secs(60));
+    assert_eq!(alive_and_calls(&world), (1, 0), "a revocation that cannot be claimed is not begun");
+    world.store.state().down = false;
+    pass(&world, &life, Duration::from_secs(31));
+    assert_eq!((alive_and_calls(&world).0, leases(&life, PLAIN)), (0, vec![]));
+}
+
+#[test]
+fn a_store_that_fails_while_a_credential_is_made_keeps_nobody_waiting_and_nothing_of_it() {
+    let world = World::calm(51);
+    let life = world.start();
+    world.outside().brings_down = Some(Arc::clone(&world.store));
+    let engine = Arc::clone(&life.engine);
+    let issuing = life
+        .runtime
+        .spawn(async move { engine.issue(&name(PLAIN), holder(1), Wish::default()).await.map(|_| ()) });
+    life.run(SETTLE);
+    assert!(issuing.is_finished(), "the caller hears of it at once");
+    let refused = life.runtime.block_on(issuing).unwrap().unwrap_err();
+    assert!(matches!(refused, IssueError::Ledger(_)), "{refused:?}");
+    assert_eq!(world.outside().alive.len(), 1, "nobody has it, and it works");
+    pass(&world, &life, Duration::from_secs(5));
+    world.store.state().down = false;
+    pass(&world, &life, Duration::from_secs(31));
+    pass(&world, &life, Duration::from_secs(2));
+    assert_eq!((alive_and_calls(&world).0, leases(&life, PLAIN)), (0, vec![]), "gone long before its time");
+}
+
+#[test]
+fn after_a_panic_anywhere_in_a_revocation_the_engine_goes_on() {
+    for calls in 0..200 {
+        let world = World::calm(52);
+        let life = world.start();
+        issued(&life);
+        life.run(SETTLE);
+        pass(&world, &life, TTL - Duration::from_millis(1));
+        world.store.state().panics_after = Some(calls);
+        pass(&world, &life, Duration::from_millis(2));
+        let has_panicked = world.store.state().panics_after.take().is_none();
+        for _ in 0..40 {
+            pass(&world, &life, Duration::from_secs(1));
+        }
+        assert_eq!((alive_and_calls(&world).0, leases(&life, PLAIN)), (0, vec![]), "after {calls} calls");
+        if !has_panicked {
+            assert!(calls > 5, "a revocation takes more than {calls} calls");
+            return;
+        }
+    }
+    panic!("a revocation makes no more than two hundred calls");
+}
