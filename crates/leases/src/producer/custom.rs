@@ -19,6 +19,7 @@ use super::protocol::{
     RotateReply, RotateRequest,
 };
 use super::token::{self, ProducerTokens};
+use super::words::{answered, not_understood};
 use super::{
     Capabilities, CreateError, Created, Listing, Order, Producer, RevokeAnswer, RevokeCallError,
     RevokeFailure, RotateCall, RotateError,
@@ -84,7 +85,7 @@ impl CustomProducers {
         })?;
         let status = answer.status();
         if status != StatusCode::OK {
-            let what = answered(status);
+            let what = answered(&call.url, "rotate", status);
             return Err(if may_have_created(status) {
                 RotateError::Lost(what)
             } else {
@@ -93,10 +94,7 @@ impl CustomProducers {
         }
         match serde_json::from_slice::<RotateReply>(answer.body()) {
             Ok(reply) if !reply.payload.is_empty() => Ok(reply.payload),
-            _ => Err(RotateError::Lost(
-                "the producer answered the rotation with something that is not {\"payload\": text}"
-                    .to_owned(),
-            )),
+            _ => Err(RotateError::Lost(not_understood(&call.url, "rotate", "{\"payload\": text}"))),
         }
     }
 
@@ -136,7 +134,7 @@ impl Producer for CustomProducer {
                 CallError::NotSent(what) => CreateError::NotCreated(what),
                 CallError::NoAnswer { what, timeout } => CreateError::Lost { reason: what, timeout },
             })?;
-        read_answer(&answer).map_err(|error| match error {
+        self.read_answer(&answer).map_err(|error| match error {
             CreateError::NotCreated(reason) => {
                 CreateError::NotCreated(self.with_words(&reason, answer.body()))
             }
@@ -159,7 +157,7 @@ impl Producer for CustomProducer {
         };
         let answer = self.call(&self.urls.create_sync_url, "create", &body).await;
         let answer = answer.map_err(|(CallError::NotSent(what) | CallError::NoAnswer { what, .. })| what)?;
-        let id = match read_answer(&answer) {
+        let id = match self.read_answer(&answer) {
             Ok(created) => created.id,
             // Made, and refused: it is not left behind.
             Err(CreateError::Unusable { id, reason }) => {
@@ -193,12 +191,11 @@ impl Producer for CustomProducer {
             }
         };
         if answer.status() != StatusCode::OK {
-            return Err(failed(answer.status()));
+            return Err(failed(&self.urls.revoke_sync_url, "revoke", answer.status()));
         }
         let reply = RevokeReply::read(answer.body()).ok_or_else(|| {
-            let words =
-                "the producer answered the revocation with something that is not {\"revoked\": [ids]}";
-            RevokeCallError::transient(words)
+            let url = &self.urls.revoke_sync_url;
+            RevokeCallError::transient(not_understood(url, "revoke", "{\"revoked\": [ids]}"))
         })?;
         let message = reply.message().map(|message| self.printable(message));
         Ok(RevokeAnswer { gone: reply.gone(), message })
@@ -217,12 +214,10 @@ impl Producer for CustomProducer {
             }
         };
         if answer.status() != StatusCode::OK {
-            return Err(failed(answer.status()));
+            return Err(failed(&url, "list", answer.status()));
         }
-        let answer: ListAnswer = serde_json::from_slice(answer.body()).map_err(|_| {
-            let words = "the producer answered the listing with something that is not {\"ids\": [ids]}";
-            RevokeCallError::transient(words)
-        })?;
+        let answer: ListAnswer = serde_json::from_slice(answer.body())
+            .map_err(|_| RevokeCallError::transient(not_understood(&url, "list", "{\"ids\": [ids]}")))?;
         Ok(Some(answer.into()))
     }
 }
@@ -270,13 +265,36 @@ impl CustomProducer {
         self.producers.send(url, operation, self.secret.name.as_str(), self.timeout(), body(payload)?).await
     }
 
+    /// What an answer to a create call means. The reasons hold nothing of the body: some are kept with the lease.
+    fn read_answer(&self, answer: &Response<Bytes>) -> Result<Created, CreateError> {
+        let status = answer.status();
+        if status == StatusCode::OK {
+            return read_created(answer.body());
+        }
+        let reason = answered(&self.urls.create_sync_url, "create", status);
+        match read_created(answer.body()) {
+            // A slip of the producer's: it made one, and says so in other than a 200.
+            Ok(Created { id, .. }) | Err(CreateError::Unusable { id, .. }) if status.is_success() => {
+                Err(CreateError::Unusable { id, reason })
+            }
+            _ if may_have_created(status) => {
+                Err(CreateError::Lost { reason, timeout: status == StatusCode::GATEWAY_TIMEOUT })
+            }
+            _ => Err(CreateError::NotCreated(reason)),
+        }
+    }
+
     fn timeout(&self) -> Duration {
         Duration::from_secs(self.secret.timeout_sec)
     }
 
     /// `reason` with the producer's own words, for the person who asked. They are not kept anywhere.
     fn with_words(&self, reason: &str, body: &[u8]) -> String {
-        format!("{reason}: {}", self.printable(&String::from_utf8_lossy(body)))
+        match self.printable(&String::from_utf8_lossy(body)).trim() {
+            "" => reason.to_owned(),
+            // Told apart from ours: what a stranger says is no advice.
+            words => format!("{reason}; its own words: \"{words}\""),
+        }
     }
 
     fn printable(&self, text: &str) -> String {
@@ -304,7 +322,10 @@ impl CustomProducers {
         body: Bytes,
     ) -> Result<Response<Bytes>, CallError> {
         if !self.allowed.permits(url) {
-            let what = format!("the producer's {operation} URL is not one that producers_allow has");
+            let what = format!(
+                "the producer's {operation} URL ({}) is not one that producers_allow has",
+                url.origin()
+            );
             return Err(CallError::NotSent(what));
         }
         let token = self.tokens.mint(&url.origin(), item_name, operation, &body);
@@ -321,7 +342,7 @@ impl CustomProducers {
             _ => self.client.fetch(request, limits).await,
         };
         answer.map_err(|error| {
-            let what = format!("the producer's {operation} call failed: {error}");
+            let what = format!("the {operation} call to the producer at {} failed: {error}", url.origin());
             match error {
                 FetchError::Address
                 | FetchError::Resolve(_)
@@ -350,14 +371,14 @@ fn is_unauthorized(status: StatusCode) -> bool {
 
 /// What an answer of `status` to a revoke call means for the next one. A 404 is most likely a mistyped URL: it says
 /// nothing about any credential.
-fn failed(status: StatusCode) -> RevokeCallError {
+fn failed(url: &ProducerUrl, operation: &str, status: StatusCode) -> RevokeCallError {
     let failure = match status.as_u16() {
         // A redirect is not followed, so somebody must put the address right.
         300..=399 | 401 | 403 | 404 | 405 | 410 => RevokeFailure::Misconfigured,
         400 | 422 => RevokeFailure::Refused,
         _ => RevokeFailure::Transient,
     };
-    RevokeCallError { failure, words: answered(status) }
+    RevokeCallError { failure, words: answered(url, operation, status) }
 }
 
 /// Whether an answer of `status` leaves open that a credential was made: something may have failed after it was, or
@@ -365,29 +386,6 @@ fn failed(status: StatusCode) -> RevokeCallError {
 fn may_have_created(status: StatusCode) -> bool {
     let not_begun = matches!(status, StatusCode::NOT_IMPLEMENTED | StatusCode::SERVICE_UNAVAILABLE);
     status.is_server_error() && !not_begun || status.is_success() || status == StatusCode::REQUEST_TIMEOUT
-}
-
-/// What an answer to a create call means. The reasons hold nothing of the body: some are kept with the lease.
-fn read_answer(answer: &Response<Bytes>) -> Result<Created, CreateError> {
-    let status = answer.status();
-    if status == StatusCode::OK {
-        return read_created(answer.body());
-    }
-    let reason = answered(status);
-    match read_created(answer.body()) {
-        // A slip of the producer's: it made one, and says so in other than a 200.
-        Ok(Created { id, .. }) | Err(CreateError::Unusable { id, .. }) if status.is_success() => {
-            Err(CreateError::Unusable { id, reason: format!("{reason}; only 200 is an answer") })
-        }
-        _ if may_have_created(status) => {
-            Err(CreateError::Lost { reason, timeout: status == StatusCode::GATEWAY_TIMEOUT })
-        }
-        _ => Err(CreateError::NotCreated(reason)),
-    }
-}
-
-fn answered(status: StatusCode) -> String {
-    format!("the producer answered {}", status.as_u16())
 }
 
 fn read_created(body: &[u8]) -> Result<Created, CreateError> {

@@ -11,6 +11,7 @@ pub mod native;
 mod postgresql;
 pub mod protocol;
 pub mod token;
+mod words;
 
 use std::time::Duration;
 

@@ -31,6 +31,7 @@ use crate::failpoint;
 use crate::items::{Catalog, Producer};
 use crate::producer::{Producers, RotateCall, RotateError};
 use crate::status::{self, RotationStatus, StatusChange, StatusListener};
+use crate::watchman::keep_running;
 
 /// What the rotator is made of.
 pub struct RotatorParts {
@@ -114,7 +115,8 @@ impl Rotator {
 
     /// Starts the timer, and returns the task that is the timer.
     pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
-        self.parts.runtime.spawn(run(Arc::downgrade(self)))
+        let (rotator, clock) = (Arc::downgrade(self), Arc::clone(&self.parts.clock));
+        keep_running(&self.parts.runtime, clock, "the timer of rotations", move || run(Weak::clone(&rotator)))
     }
 
     /// Sees to every rotation that is due, and returns when that is done, or at `until`: for a gateway in which nothing
@@ -189,9 +191,10 @@ impl Rotator {
                 tracing::error!(item = %name, why, "payload not rotated");
                 let next = |rotation: &Rotation| rotation.failed(why.clone(), now, &mut rng.clone());
                 self.settle(subject, &id, None, next).await?;
+                let words = format!("item {name} was not rotated: {why}");
                 self.tell(subject, name, RotationStatus::NotRotated);
                 match call {
-                    Err(RotateFailure::Producer(_)) | Ok(_) => Err(RotateFailure::Producer(why)),
+                    Err(RotateFailure::Producer(_)) | Ok(_) => Err(RotateFailure::Producer(words)),
                     Err(error) => Err(error),
                 }
             }
@@ -199,8 +202,13 @@ impl Rotator {
                 tracing::error!(item = %name, why, "the answer to a rotation is lost");
                 let next = |rotation: &Rotation| rotation.lost(&why, is_repeatable, now, &mut rng);
                 self.settle(subject, &id, None, next).await?;
+                let then = match is_repeatable {
+                    true => "the producer is asked again by itself",
+                    false => "rotate it again, or set the payload that the producer has",
+                };
+                let words = format!("item {name} may have been rotated or not: {why}; {then}");
                 self.tell(subject, name, RotationStatus::Unknown);
-                Err(RotateFailure::Lost(why))
+                Err(RotateFailure::Lost(words))
             }
         }
     }
@@ -356,11 +364,8 @@ impl Rotator {
             if !lock(&self.at_work).insert(subject) {
                 continue;
             }
-            let rotator = Arc::clone(self);
-            begun.push(self.parts.runtime.spawn(async move {
-                rotator.see_to(due, subject).await;
-                lock(&rotator.at_work).remove(&subject);
-            }));
+            let work = AtWork { rotator: Arc::clone(self), subject };
+            begun.push(self.parts.runtime.spawn(async move { work.rotator.see_to(due, work.subject).await }));
         }
         (next, begun)
     }
@@ -381,6 +386,18 @@ impl Rotator {
         if is_stale {
             due::forget(&*self.parts.store, due, subject).await;
         }
+    }
+}
+
+/// Somebody is at `subject`, until this is dropped: also by a panic.
+struct AtWork {
+    rotator: Arc<Rotator>,
+    subject: Subject,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        lock(&self.rotator.at_work).remove(&self.subject);
     }
 }
 
