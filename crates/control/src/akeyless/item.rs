@@ -367,7 +367,8 @@ struct Move {
 }
 
 /// `/move-objects`: an item, or a folder with all in it. It is looked first whether all new names are free, and then each
-/// item moves by itself: one that cannot after all ends it, and the same call again moves those that are left.
+/// item moves by itself: one that cannot after all ends it, which is told, and the same call again moves those that are
+/// left. At no moment does an item have two names, or none.
 pub(super) async fn move_objects(call: Call) -> Answer {
     let Move { source, target, objects_type } = call.fields()?;
     if objects_type.is_some_and(|kind| kind != "item") {
@@ -380,6 +381,9 @@ pub(super) async fn move_objects(call: Call) -> Answer {
     let moved = match tree.get(&source).await {
         Ok(_) => vec![source.clone()],
         Err(ItemError::Missing(_)) => {
+            if target.as_str().strip_prefix(source.as_str()).is_some_and(|below| below.starts_with('/')) {
+                return Err(Invalid::new("target", "is in the folder that is to move").into());
+            }
             let query = ListQuery { folder: source.to_string(), ..ListQuery::default() };
             tree.list(&query, usize::MAX).await?.items.into_iter().map(|item| item.name).collect()
         }
@@ -398,9 +402,16 @@ pub(super) async fn move_objects(call: Call) -> Answer {
             Err(error) => return Err(error.into()),
         }
     }
-    let now = call.parts.clock.now().millis();
-    for (name, new_name) in moves {
-        edit(&call.parts, &name, Some(&new_name), |record| record.modified = now).await?;
+    // A folder may move out of itself: whoever stands where another goes is nearer to its top, and goes first.
+    moves.sort_by_key(|(name, _)| name.as_str().len());
+    let (now, all) = (call.parts.clock.now().millis(), moves.len());
+    for (moved, (name, new_name)) in moves.into_iter().enumerate() {
+        let done = edit(&call.parts, &name, Some(&new_name), |record| record.modified = now).await;
+        done.map_err(|error| match moved {
+            0 => error,
+            _ => error
+                .and(&format!("{moved} of {all} items are moved, and the same call again moves the rest")),
+        })?;
     }
     Ok(json!({}).into())
 }

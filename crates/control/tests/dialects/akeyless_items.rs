@@ -237,6 +237,19 @@ async fn an_item_is_described_changed_switched_off_and_deleted() {
     api.done("set-item-state", json!({"name": "/moved/s", "desired-state": "Enabled", "version": 0})).await;
     api.done("update-item", json!({"name": "/moved/s", "delete_protection": false})).await;
     api.done("move-objects", json!({"source": "/moved/", "target": "/elsewhere/deep"})).await;
+    let (status, sentence) =
+        api.refused("move-objects", json!({"source": "/elsewhere", "target": "/elsewhere/deep"})).await;
+    assert!(status == 400 && sentence.contains("target"), "{status} {sentence}");
+    // Out of itself: each goes where another stood.
+    api.done("create-secret", secret("/elsewhere/deep/deep/s", "canary-deep")).await;
+    api.done("move-objects", json!({"source": "/elsewhere/deep", "target": "/elsewhere"})).await;
+    assert_eq!(api.names(json!({})).await, ["/elsewhere/deep/s", "/elsewhere/s"]);
+    api.done("move-objects", json!({"source": "/elsewhere/s", "target": "/s"})).await;
+    let (status, sentence) =
+        api.refused("move-objects", json!({"source": "/elsewhere/deep/s", "target": "/s"})).await;
+    assert!(status == 409 && sentence.contains("/s"), "{status} {sentence}");
+    api.done("delete-item", json!({"name": "/elsewhere/deep/s"})).await;
+    api.done("move-objects", json!({"source": "/s", "target": "/elsewhere/deep/s"})).await;
     let gone = json!({
         "accessibility": "regular", "delete-immediately": false, "delete-in-days": 7, "json": false,
         "name": "/elsewhere/deep/s", "version": -1,

@@ -13,6 +13,7 @@ mod apisix_resources;
 mod apisix_schemas;
 mod apisix_serving;
 mod apisix_store;
+mod failing_store;
 mod keys;
 mod kong;
 mod leases;
@@ -230,7 +231,7 @@ impl Plane {
                 self.store.changes(seen).await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
     }
 
     /// A token of the administrator.
