@@ -150,7 +150,7 @@ pub(crate) fn router() -> Router<Arc<ControlParts>> {
         .route("/auth", open(login::auth))
         .route("/configure", open(login::configure))
         .route("/validate-token", open(login::validate))
-        .route("/validate-producer-credentials", open(validate::validate))
+        .route("/validate-producer-credentials", told_by(ApiError::in_core_words, validate::validate))
         .route("/.well-known/jwks.json", get(validate::jwks));
     // One path for them all: a router takes longer to take in eighty paths, three times over, than a function of Lambda's has
     // for its start.
@@ -218,8 +218,7 @@ impl Call {
 
     /// Refuses who neither administers the gateway nor holds a lease that `holder` holds.
     pub(crate) fn check_holder(&self, holder: &Holder) -> Result<(), ApiError> {
-        let caller = &self.identity.access_id;
-        if *caller == *self.parts.authenticator.admin().access_id() || holder.access_id == caller.as_str() {
+        if holder.access_id == self.identity.access_id.as_str() || self.is_by_an_admin() {
             return Ok(());
         }
         Err(ApiError::new(StatusCode::FORBIDDEN, "the lease is somebody else's"))
@@ -232,14 +231,23 @@ where
     F: Fn(Arc<ControlParts>, Value) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send,
 {
+    told_by(std::convert::identity, handle)
+}
+
+/// The same, whose errors are told in the form that `words` gives them.
+fn told_by<F, A>(words: fn(ApiError) -> ApiError, handle: F) -> axum::routing::MethodRouter<Arc<ControlParts>>
+where
+    F: Fn(Arc<ControlParts>, Value) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Answer> + Send,
+{
     post(move |State(parts): State<Arc<ControlParts>>, request: Request<Body>| async move {
         let outcome = match body(request).await {
             Ok((_, body)) => handle(parts, body).await,
             Err(error) => Err(error),
         };
-        answer(outcome)
+        answer(outcome.map_err(words))
     })
-    .fallback(only_post)
+    .fallback(move || async move { answer(Err(words(not_a_post()))) })
 }
 
 /// The calls for those with a token.
@@ -278,7 +286,11 @@ async fn body(request: Request<Body>) -> Result<(HeaderMap, Value), ApiError> {
 }
 
 async fn only_post() -> Response {
-    answer(Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "call it with POST and a JSON body")))
+    answer(Err(not_a_post()))
+}
+
+fn not_a_post() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "call it with POST and a JSON body")
 }
 
 fn answer(outcome: Answer) -> Response {
@@ -312,6 +324,21 @@ impl ApiError {
     /// In the words of Akeyless's core services.
     pub(crate) fn coded(status: StatusCode, code: &str, message: &str) -> Self {
         Self { status, body: json!({"error": code, "message": message}) }
+    }
+
+    /// The same in those words, whoever has refused: before the call itself there is the reading of its body.
+    fn in_core_words(self) -> Self {
+        if self.body.get("message").is_some() {
+            return self;
+        }
+        let code = self.status.canonical_reason().unwrap_or_default().replace(' ', "");
+        Self::coded(self.status, &code, self.body["error"].as_str().unwrap_or_default())
+    }
+
+    /// The same with more to know.
+    pub(crate) fn and(self, more: &str) -> Self {
+        let text = self.body["error"].as_str().unwrap_or_default();
+        Self::new(self.status, format!("{text}; {more}"))
     }
 }
 

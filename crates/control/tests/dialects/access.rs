@@ -15,7 +15,7 @@ async fn post(plane: &Plane, path: &str, token: &str, body: Value) -> Answer {
 }
 
 /// An access id and key of somebody new, and a token.
-async fn somebody(plane: &Plane, admin: &str, name: &str) -> (String, String, String) {
+pub(crate) async fn somebody(plane: &Plane, admin: &str, name: &str) -> (String, String, String) {
     let made = post(plane, "/auth-method-create-api-key", admin, json!({"name": name})).await;
     assert_eq!(made.status, StatusCode::OK, "{made:?}");
     let text = |field: &str| made.json[field].as_str().unwrap().to_owned();

@@ -139,6 +139,17 @@ async fn producer_credentials_are_checked_and_no_other_token_is_taken_for_one() 
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{id} {item}");
         assert_eq!(answer.json["error"], "Unauthorized");
     }
+    for (method, body, status, code) in [
+        ("POST", "", 400, "BadRequest"),
+        ("POST", "canary", 400, "BadRequest"),
+        ("POST", "[]", 400, "BadRequest"),
+        ("POST", "{}", 400, "BadRequest"),
+        ("GET", "", 405, "MethodNotAllowed"),
+    ] {
+        let answer = plane.ask(Surface::Akeyless, method, "/validate-producer-credentials", &[], body).await;
+        assert_eq!((answer.status.as_u16(), &answer.json["error"]), (status, &json!(code)), "{body}");
+        assert!(answer.json["message"].as_str().is_some_and(|text| !text.is_empty()), "{body}: {answer:?}");
+    }
     plane.clock.advance(std::time::Duration::from_secs(61));
     let expired = post(&plane, "/validate-producer-credentials", &ask(&creds, "p-admin", "/x")).await;
     assert_eq!(expired.status, StatusCode::UNAUTHORIZED);

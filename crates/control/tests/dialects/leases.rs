@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
+use crate::access::somebody;
 use crate::{Answer, Plane};
 
 /// A producer whose answers to create calls get lost while it is told so, and that refuses to revoke.
@@ -145,4 +146,59 @@ async fn custom_ttl_is_the_minutes_that_a_renewal_gave() {
     assert_eq!(post_to(&plane, "/dynamic-secret-tmp-creds-update", &renewal).await.status, StatusCode::OK);
     let listed = post_to(&plane, "/dynamic-secret-tmp-creds-get", &item).await.json;
     assert_eq!(listed[0]["custom_ttl"], 7);
+}
+
+#[tokio::test]
+async fn a_lease_is_its_holders_and_an_administrators_and_nobody_elses() {
+    let plane = Plane::guarded().await;
+    let admin = plane.token().await;
+    let url = producer(Arc::default()).await;
+    let made = json!({
+        "name": "/x", "create-sync-url": format!("{url}/create"), "revoke-sync-url": format!("{url}/revoke"),
+        "payload": "p", "skip-dry-run": true, "token": admin,
+    });
+    assert_eq!(post_to(&plane, "/dynamic-secret-create-custom", &made).await.status, StatusCode::OK);
+    let mut tokens = Vec::new();
+    for (name, permissions) in [("ann", "dynamic_secret"), ("bob", "dynamic_secret"), ("eve", "admin")] {
+        let (id, _, token) = somebody(&plane, &admin, name).await;
+        let entry = json!({"name": name, "access-id": id, "permissions": permissions, "token": admin});
+        assert_eq!(post_to(&plane, "/gateway-create-allowed-access", &entry).await.status, StatusCode::OK);
+        tokens.push(token);
+    }
+    let [ann, bob, eve] = &tokens[..] else { panic!("three") };
+    let issued = post_to(&plane, "/get-dynamic-secret-value", &json!({"name": "/x", "token": ann})).await;
+    let id = issued.headers["x-gateward-lease-id"].to_str().unwrap().to_owned();
+    for (token, may) in [(bob, false), (ann, true), (eve, true), (&admin, true)] {
+        let lease = json!({"name": "/x", "token": token, "tmp-creds-id": id, "new-ttl-min": 7});
+        let renewed = post_to(&plane, "/dynamic-secret-tmp-creds-update", &lease).await.status;
+        assert_eq!(renewed, if may { StatusCode::OK } else { StatusCode::FORBIDDEN });
+    }
+    for (token, may) in [(bob, false), (ann, true), (eve, true), (&admin, true)] {
+        let lease = json!({"name": "/x", "token": token, "tmp-creds-id": id});
+        let revoked = post_to(&plane, "/dynamic-secret-tmp-creds-delete", &lease).await.status;
+        // The producer refuses whoever may.
+        assert_eq!(revoked, if may { StatusCode::BAD_GATEWAY } else { StatusCode::FORBIDDEN });
+    }
+}
+
+#[tokio::test]
+async fn of_an_item_no_more_credentials_live_than_it_says() {
+    let plane = Plane::new().await;
+    let token = plane.token().await;
+    let url = producer(Arc::default()).await;
+    let made = json!({
+        "name": "/x", "create-sync-url": format!("{url}/create"), "revoke-sync-url": format!("{url}/revoke"),
+        "payload": "p", "skip-dry-run": true, "token": token, "max-leases": "1",
+    });
+    assert_eq!(post_to(&plane, "/dynamic-secret-create-custom", &made).await.status, StatusCode::OK);
+    let item = json!({"name": "/x", "token": token});
+    assert_eq!(post_to(&plane, "/get-dynamic-secret-value", &item).await.status, StatusCode::OK);
+    for _ in 0..2 {
+        let beyond = post_to(&plane, "/get-dynamic-secret-value", &item).await;
+        assert_eq!(beyond.status, StatusCode::TOO_MANY_REQUESTS, "{beyond:?}");
+        let sentence = beyond.json["error"].as_str().unwrap();
+        assert!(sentence.contains("as many live leases"), "{sentence}");
+    }
+    let leases = post_to(&plane, "/dynamic-secret-tmp-creds-get", &item).await.json;
+    assert_eq!(leases.as_array().unwrap().len(), 1);
 }
