@@ -39,9 +39,11 @@ enum Manner {
     Redirects,
 }
 
-/// How long a call may take, and what a busy machine may need besides.
-const TIMEOUT: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call may take that is answered, and one that is not.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a busy machine may need besides: a call that were not ended would take for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn producer(manner: Manner) -> Box<dyn Producer> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -70,7 +72,10 @@ async fn producer(manner: Manner) -> Box<dyn Producer> {
         id: 7,
         name: ItemName::parse("/db").unwrap(),
         producer: ProducerSettings::Custom(urls.clone()),
-        timeout_sec: TIMEOUT.as_secs(),
+        timeout_sec: match manner {
+            Manner::Drips | Manner::IsSilent => SHORT_TIMEOUT.as_secs(),
+            _ => TIMEOUT.as_secs(),
+        },
         user_ttl: GoDuration::minutes(1),
         max_leases: None,
         capabilities: Capabilities::default(),
@@ -79,8 +84,7 @@ async fn producer(manner: Manner) -> Box<dyn Producer> {
 }
 
 async fn answer(mut stream: TcpStream, manner: Manner) {
-    let mut request = [0; 8192];
-    let _ = stream.read(&mut request).await;
+    read_whole(&mut stream).await;
     let head = |status: u16, length: usize, more: &str| {
         format!("HTTP/1.1 {status} Whatever\r\ncontent-length: {length}\r\n{more}\r\n")
     };
@@ -109,6 +113,25 @@ async fn answer(mut stream: TcpStream, manner: Manner) {
     };
     // It hangs up on us, too.
     drop(written);
+}
+
+/// Reads a request to its end: who hangs up on what was not read yet takes the answer back.
+async fn read_whole(stream: &mut TcpStream) {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+            let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+            if body.len() >= length {
+                return;
+            }
+        }
+        match stream.read_buf(&mut request).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
 }
 
 /// What a revocation of `a` and `b` comes to.

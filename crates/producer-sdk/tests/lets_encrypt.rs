@@ -15,7 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn authority() -> Option<Pebble> {
     let names = vec!["127.0.0.1".to_owned()];

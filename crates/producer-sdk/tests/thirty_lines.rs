@@ -33,14 +33,14 @@ async fn the_example_keeps_the_protocol_and_fetches_nothing_if_it_has_the_keys()
         .env("PRODUCER_JWKS", serde_json::to_string(&gateway.jwks()).unwrap())
         .env("PRODUCER_LISTEN", "127.0.0.1:0");
     let mut producer = Process::start("thirty_lines", command);
-    let url = producer.wait_for_prefix(Duration::from_secs(20), "listening on ");
+    let url = producer.wait_for_prefix(Duration::from_secs(60), "listening on ");
     let report = Conformance::default().check(&Caller::to(&format!("{url}/sync"), gateway)).await;
     assert!(report.holds(), "{report}");
     let again = report.findings.iter().find(|finding| finding.sentence.contains("the same request again"));
     assert_eq!(again.unwrap().outcome, Outcome::Holds);
     assert_eq!(std::fs::read_dir(folder.path().join("users")).unwrap().count(), 0);
     producer.terminate();
-    assert!(producer.wait(Duration::from_secs(20)).success());
+    assert!(producer.wait(Duration::from_secs(60)).success());
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_producer_of_any_language_is_tried_by_a_program_that_says_where_its_keys_are
         .env("PRODUCER_GATEWAY_URL", keys)
         .env("PRODUCER_LISTEN", format!("127.0.0.1:{port}"));
     let producer = Process::start("thirty_lines", command);
-    producer.wait_for_prefix(Duration::from_secs(20), "listening on ");
+    producer.wait_for_prefix(Duration::from_secs(60), "listening on ");
     check.stdin.take().unwrap().write_all(b"\n").unwrap();
     let mut report = String::new();
     told.read_to_string(&mut report).unwrap();

@@ -9,7 +9,7 @@ use gateward_producer_sdk::testing::{Answered, Caller, Conformance, Gateway, Out
 use gateward_testkit::{Process, workspace};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 struct Scene {
     caller: Caller,

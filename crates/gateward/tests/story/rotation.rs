@@ -75,7 +75,7 @@ fn both_payloads_are_kept_until_the_new_one_has_worked_and_no_crash_loses_the_on
     let gateway = Gateway::start(&plot, &[]);
     let item = json!({
         "name": "/picky", "create-sync-url": producer.url("create"), "revoke-sync-url": producer.url("revoke"),
-        "rotate-sync-url": producer.url("rotate"), "payload": one, "timeout-sec": 1,
+        "rotate-sync-url": producer.url("rotate"), "payload": one, "timeout-sec": 3,
     });
     gateway.done("dynamic-secret-create-custom", item);
     assert!(producer.calls().iter().all(|(path, _)| path != "/sync/rotate"), "a dry run rotates nothing");

@@ -28,7 +28,7 @@ fn a_server_tells_a_bus_of_each_credential_and_of_itself_and_nothing_secret() {
         found.unwrap_or_else(|| panic!("no event says {status}"))
     };
     assert_eq!(wait_for("started")["detail-type"], "Gateward Gateway Status Change");
-    let (_producer, user) = issue(&plot, &gateway, "2s");
+    let (_producer, user) = issue(&plot, &gateway, "5s");
     let issued = wait_for("issued");
     assert_eq!(issued["detail-type"], "Gateward Lease Status Change");
     assert_eq!(issued["detail"]["item_name"], "/demo/login");

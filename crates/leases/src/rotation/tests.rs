@@ -228,7 +228,7 @@ async fn a_rotation_whose_answer_a_crash_has_lost_is_told_and_left_to_people() {
     crashing.start();
     world.clock.advance(Duration::from_secs(24 * 3600));
     let called = || (!world.called_with().is_empty()).then_some(());
-    gateward_testkit::eventually(Duration::from_secs(30), called).expect("it is called");
+    gateward_testkit::eventually(Duration::from_secs(60), called).expect("it is called");
     // The process ends in the middle of the call.
     first.shutdown_background();
     drop(crashing);

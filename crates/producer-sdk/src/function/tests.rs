@@ -9,7 +9,7 @@ use super::*;
 use crate::protocol::Operation;
 use crate::testing::{Gateway, Producers};
 
-const SPAN: Duration = Duration::from_secs(20);
+const SPAN: Duration = Duration::from_secs(60);
 const DOMAIN: &str = "abc123.lambda-url.eu-west-1.on.aws";
 
 fn token(gateway: &Gateway, body: &str) -> String {

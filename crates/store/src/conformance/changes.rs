@@ -86,5 +86,5 @@ async fn changes(store: &Arc<dyn Store>, since: Revision) -> Changes {
 
 /// What must come, comes within the deadline; a test that waits for ever says nothing.
 async fn in_time<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(30), future).await.expect("an answer in time")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("an answer in time")
 }

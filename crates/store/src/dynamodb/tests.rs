@@ -260,17 +260,27 @@ impl Api for Empty {
 
 #[tokio::test]
 async fn a_store_that_looks_when_it_is_asked_makes_no_call_of_its_own() {
-    let calls = async |period: Option<Duration>| {
+    let open = async |period: Option<Duration>| {
         let table = Arc::new(Empty::default());
         let pace = Pace { period, ..TEST_PACE };
         let api = Arc::clone(&table) as Arc<dyn Api>;
         let store = DynamoStore::open_at(api, "t", Handle::current(), pace).await.expect("a store");
-        let nothing = store.changes(Revision(0));
-        assert!(tokio::time::timeout(Duration::from_millis(50), nothing).await.is_err());
-        table.0.load(Ordering::Relaxed)
+        (table, store)
     };
-    assert!(calls(Some(Duration::from_millis(1))).await > 2);
-    assert_eq!(calls(None).await, 1, "only that of its start");
+    let (table, store) = open(Some(Duration::from_millis(1))).await;
+    let looks = async {
+        while table.0.load(Ordering::Relaxed) < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        changes = store.changes(Revision(0)) => panic!("nothing has changed: {changes:?}"),
+        looked = tokio::time::timeout(Duration::from_secs(60), looks) => looked.expect("a store that looks"),
+    }
+    let (table, store) = open(None).await;
+    let nothing = store.changes(Revision(0));
+    assert!(tokio::time::timeout(Duration::from_millis(50), nothing).await.is_err());
+    assert_eq!(table.0.load(Ordering::Relaxed), 1, "only that of its start");
 }
 
 /// What DynamoDB says of itself is shown; what stands in its answers is not.

@@ -12,7 +12,7 @@ use gateward_testkit::{Canary, Postgres, Process, eventually};
 use super::*;
 use crate::lease::{Holder, LeaseId};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn settings(server: &Postgres) -> PostgresqlSettings {
     PostgresqlSettings {
