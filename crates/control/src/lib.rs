@@ -78,6 +78,8 @@ pub struct ControlParts {
     pub traffic: Arc<Traffic>,
     /// What has become of the access log's records, if there is one.
     pub access_log: Option<LogCounts>,
+    /// How many lines of the log could not be written.
+    pub log_lost: fn() -> u64,
     /// The static secrets.
     pub static_secrets: Arc<StaticSecrets>,
     /// The dynamic secrets.

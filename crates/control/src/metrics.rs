@@ -141,6 +141,8 @@ fn records(parts: &ControlParts, exposition: &mut Exposition) {
         family.sample(&[("outcome", "written")], written);
         family.sample(&[("outcome", "dropped")], dropped);
     }
+    let help = "Lines of the log that could not be written.";
+    exposition.one("gateward_log_lines_lost_total", MetricKind::Counter, help, (parts.log_lost)());
     let (exported, dropped, failed) = Spans::of(&parts.shared).counts();
     let help = "Spans, by what has become of them: dropped where the queue was full, failed where no collector took them.";
     let mut family = exposition.family("gateward_spans_total", MetricKind::Counter, help);

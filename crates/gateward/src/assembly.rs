@@ -224,6 +224,7 @@ impl Assembly {
             shared: Arc::clone(&shared),
             traffic: Arc::clone(&telemetry.traffic),
             access_log: telemetry.access_log.clone().map(|log| Arc::new(move || log.counts()) as _),
+            log_lost: crate::logging::lost,
             static_secrets,
             catalog,
             rotated_secrets,

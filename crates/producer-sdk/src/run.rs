@@ -29,7 +29,12 @@ use crate::web::{NoCertificate, Web};
 /// With `AWS_LAMBDA_RUNTIME_API` in the environment it is a Lambda function, and listens nowhere.
 pub async fn run<P: Producer>(producer: P) -> Result<(), RunError> {
     // Where somebody has a better one already, that one stays.
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        // A log that nobody reads any more ends no call.
+        .log_internal_errors(false)
+        .with_ansi(false)
+        .try_init();
     run_with(producer, environment).await
 }
 

@@ -179,6 +179,7 @@ impl Plane {
             shared: plugins,
             traffic: Arc::default(),
             access_log: Some(Arc::new(|| (5, 2))),
+            log_lost: || 3,
             static_secrets: Arc::new(static_secrets),
             catalog,
             rotated_secrets,
