@@ -212,12 +212,7 @@ impl Definition {
 
 /// Refuses an address at which the administrator lets no producer stand.
 pub(super) fn permitted(parts: &ControlParts, field: &str, url: &ProducerUrl) -> Result<(), Invalid> {
-    if parts.producers.permits(url) {
-        return Ok(());
-    }
-    let origin = url.origin();
-    let problem = format!("no producer may stand at {origin}; an administrator adds it to producers_allow");
-    Err(Invalid::new(field, problem))
+    parts.producers.check(url).map_err(|error| Invalid::new(field, error.to_string()))
 }
 
 /// What there is to know of a dynamic secret; its payload can be written and not read.

@@ -13,7 +13,7 @@ use http::{Request, Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::allowed::AllowedProducers;
+use super::allowed::{AllowedProducers, NotAllowed};
 use super::protocol::{
     ClientInfo, CreateAnswer, CreateRequest, ListAnswer, ListRequest, RevokeReply, RevokeRequest,
     RotateReply, RotateRequest,
@@ -98,9 +98,9 @@ impl CustomProducers {
         }
     }
 
-    /// Whether the administrator lets producers stand at `url`.
-    pub(super) fn permits(&self, url: &ProducerUrl) -> bool {
-        self.allowed.permits(url)
+    /// Refuses `url` if the administrator lets no producer stand there.
+    pub(super) fn check(&self, url: &ProducerUrl) -> Result<(), NotAllowed> {
+        self.allowed.check(url)
     }
 }
 
@@ -321,13 +321,10 @@ impl CustomProducers {
         timeout: Duration,
         body: Bytes,
     ) -> Result<Response<Bytes>, CallError> {
-        if !self.allowed.permits(url) {
-            let what = format!(
-                "the producer's {operation} URL ({}) is not one that producers_allow has",
-                url.origin()
-            );
-            return Err(CallError::NotSent(what));
-        }
+        self.allowed.check(url).map_err(|why| {
+            let origin = url.origin();
+            CallError::NotSent(format!("the producer's {operation} URL ({origin}) is refused: {why}"))
+        })?;
         let token = self.tokens.mint(&url.origin(), item_name, operation, &body);
         let request = Request::post(url.url().as_str())
             .header(http::header::CONTENT_TYPE, "application/json")

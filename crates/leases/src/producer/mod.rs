@@ -22,6 +22,7 @@ use gateward_model::{DynamicSecret, ItemName, ProducerUrl};
 use gateward_seal::SecretValue;
 use serde_json::{Map, Value};
 
+use self::allowed::NotAllowed;
 use crate::lease::{Holder, LeaseId};
 
 /// Makes and unmakes the credentials of one dynamic secret.
@@ -62,10 +63,10 @@ pub trait Producers: Send + Sync + 'static {
         Err(RotateError::Refused(format!("the payload of {} is not to be rotated", call.item_name)))
     }
 
-    /// Whether the administrator lets producers stand at `url`.
-    fn permits(&self, url: &ProducerUrl) -> bool {
+    /// Refuses `url` if the administrator lets no producer stand there.
+    fn check(&self, url: &ProducerUrl) -> Result<(), NotAllowed> {
         let _ = url;
-        true
+        Ok(())
     }
 }
 

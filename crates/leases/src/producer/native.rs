@@ -12,6 +12,7 @@ use gateward_model::{DynamicSecret, ProducerSettings, ProducerUrl};
 use gateward_net::{Client, Connector};
 use gateward_seal::SecretValue;
 
+use super::allowed::NotAllowed;
 use super::custom::CustomProducers;
 use super::{Producer, Producers, RotateCall, RotateError, aws, postgresql};
 
@@ -74,7 +75,7 @@ impl Producers for AllProducers {
         self.custom.rotate(call).await
     }
 
-    fn permits(&self, url: &ProducerUrl) -> bool {
-        self.custom.permits(url)
+    fn check(&self, url: &ProducerUrl) -> Result<(), NotAllowed> {
+        self.custom.check(url)
     }
 }
