@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use gateward_clock::Timestamp;
 use gateward_items::ItemState;
-use gateward_leases::lease::Holder;
 use gateward_leases::rotation::{Every, MINUTES_A_DAY};
 use gateward_leases::{DynamicSecretChange, Engine, IssueError, Issued, KnownSecret, NewDynamicSecret, Wish};
 use gateward_model::{
@@ -348,9 +347,7 @@ pub(super) async fn get_value(call: Call) -> Answer {
     // Who has a key asks again with it, and is given what came too late.
     let is_asked_again = idempotency_key.is_some();
     let wish = Wish { input, ttl, idempotency_key };
-    let identity = &call.identity;
-    let holder =
-        Holder { access_id: identity.access_id.to_string(), sub_claims: identity.sub_claims.clone() };
+    let holder = call.holder();
     let engine = Arc::clone(engine(&call.parts)?);
     let secret = call.parts.catalog.get(&name).await?;
     let issuing = {

@@ -47,7 +47,10 @@ pub(super) async fn delete(call: Call) -> Answer {
     let engine = engine(&call.parts)?;
     match (tmp_creds_id, revoke_all) {
         (Some(id), false) => engine.revoke(secret.id, own_lease(&call, secret.id, &id).await?).await?,
-        (None, true) => engine.revoke_all(secret.id).await?,
+        (None, true) => {
+            check_all(&call, &name).await?;
+            engine.revoke_all(secret.id).await?;
+        }
         _ => return Err(ApiError::bad("tmp-creds-id: give either tmp-creds-id or revoke-all")),
     }
     Ok(json!({}).into())
@@ -73,6 +76,17 @@ pub(super) async fn renew(call: Call) -> Answer {
     let ttl = Duration::from_secs(minutes.saturating_mul(60));
     let ends = engine(&call.parts)?.renew(secret.id, lease, Some(ttl)).await?;
     Ok(json!({"id": lease, "expires_at": ends.rfc3339()}).into())
+}
+
+/// Refuses who may not have all leases of an item revoked: it takes what it takes to delete the item, which does the same.
+async fn check_all(call: &Call, name: &ItemName) -> Result<(), ApiError> {
+    let is_protected = call.parts.catalog.known(name).await?.item.record.delete_protection;
+    if is_protected && !call.is_by_an_admin() {
+        let text = "revoke-all: the item is protected from deletion (delete_protection), so its leases are revoked all at once \
+                    by administrators alone; give the tmp-creds-id of one that you hold";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, text));
+    }
+    Ok(())
 }
 
 /// The lease that `id` names, if the caller may do something with it.

@@ -14,12 +14,14 @@ mod apisix_schemas;
 mod apisix_serving;
 mod apisix_store;
 mod failing_store;
+mod holders;
 mod keys;
 mod kong;
 mod leases;
 mod listening;
 mod metrics;
 mod references;
+mod repointing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +55,8 @@ pub(crate) struct Plane {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: ManualClock,
     pub(crate) tokens: Arc<ProducerTokens>,
+    /// What the gateway's own callers show.
+    pub(crate) access_tokens: Tokens,
     pub(crate) configuration: Arc<Configuration>,
 }
 
@@ -160,7 +164,8 @@ impl Plane {
             settings: gateward_leases::EngineSettings::default(),
         });
         let directory = Directory::new(Arc::clone(&store), Arc::clone(&sealer), Arc::clone(&shared));
-        let own_tokens = Tokens::new(&sealer, Arc::clone(&shared), Duration::from_secs(60));
+        let access_tokens = || Tokens::new(&sealer, Arc::clone(&shared), Duration::from_secs(60));
+        let (own_tokens, access_tokens) = (access_tokens(), access_tokens());
         let deployed = AllowedAccess::parse_list(DEPLOYED).unwrap();
         let authenticator =
             Authenticator::new(admin, own_tokens).with_allowed(deployed).with_directory(directory);
@@ -190,7 +195,7 @@ impl Plane {
             local_only,
         });
         Handle::current().spawn(control.clone().expire());
-        Self { control, store, clock, tokens, configuration }
+        Self { control, store, clock, tokens, access_tokens, configuration }
     }
 
     pub(crate) async fn ask(

@@ -1,5 +1,7 @@
 //! An idempotency key: the same caller who asks again with it gets the same lease, as long as that one lives.
 //!
+//! The same caller is the same access id with the same sub-claims: behind one auth method of AWS stand many identities.
+//!
 //! The key's digest is written with INTENT, and goes with the commit that ends ACTIVE. The producer's answer is kept,
 //! sealed, for leases that have one, and for no others.
 
@@ -22,6 +24,8 @@ pub(super) struct Again {
     digest: String,
     /// Of what was asked for.
     asked: String,
+    /// Whose key it is.
+    holder: Holder,
 }
 
 /// What stands where an idempotency key stands.
@@ -37,9 +41,16 @@ impl Again {
     pub(super) fn of(secret: &DynamicSecret, holder: &Holder, wish: &Wish) -> Option<Self> {
         let key = wish.idempotency_key.as_deref()?;
         let ttl = wish.ttl.map(|ttl| ttl.as_millis().to_string()).unwrap_or_default();
+        let (item, claims) = (secret.id.to_string(), serde_json::to_string(&holder.sub_claims).ok()?);
+        let mut whose = vec![holder.access_id.as_str(), &item, key];
+        // Keys of callers of whom nothing else is known stay where they always stood.
+        if !holder.sub_claims.is_empty() {
+            whose.push(&claims);
+        }
         Some(Self {
-            digest: digest(&[&holder.access_id, &secret.id.to_string(), key]),
+            digest: digest(&whose),
             asked: digest(&[&Value::Object(wish.input.clone()).to_string(), &ttl]),
+            holder: holder.clone(),
         })
     }
 
@@ -79,6 +90,10 @@ impl Engine {
         }
         let key = LeaseKey { item_id: given.item_id, lease_id: given.lease_id };
         let Some(recorded) = self.ledger.get(key).await? else { return Ok(None) };
+        // An older version put the keys of all identities of one access id in one place.
+        if recorded.lease.holder != again.holder {
+            return Err(IssueError::Again("the idempotency key is somebody else's; use another"));
+        }
         match recorded.lease.state {
             LeaseState::Active { expires_at, .. } if expires_at > self.clock.now() => {
                 let response = self.answer(key).await?;

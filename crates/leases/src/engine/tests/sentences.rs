@@ -16,7 +16,7 @@ use super::outside::yield_many;
 use super::world::{Life, OTHER, PLAIN, REMEMBERING, TTL, World, holder, name, secret};
 use crate::due::LeaseKey;
 use crate::engine::{Attention, IssueError, Issued, Query, RenewError, RevokeError, Settlement, Wish};
-use crate::lease::{Lease, LeaseId, LeaseState, Verdict};
+use crate::lease::{Holder, Lease, LeaseId, LeaseState, Verdict};
 use crate::ledger::{Caps, Hold, LedgerError};
 use crate::producer::RevokeFailure;
 
@@ -299,7 +299,21 @@ fn an_idempotency_key_gives_the_same_lease_as_long_as_it_lives() {
     let other = Wish { ttl: Some(TTL / 2), ..wish() };
     assert!(matches!(issue(&life, PLAIN, other), Err(IssueError::Again(_))), "other arguments");
     let stranger = life.runtime.block_on(life.engine.issue(&name(PLAIN), holder(2), wish())).unwrap();
+    let mut known = vec![first.lease_id, stranger.lease_id];
     assert_ne!(stranger.lease_id, first.lease_id, "a key is its caller's own");
+    for claims in [[("user", "ann")], [("user", "bob")]] {
+        let of_one = || {
+            let told = claims.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()]));
+            let caller = Holder { sub_claims: told.collect(), ..holder(1) };
+            life.runtime.block_on(life.engine.issue(&name(PLAIN), caller, wish())).unwrap().lease_id
+        };
+        let (theirs, again) = (of_one(), of_one());
+        assert!(
+            theirs == again && !known.contains(&theirs),
+            "{claims:?}: an access id may be several callers'"
+        );
+        known.push(theirs);
+    }
     life.runtime.block_on(life.engine.revoke(PLAIN, first.lease_id)).unwrap();
     assert_ne!(issue(&life, PLAIN, wish()).unwrap().lease_id, first.lease_id);
 }
