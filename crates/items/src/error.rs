@@ -51,6 +51,17 @@ pub enum ItemError {
         /// What to do first.
         todo: &'static str,
     },
+    /// A value would go to another place.
+    #[error(
+        "url: the value of {by} would be sent there from now on, and not where {name} is; an administrator may change it, and \
+         anybody may make another target"
+    )]
+    Taken {
+        /// The target.
+        name: ItemName,
+        /// What is rotated there.
+        by: ItemName,
+    },
     /// What was sent is wrong.
     #[error(transparent)]
     Invalid(#[from] Invalid),

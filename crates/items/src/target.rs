@@ -27,6 +27,8 @@ pub struct TargetChange {
     pub new_name: Option<ItemName>,
     /// The new address.
     pub url: Option<ProducerUrl>,
+    /// Whether it may stand elsewhere though rotated secrets are rotated there: their values go with it.
+    pub may_take_values: bool,
     /// For people.
     pub description: Option<String>,
 }
@@ -87,6 +89,9 @@ impl Targets {
             item.record.modified = self.clock.now().millis();
             let mut writes = Vec::new();
             if let Some(url) = &change.url {
+                if !change.may_take_values {
+                    self.check_values_stay(&before.item, url).await?;
+                }
                 let (number, gone) = item.record.add_version(self.clock.now(), false);
                 writes.push(self.values.put(&item, number, &sealed(url))?);
                 writes.extend(gone.into_iter().map(|number| self.values.delete(item.record.id, number)));
@@ -106,15 +111,31 @@ impl Targets {
         Err(ItemError::Changed(name.clone()))
     }
 
+    /// Refuses to have the values of rotated secrets sent to another place than so far.
+    async fn check_values_stay(&self, target: &Item, url: &ProducerUrl) -> Result<(), ItemError> {
+        let so_far = self.url(target).await?.ok_or_else(|| ItemError::Changed(target.name.clone()))?;
+        if so_far.origin() == url.origin() {
+            return Ok(());
+        }
+        match self.user(target.record.id).await? {
+            Some(by) => Err(ItemError::Taken { name: target.name.clone(), by }),
+            None => Ok(()),
+        }
+    }
+
+    /// A rotated secret that is rotated at the target with that number.
+    async fn user(&self, id: u64) -> Result<Option<ItemName>, ItemError> {
+        let secrets = self.tree.all(ItemKind::RotatedSecret).await?;
+        Ok(secrets.into_iter().find(|secret| secret.record.target == Some(id)).map(|secret| secret.name))
+    }
+
     /// Deletes a target that no rotated secret uses.
     pub async fn delete(&self, name: &ItemName) -> Result<Item, ItemError> {
         let before = self.tree.get_kind(name, ItemKind::Target).await?;
         before.item.check_unprotected()?;
         let id = before.item.record.id;
-        let users = self.tree.all(ItemKind::RotatedSecret).await?;
-        if let Some(user) = users.into_iter().find(|user| user.record.target == Some(id)) {
-            let todo = "delete that first";
-            return Err(ItemError::InUse { name: name.clone(), by: user.name, todo });
+        if let Some(by) = self.user(id).await? {
+            return Err(ItemError::InUse { name: name.clone(), by, todo: "delete that first" });
         }
         let mut writes = vec![Tree::delete(&before)];
         let versions = before.item.record.versions.iter();
@@ -158,6 +179,7 @@ mod tests {
         let change = TargetChange {
             new_name: Some(name("/moved")),
             url: Some(url("https://h/two")),
+            may_take_values: false,
             description: Some("d".to_owned()),
         };
         targets.update(&name("/t"), &change).await.unwrap();

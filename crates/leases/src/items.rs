@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use gateward_clock::Clock;
 use gateward_items::{Item, ItemKind, Protection, Record, Standing, TRIES, Tree};
-use gateward_model::{DynamicSecret, ItemName};
+use gateward_model::{DynamicSecret, ItemName, ProducerSettings};
 use gateward_seal::{Sealer, SecretValue};
 use gateward_store::{Change, CommitError, Precondition, Store, Write};
 
@@ -51,6 +51,9 @@ pub struct NewDynamicSecret {
 pub struct DynamicSecretChange {
     /// The secret as it shall be, under its new name if it gets one. Its number must stay.
     pub secret: DynamicSecret,
+    /// Its producer as it was when this was decided. If it is another now, that holds no longer: a payload that was set
+    /// with it must not go to where the one before it stood.
+    pub found: ProducerSettings,
     /// What its producer is handed from now on.
     pub payload: Option<SecretValue>,
     /// For people.
@@ -263,6 +266,9 @@ impl Catalog {
                 return Err(CatalogError::Changed(name.clone()));
             }
             let (mut producer, version) = self.standing_producer(&before.item).await?;
+            if producer.secret.producer != change.found {
+                return Err(CatalogError::Changed(name.clone()));
+            }
             let now = self.clock.now();
             let mut item = before.item.clone();
             item.name = change.secret.name.clone();

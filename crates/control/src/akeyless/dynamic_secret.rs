@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 
 use super::rotated_secret::look_again;
 use super::terms::{LONGEST_TIMEOUT, Terms};
-use super::{Answer, ApiError, Call, Told, fields, native, protection};
+use super::{Answer, ApiError, Call, Told, fields, native, protection, repointing};
 use crate::ControlParts;
 
 /// What a dynamic secret is created with, or changed to; what is not there has its default, or stays.
@@ -92,6 +92,10 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
     let sent: Definition = call.fields()?;
     let before = call.parts.catalog.get(&sent.name).await?;
     let mut secret = sent.applied_to(Some(before.clone()), &call.parts)?;
+    let standing = call.parts.catalog.producer(secret.id).await?.map(|(_, payload)| payload);
+    if sent.payload.is_none() && !call.is_by_an_admin() {
+        repointing::check_payload(&before.producer, &secret.producer, standing.as_ref())?;
+    }
     if secret.producer != before.producer {
         // Another producer; what it can, a dry run tells.
         secret.capabilities = ProducerCapabilities::default();
@@ -105,10 +109,10 @@ pub(super) async fn update(call: Call, wrapper: &str) -> Answer {
         tags: sent.tags.clone(),
         delete_protection: sent.delete_protection,
         every: sent.every(&secret)?,
+        found: before.producer,
         secret,
     };
-    let standing = call.parts.catalog.producer(change.secret.id).await?;
-    let payload = sent.payload.clone().or(standing.map(|(_, payload)| payload)).unwrap_or_default();
+    let payload = sent.payload.clone().or(standing).unwrap_or_default();
     if let Some(can) = tried(&call, sent.skip_dry_run, &change.secret, &payload, "changed").await? {
         change.secret.capabilities = can;
     }

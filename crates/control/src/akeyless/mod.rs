@@ -13,6 +13,7 @@ mod leases;
 mod login;
 mod native;
 mod protection;
+mod repointing;
 mod rotated_secret;
 mod static_secret;
 mod target;
@@ -369,7 +370,9 @@ impl From<CatalogError> for ApiError {
             CatalogError::Exists(_) | CatalogError::Changed(_) | CatalogError::InUse { .. } => {
                 StatusCode::CONFLICT
             }
-            CatalogError::Protected(_) | CatalogError::Disabled(_) => StatusCode::FORBIDDEN,
+            CatalogError::Protected(_) | CatalogError::Disabled(_) | CatalogError::Taken { .. } => {
+                StatusCode::FORBIDDEN
+            }
             CatalogError::Kind { .. } | CatalogError::Invalid(_) => StatusCode::BAD_REQUEST,
             CatalogError::Sealed { .. } | CatalogError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };

@@ -135,6 +135,7 @@ pub(super) async fn update(call: Call, kind: Kind, wrapper: &str) -> Answer {
     let standing = before.producer.clone();
     let secret = sent.applied_to(Some(before), producer)?;
     allowed(&call, Some(&standing), &secret.producer)?;
+    let found = standing;
     let standing = call.parts.catalog.producer(secret.id).await?.map(|(_, payload)| payload);
     let sealed = sealed.map(|sent| kind.on_top(sent, standing.as_ref()));
     let payload = sealed.clone().or(standing).unwrap_or_default();
@@ -147,6 +148,7 @@ pub(super) async fn update(call: Call, kind: Kind, wrapper: &str) -> Answer {
         tags: sent.tags.clone(),
         delete_protection: sent.delete_protection,
         every: None,
+        found,
         secret,
     };
     call.parts.catalog.update(&sent.name, &change).await?;

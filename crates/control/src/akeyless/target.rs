@@ -50,7 +50,8 @@ pub(super) async fn update(call: Call) -> Answer {
     let sent: Definition = call.fields()?;
     let url = sent.url(&call)?;
     let description = sent.description.or(sent.comment).filter(is_said);
-    let change = TargetChange { new_name: sent.new_name, url, description };
+    let may_take_values = call.is_by_an_admin();
+    let change = TargetChange { new_name: sent.new_name, url, may_take_values, description };
     let item = call.parts.rotated_secrets.targets().update(&sent.name, &change).await?;
     Ok(json!({"target_id": item.record.id}).into())
 }

@@ -272,6 +272,7 @@ async fn a_payload_that_somebody_sets_ends_what_was_known_of_the_one_before() {
     rotator.rotate(&name("/d")).await.unwrap();
     let change = DynamicSecretChange {
         secret: DynamicSecret { name: name("/moved"), ..dynamic(None) },
+        found: world.catalog.get(&name("/d")).await.unwrap().producer,
         payload: Some(SecretValue::from("canary-three")),
         description: Some("text".to_owned()),
         tags: None,

@@ -90,6 +90,9 @@ fn kind_of(error: &ItemError) -> MissKind {
         ItemError::Sealed { .. } | ItemError::Invalid(_) => MissKind::Garbage,
         ItemError::Store(_) | ItemError::Changed(_) => MissKind::Unavailable,
         // Reading meets none of these.
-        ItemError::Exists(_) | ItemError::Protected(_) | ItemError::InUse { .. } => MissKind::Garbage,
+        ItemError::Exists(_)
+        | ItemError::Protected(_)
+        | ItemError::InUse { .. }
+        | ItemError::Taken { .. } => MissKind::Garbage,
     }
 }
