@@ -113,7 +113,7 @@ pub(crate) enum Does {
 }
 
 /// The kinds of items.
-const ITEMS: &[Permission] =
+pub(crate) const ITEMS: &[Permission] =
     &[Permission::StaticSecret, Permission::DynamicSecret, Permission::RotatedSecret, Permission::Targets];
 
 #[cfg(test)]

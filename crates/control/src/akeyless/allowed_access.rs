@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use gateward_access::{AccessId, AllowedAccess, Directory, DirectoryError, Permission, SubClaims, allowed};
+use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Answer, ApiError, Call, fields};
 use crate::ControlParts;
@@ -158,7 +159,30 @@ pub(super) fn all(parts: &ControlParts) -> Vec<Value> {
     deployed.chain(kept).collect()
 }
 
+/// The same by their names, in the words of the vendor's configuration besides. Of several with one name each is there.
+pub(super) fn by_name(parts: &ControlParts) -> Map<String, Value> {
+    let mut by_name = Map::new();
+    for mut entry in all(parts) {
+        for (ours, theirs) in
+            [("access_id", "acc_id"), ("permissions", "access_permissions"), ("error", "err_msg")]
+        {
+            entry[theirs] = entry[ours].clone();
+        }
+        let name = entry["name"].as_str().unwrap_or_default().to_owned();
+        let mut key = name.clone();
+        let mut number = 2_usize;
+        while by_name.contains_key(&key) {
+            key = format!("{name} ({number})");
+            number += 1;
+        }
+        by_name.insert(key, entry);
+    }
+    by_name
+}
+
 fn shown(entry: &AllowedAccess, editable: bool) -> Value {
+    // Those of the deployment have no time of their own.
+    let time = |secs: u64| (secs > 0).then(|| Timestamp::from_secs(secs).rfc3339());
     json!({
         "name": entry.name,
         "access_id": entry.access_id,
@@ -169,8 +193,8 @@ fn shown(entry: &AllowedAccess, editable: bool) -> Value {
         "editable": editable,
         "is_valid": true,
         "error": "",
-        "created_at": entry.created,
-        "updated_at": entry.modified,
+        "created_at": time(entry.created),
+        "updated_at": time(entry.modified),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Further ways to log in: with an API key, or as somebody whom AWS knows.
 
 use gateward_access::{AccessId, AuthMethod, AwsBounds, Directory, DirectoryError, MethodKind};
+use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -122,7 +123,7 @@ pub(super) async fn delete(call: Call) -> Answer {
             Ok(())
         })
         .await?;
-    Ok(json!({"auth_method_name": name}).into())
+    Ok(json!({"name": name, "auth_method_name": name}).into())
 }
 
 /// `/reset-access-key`: neither the key before nor a token that it gave is taken any more.
@@ -162,7 +163,9 @@ fn shown(method: &AuthMethod) -> Value {
         "auth_method_name": method.name,
         "auth_method_access_id": method.access_id,
         "description": method.description,
-        "creation_date": method.created,
+        "creation_date": Timestamp::from_secs(method.created).rfc3339(),
+        // A key that was reset, too.
+        "modification_date": Timestamp::from_millis(method.since).rfc3339(),
         "access_info": access_info,
     })
 }

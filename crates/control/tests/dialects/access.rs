@@ -103,7 +103,7 @@ async fn an_entry_gives_its_permissions_and_no_others() {
     assert_eq!(post(&plane, "/create-secret", &token, secret).await.status, StatusCode::OK);
     assert_eq!(post(&plane, "/gateway-get-config", &token, json!({})).await.status, StatusCode::OK);
     let seen = post(&plane, "/gateway-get-config", &token, json!({})).await;
-    assert_eq!(seen.json["admins"]["allowed_access"], json!([]));
+    assert_eq!(seen.json["admins"]["allowed_access"], json!({}));
     for path in ["/dynamic-secret-list", "/delete-item", "/gateway-create-allowed-access", "/target-list"] {
         let answer = post(&plane, path, &token, json!({"name": "/s"})).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
@@ -113,9 +113,9 @@ async fn an_entry_gives_its_permissions_and_no_others() {
     let answer = post(&plane, "/get-secret-value", &token, json!({"names": ["/s"]})).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     let config = post(&plane, "/gateway-get-config", &admin, json!({})).await;
-    let allowed = config.json["admins"]["allowed_access"].as_array().unwrap();
-    assert_eq!(allowed[0]["editable"], json!(false));
-    assert_eq!(allowed[1]["sub_claims"], json!({"group": ["a", "b"]}));
+    let allowed = &config.json["admins"]["allowed_access"];
+    assert_eq!((&allowed["deployed"]["editable"], &allowed["n"]["acc_id"]), (&json!(false), &json!(id)));
+    assert_eq!(allowed["n"]["sub_claims"], json!({"group": ["a", "b"]}));
     let gone = post(&plane, "/gateway-delete-allowed-access", &admin, json!({"name": "n"})).await;
     assert_eq!(gone.json, json!({"allowed_access_name": "n"}));
     let missing = post(&plane, "/gateway-get-allowed-access", &admin, json!({"name": "n"})).await;
