@@ -1,11 +1,12 @@
 //! A gateway that is really running, as `gateward dev` or as a Lambda function.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output};
 use std::time::Duration;
 
 use gateward_testkit::http::{self, Response};
-use gateward_testkit::{Process, free_port};
+use gateward_testkit::{Process, eventually, free_port};
 use serde_json::{Value, json};
 
 use crate::plot::{ACCESS_ID, Plot, data_directory};
@@ -47,6 +48,27 @@ impl<'p> Gateway<'p> {
         let serves = process.wait_for_prefix(PATIENCE, "Gateward serves traffic on ");
         let (traffic, control) = serves.split_once(" and control on ").expect("both addresses are told");
         Self { traffic: traffic.to_owned(), control: control.to_owned(), process, plot }
+    }
+
+    /// Starts it with its log in the file or pipe `log`; nobody hears what it prints.
+    #[track_caller]
+    pub fn start_logging_to(plot: &'p Plot, log: &Path) -> Self {
+        let [traffic, control] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+        let mut command = command(plot, "/bin/sh");
+        command.args(["-c", r#"exec "$0" "$@" 2> "$LOG""#, GATEWARD, "dev", "--proxy-listen", &traffic]);
+        command.args(["--control-listen", &control, "--data-dir"]).arg(data_directory(plot.folder()));
+        command.args(["--log", "trace"]).env("LOG", log);
+        let process = Process::start("gateward", command);
+        let [traffic, control] = [traffic, control].map(|address| format!("http://{address}"));
+        Self { traffic, control, process, plot }
+    }
+
+    /// Waits until it answers.
+    #[track_caller]
+    pub fn wait_until_it_answers(&self) {
+        let url = format!("{}/health", self.control);
+        let answered = eventually(PATIENCE, || http::try_request(PATIENCE, "GET", &url, &[], b"").ok());
+        assert!(answered.is_some_and(|answer| answer.status == 200), "it does not answer");
     }
 
     /// The port of the control plane.

@@ -4,6 +4,7 @@
 //! searches all that the gateway said and kept for the secrets that it was given.
 
 mod bad_input;
+mod broken_log;
 mod broken_store;
 mod command_line;
 mod credential;
