@@ -100,6 +100,58 @@ def rotated_secrets(api, token, settings):
     api.target_delete(akeyless.TargetDelete(name=target, token=token))
 
 
+def who_may(api, token):
+    """Auth methods, entries of allowed access, and what the gateway tells of itself."""
+    method, other, entry = "vendor-key", "vendor-aws", "vendor-entry"
+    made = api.auth_method_create_api_key(akeyless.AuthMethodCreateApiKey(name=method, token=token))
+    accounts = ["123456789012"]
+    aws = akeyless.AuthMethodCreateAwsIam(name=other, bound_aws_account_id=accounts, token=token)
+    api.auth_method_create_aws_iam(aws)
+    for call, model in (
+        (api.auth_method_get, akeyless.AuthMethodGet),
+        (api.get_auth_method, akeyless.GetAuthMethod),
+    ):
+        got = call(model(name=method, token=token))
+        assert (got.auth_method_name, got.auth_method_access_id) == (method, made.access_id), got
+        assert got.creation_date.year >= 2020 and got.modification_date >= got.creation_date, got
+        assert (got.access_info.rules_type, got.access_info.access_expires) == ("api_key", 0), got
+    for call, model in (
+        (api.auth_method_list, akeyless.AuthMethodList),
+        (api.list_auth_methods, akeyless.ListAuthMethods),
+    ):
+        listed = {listed.auth_method_name: listed for listed in call(model(token=token)).auth_methods}
+        assert {method, other} <= set(listed), listed
+        assert listed[other].access_info.aws_iam_access_rules.account_id == accounts, listed[other]
+    new = akeyless.GatewayCreateAllowedAccess(
+        name=entry,
+        access_id=made.access_id,
+        permissions="dynamic_secret,targets",
+        sub_claims={"group": "a,b"},
+        token=token,
+    )
+    change = akeyless.GatewayUpdateAllowedAccess(
+        name=entry, access_id=made.access_id, permissions="targets", token=token
+    )
+    which = akeyless.GatewayGetAllowedAccess(name=entry, token=token)
+    for got, permissions in (
+        (api.gateway_create_allowed_access(new), ["dynamic_secret", "targets"]),
+        (api.gateway_get_allowed_access(which), ["dynamic_secret", "targets"]),
+        (api.gateway_update_allowed_access(change), ["targets"]),
+    ):
+        assert (got.name, got.access_id, got.permissions) == (entry, made.access_id, permissions), got
+        assert got.sub_claims == {"group": ["a", "b"]} and got.updated_at >= got.created_at, got
+    config = api.gateway_get_config(akeyless.GatewayGetConfig(token=token))
+    known = config.admins.allowed_access[entry]
+    assert (known.name, known.acc_id, known.access_permissions) == (entry, made.access_id, ["targets"]), known
+    which = akeyless.DescribePermissions(path="/vendor/static", type="item", token=token)
+    assert "read" in api.describe_permissions(which).client_permissions
+    assert api.describe_sub_claims(akeyless.DescribeSubClaims(token=token)).sub_claims == {}
+    gone = api.gateway_delete_allowed_access(akeyless.GatewayDeleteAllowedAccess(name=entry, token=token))
+    assert gone.allowed_access_name == entry, gone
+    for name in (method, other):
+        assert api.auth_method_delete(akeyless.AuthMethodDelete(name=name, token=token)).name == name
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("gateway", "name", "create_sync_url", "revoke_sync_url", "rotate_url", "payload", "rotated"):
@@ -142,6 +194,7 @@ def main():
     deleted = api.dynamic_secret_delete(akeyless.DynamicSecretDelete(name=name, token=token))
     static_secrets(api, token, settings.payload)
     rotated_secrets(api, token, settings)
+    who_may(api, token)
     told = {
         "refused": refused,
         "created": created.dynamic_secret_details.dynamic_secret_name,
