@@ -8,7 +8,7 @@ use crate::{JSON, Plane};
 
 #[tokio::test]
 async fn each_reference_is_listed_and_told_by_ready_and_counted_for_prometheus() {
-    let plane = Plane::new().await;
+    let plane = Plane::guarded().await;
     let key = [("x-api-key", "canary-admin"), JSON];
     for (id, name) in [("1", "secret"), ("2", "absent")] {
         let route = json!({"uri": "/a", "plugins": {"proxy-rewrite": {"headers": {"set": {
