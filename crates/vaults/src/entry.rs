@@ -53,7 +53,7 @@ pub(crate) struct Entry<V> {
     /// The call that is under way, if one is.
     flight: Option<Flight>,
     flights: u32,
-    /// The vault is out of order and was not asked. Nothing is asked for until it is released.
+    /// The vault is out of order and was not asked. It is in line, and asked for when it is released.
     held_back: bool,
 }
 
@@ -128,6 +128,8 @@ pub(crate) enum Event<V> {
     },
     /// The vault may be asked again.
     Released,
+    /// The vault may be asked again, and nobody wants the value now.
+    LetGo,
     /// Somebody saw a sign that what is known is not what the vault has now.
     Doubted,
     /// The vault's settings have changed.
@@ -193,6 +195,10 @@ impl<V> Entry<V> {
             Event::Released => {
                 let was_held_back = std::mem::take(&mut self.held_back);
                 self.ask_if(was_held_back)
+            }
+            Event::LetGo => {
+                self.held_back = false;
+                None
             }
             Event::Doubted => {
                 if let Some(flight) = &mut self.flight {
@@ -399,11 +405,14 @@ impl<V> Entry<V> {
                     Missing { miss, since: now, gone: false, believed_until: now, ask_at: now, failures: 0 };
                 self.state = State::Missing(Box::new(missing));
             }
-            State::Held(held) if held.trouble.is_none() => {
+            State::Held(held) => {
+                // What was to be asked still is, also where no ttl asks for it.
+                held.ask_at.get_or_insert(now);
                 let asked = held.since;
-                held.trouble = Some(Box::new(Trouble { miss, since: now, asked, failures: 0 }));
+                let trouble = || Box::new(Trouble { miss, since: now, asked, failures: 0 });
+                held.trouble.get_or_insert_with(trouble);
             }
-            State::Held(_) | State::Missing(_) => {}
+            State::Missing(_) => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! Why a reference has no value.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 /// Why a reference has no value: what it is, and a sentence about it. Never holds a value.
@@ -64,11 +66,13 @@ impl MissKind {
 pub(crate) struct Miss {
     pub(crate) kind: MissKind,
     pub(crate) problem: String,
+    /// How long the vault wants to be left alone, where it says so.
+    pub(crate) rest: Option<Duration>,
 }
 
 impl Miss {
     pub(crate) fn new(kind: MissKind, problem: impl Into<String>) -> Self {
-        Self { kind, problem: problem.into() }
+        Self { kind, problem: problem.into(), rest: None }
     }
 
     /// The miss that `error` is, with all that caused it.
@@ -79,7 +83,7 @@ impl Miss {
             problem = format!("{problem}: {error}");
             cause = error.source();
         }
-        Self { kind, problem }
+        Self { kind, problem, rest: None }
     }
 
     /// Whether the vault itself said no. It may still have `a/b/c` if it said so of `a/b`: there is none, or a policy

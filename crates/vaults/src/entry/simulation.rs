@@ -105,6 +105,10 @@ impl Truth {
                 if self.value.is_some() && self.last_failure.is_none() {
                     self.last_failure = self.value.map(|(_, since)| since);
                 }
+                if self.due_from.is_none() {
+                    self.due_from = Some((now, now));
+                    self.needed_from = self.due_from;
+                }
             }
             What::Reconfigured => {
                 self.silent = false;
@@ -195,6 +199,7 @@ impl History {
             85..89 => self.asks(Event::Doubted),
             89..93 => self.hold_back(),
             93..96 => self.asks(Event::Released),
+            96..98 => self.asks(Event::LetGo),
             _ => self.reconfigure(),
         }
     }
@@ -214,12 +219,13 @@ impl History {
             Event::Due => self.reached(truth.due_from),
             Event::Doubted => (!unasked, !unasked),
             Event::Released => (truth.silent, truth.silent),
+            Event::LetGo => (false, false),
             Event::Answered { .. } | Event::HeldBack { .. } | Event::Reconfigured => unreachable!("not here"),
         };
         if matches!(event, Event::Doubted) {
             self.doubted |= self.flight.is_some();
         }
-        let released = matches!(event, Event::Released);
+        let released = matches!(event, Event::Released | Event::LetGo);
         let ticket = self.entry.on(event, &self.terms, self.now);
         if self.flight.is_some() {
             assert_eq!(ticket, None, "asked twice at once");

@@ -98,6 +98,10 @@ impl History {
             self.step();
             self.settle().await;
             self.check();
+            self.check_that_all_is_seen_to();
+        }
+        if self.rng.bool() {
+            self.heals_but_for_one().await;
         }
         self.heals().await;
     }
@@ -185,6 +189,12 @@ impl History {
         }
     }
 
+    /// Nothing that somebody wants is forgotten.
+    fn check_that_all_is_seen_to(&self) {
+        let unattended = self.world.resolver.lock().unattended(self.world.clock.now());
+        assert!(unattended.is_empty(), "{unattended:#?}");
+    }
+
     /// What everybody was told is what they may and must have been told.
     fn check(&self) {
         let now = self.world.clock.now();
@@ -227,6 +237,29 @@ impl History {
         *door == self.edits && (ttl.is_zero() || now < *at + ttl)
     }
 
+    /// When only one secret cannot be had, nobody else hears of that for long, however it began.
+    async fn heals_but_for_one(&mut self) {
+        let bad = format!("s{}", self.rng.u32(0..NAMES));
+        self.service.lock().unwrap().fault = Some((MissKind::Unavailable, Some(bad.clone())));
+        for name in 0..NAMES {
+            self.newest += 1;
+            self.service.lock().unwrap().has.insert(format!("s{name}"), self.newest);
+        }
+        for _ in 0..90 {
+            self.world.clock.advance(Duration::from_secs(3));
+            self.settle().await;
+            self.check_that_all_is_seen_to();
+        }
+        let others = self.bound.iter().filter(|somebody| self.is_there && !somebody.names.contains(&bad));
+        for somebody in others {
+            let told = somebody.told.lock().unwrap();
+            let Some(Some(values)) = told.last() else { panic!("{:?} have no value", somebody.names) };
+            let has = &self.service.lock().unwrap().has;
+            let newest = somebody.names.iter().zip(values).all(|(name, value)| has[name] == *value);
+            assert!(newest || self.rules.times.ttl == Some(Duration::ZERO), "{:?} are old", somebody.names);
+        }
+    }
+
     /// When everything is in order again, everybody soon has what the vault has.
     async fn heals(&mut self) {
         self.service.lock().unwrap().fault = None;
@@ -238,6 +271,7 @@ impl History {
         for _ in 0..200 {
             self.world.clock.advance(Duration::from_secs(1));
             self.settle().await;
+            self.check_that_all_is_seen_to();
         }
         let has = self.service.lock().unwrap().has.clone();
         for somebody in &self.bound {

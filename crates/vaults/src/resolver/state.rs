@@ -108,7 +108,10 @@ impl State {
     pub(super) fn step(&mut self, key: &Arc<Key>, event: Event<SecretValue>, now: Timestamp) {
         let terms = self.terms(key);
         let Some(slot) = self.slots.get_mut(key) else { return };
-        slot.used = now;
+        // To be let go of is no use.
+        if !matches!(event, Event::LetGo) {
+            slot.used = now;
+        }
         if let Some(ticket) = slot.entry.on(event, &terms, now) {
             self.dispatch(key, ticket, now);
         }
@@ -191,9 +194,7 @@ impl State {
             Turn::InOrder(held) => {
                 self.outbox.reports.push(Report::InOrder(Arc::clone(&key.vault)));
                 for key in held {
-                    if self.slot(&key).is_some_and(Slot::is_wanted) {
-                        self.step(&key, Event::Released, now);
-                    }
+                    self.release(&key, now);
                 }
             }
         }
@@ -256,13 +257,22 @@ impl State {
         let due: Vec<_> =
             self.places.iter().filter(|(_, place)| due(place)).map(|(name, _)| Arc::clone(name)).collect();
         for vault in due {
-            while let Some(key) = self.places.get_mut(&vault).and_then(|place| place.lane.candidate()) {
-                if self.slot(&key).is_some_and(Slot::is_wanted) {
-                    self.step(&key, Event::Released, now);
+            while let Some(key) = self.places.get(&vault).and_then(|place| place.lane.first()).cloned() {
+                self.release(&key, now);
+                if self.slot(&key).is_some_and(|slot| slot.entry.is_being_asked()) {
                     break;
+                }
+                if let Some(place) = self.places.get_mut(&vault) {
+                    place.lane.pass(&key);
                 }
             }
         }
+    }
+
+    /// Lets `key`, which was held back, be asked for: now where somebody wants it, else when somebody does.
+    fn release(&mut self, key: &Arc<Key>, now: Timestamp) {
+        let is_wanted = self.slot(key).is_some_and(Slot::is_wanted);
+        self.step(key, if is_wanted { Event::Released } else { Event::LetGo }, now);
     }
 
     fn postpone(&mut self, key: &Arc<Key>, at: Timestamp) {
@@ -451,6 +461,9 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod attended;
 
 /// How long a secret is kept that nobody is bound to.
 const KEPT_UNBOUND: Duration = Duration::from_secs(300);

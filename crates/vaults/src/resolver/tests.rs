@@ -412,4 +412,5 @@ async fn counts_and_states_tell_how_it_stands_and_no_value() {
     assert!(!format!("{counts:?}{states:?}").contains("canary"));
 }
 
+mod outages;
 mod vaults;
