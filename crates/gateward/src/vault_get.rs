@@ -166,5 +166,16 @@ mod tests {
         assert_eq!(value.expose(), "the value");
         let error = vault_get(&get("env/absent"), &surroundings).await.unwrap_err();
         assert!(error.to_string().ends_with("there is no variable ABSENT"), "{error}");
+        for unknown in ["GATEWARD_VAULT_AWS_REGIO", "GATEWARD_VAULT_NOSUCH_X"] {
+            let mut surroundings = surroundings.clone();
+            surroundings.environment.insert("KONG_VAULT_NOSUCH_X".to_owned(), "canary".to_owned());
+            assert!(
+                vault_get(&get("env/db-password"), &surroundings).await.is_ok(),
+                "Kong's may be for others"
+            );
+            surroundings.environment.insert(unknown.to_owned(), "canary".to_owned());
+            let error = vault_get(&get("env/db-password"), &surroundings).await.unwrap_err().to_string();
+            assert!(error.contains(unknown) && !error.contains("canary"), "{error}");
+        }
     }
 }

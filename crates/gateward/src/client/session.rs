@@ -90,7 +90,12 @@ impl Session {
     pub async fn test(&self, reference: &Reference) -> Result<serde_json::Value, AskError> {
         let vault = reference.vault();
         let body = json!({"reference": reference.to_string()});
-        let answer = self.ask(Method::POST, &format!("vaults/{vault}/test"), body).await?;
+        let answer = self.send(Method::POST, &format!("vaults/{vault}/test"), body).await?;
+        if answer.status() == StatusCode::NOT_FOUND && read::<Message>(&answer).is_some() {
+            let url = self.gateway.url.to_string();
+            return Err(AskError::NoVault { prefix: vault.to_owned(), url });
+        }
+        let answer = self.accepted(answer)?;
         read(&answer).ok_or_else(|| self.gateway.is_none(&answer))
     }
 
@@ -109,8 +114,18 @@ impl Session {
         }
     }
 
-    /// Asks something of the gateway's own or Kong's API.
+    /// Asks something of the gateway's own or Kong's API, and takes a refusal for an error.
     async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: serde_json::Value,
+    ) -> Result<Response<Bytes>, AskError> {
+        let answer = self.send(method, path, body).await?;
+        self.accepted(answer)
+    }
+
+    async fn send(
         &self,
         method: Method,
         path: &str,
@@ -123,7 +138,11 @@ impl Session {
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json");
         let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let answer = self.gateway.send(request, body, USUAL_PATIENCE).await?;
+        self.gateway.send(request, body, USUAL_PATIENCE).await
+    }
+
+    /// `answer`, unless it is a refusal.
+    fn accepted(&self, answer: Response<Bytes>) -> Result<Response<Bytes>, AskError> {
         if answer.status().is_success() {
             return Ok(answer);
         }

@@ -402,6 +402,16 @@ async fn a_vault_that_the_gateway_does_not_know_is_named() {
     let error = crate::vault_get::vault_get(&get, &surroundings).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.starts_with("nobodys is no backend"), "{cause}");
+    let server = Server::answering(&[(404, r#"{"message":"Not found"}"#)]);
+    let surroundings =
+        self::surroundings(&[("GATEWARD_TOKEN", "t-9"), ("GATEWARD_GATEWAY_URL", &server.url)]);
+    let test = arguments::VaultTest {
+        reference: "nobodys/foo".to_owned(),
+        json: false,
+        connection: arguments::Connection::default(),
+    };
+    let error = crate::vault_get::vault_test(&test, &surroundings).await.unwrap_err().to_string();
+    assert!(error.starts_with("nobodys is no backend"), "{error}");
 }
 
 #[tokio::test]

@@ -41,6 +41,9 @@ pub(super) fn read(
 /// Where values come from for a command that asks vaults itself: what the environment and the settings file say of them.
 pub(super) fn for_a_command(surroundings: &Surroundings) -> Result<Source<'_>, SettingsError> {
     let written = file(None, surroundings)?;
+    for name in surroundings.environment.keys().filter(|name| name.starts_with("GATEWARD_VAULT_")) {
+        vaults::check_variable(name)?;
+    }
     source(
         surroundings,
         written.vault_defaults,
