@@ -56,8 +56,13 @@ pub enum SecretError {
     #[error("there is no such secret ({0})")]
     NotFound(ErrorType),
     /// Too many calls; the secret may well exist.
-    #[error("AWS asks for fewer calls ({0})")]
-    Throttled(ErrorType),
+    #[error("AWS asks for fewer calls ({error})")]
+    Throttled {
+        /// AWS's name for it.
+        error: ErrorType,
+        /// How long it wants to be left alone, where it says so.
+        rest: Option<Duration>,
+    },
     /// The credentials are not good for this secret.
     #[error("AWS refuses the credentials for it ({0})")]
     Denied(ErrorType),
@@ -68,6 +73,8 @@ pub enum SecretError {
         status: u16,
         /// AWS's name for it.
         error: ErrorType,
+        /// How long it wants to be left alone, where it says so.
+        rest: Option<Duration>,
     },
     /// The service could not be reached.
     #[error("Secrets Manager cannot be reached")]
@@ -123,6 +130,14 @@ impl SecretsManager {
 }
 
 impl SecretError {
+    /// How long AWS wants to be left alone, where it says so.
+    pub fn rest(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { rest, .. } | Self::Unavailable { rest, .. } => *rest,
+            _ => None,
+        }
+    }
+
     /// Whether it is the credentials that AWS no longer takes, or not yet, so that others may do better.
     pub fn is_about_stale_credentials(&self) -> bool {
         matches!(self, Self::Denied(error) if error.is_about_stale_credentials())

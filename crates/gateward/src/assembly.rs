@@ -31,7 +31,7 @@ use gateward_seal::Sealer;
 use gateward_store::local::OpenError;
 use gateward_store::{DynamoStore, LocalStore, Looks, MemoryStore, Revision, Store};
 use gateward_upstreams::Registry;
-use gateward_vaults::{Resolver, ResolverParts};
+use gateward_vaults::{Own, Resolver, ResolverParts};
 use tokio::runtime::Handle;
 
 use crate::aws_services::AwsServices;
@@ -39,7 +39,7 @@ use crate::clouds::clouds;
 use crate::errands::{Chores, Later};
 use crate::own_resolver::with_defaults;
 use crate::root_key;
-use crate::settings::{LeaseLimits, Mode, Settings, StoreKind};
+use crate::settings::{LeaseLimits, Mode, RootKeySource, Settings, StoreKind};
 use crate::status_events::StatusEvents;
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -123,7 +123,15 @@ impl Assembly {
         let tree = Tree::new(Arc::clone(&store));
         let static_secrets =
             Arc::new(StaticSecrets::new(tree.clone(), Arc::clone(&sealer), Arc::clone(&clock)));
-        let resolver = Resolver::with_own(resolver, clouds, Some(Arc::clone(&static_secrets)));
+        let root_key_file = match &settings.root_key {
+            RootKeySource::File(path) => Some(path.clone()),
+            _ => None,
+        };
+        let own = Own {
+            secrets: Some(Arc::clone(&static_secrets)),
+            files: root_key_file.into_iter().chain([settings.data_dir.clone()]).collect(),
+        };
+        let resolver = Resolver::with_own(resolver, clouds, own);
         let registry = match settings.mode {
             // Between two events nothing runs, so nodes are called there and never asked.
             Mode::Lambda => Registry::new(Arc::clone(&clock)),

@@ -15,6 +15,7 @@ mod forward_proxy;
 mod hop_by_hop;
 mod peer;
 mod pool;
+mod retry_after;
 mod stream;
 #[cfg(test)]
 mod testing;
@@ -34,6 +35,7 @@ pub use peer::{Keepalive, Peer, Protocol};
 #[doc(hidden)]
 pub use pool::incoming;
 pub use pool::{Left, Missed, Pool, PoolSettings, Timeouts};
+pub use retry_after::retry_after;
 pub use stream::Stream;
 pub use tls::{ClientCertificate, PeerTls, PeerTlsError, PeerTlsSettings, TrustError};
 pub use upgraded::Upgraded;

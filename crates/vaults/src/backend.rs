@@ -6,6 +6,7 @@ mod azure;
 mod call;
 mod conjur;
 mod env;
+mod fence;
 mod file;
 mod fs;
 mod gateward;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 use crate::reference::{Reference, Version};
 use crate::settings::{CHANGING, COMMON, Field, Settings};
 use crate::unresolved::Miss;
+pub(crate) use fence::Fence;
 use file::small_file;
 pub(crate) use hcv::Unwrapped;
 
@@ -121,6 +123,8 @@ pub(crate) struct Surroundings {
     pub(crate) unwrapped: Arc<Unwrapped>,
     /// The gateway's own secrets, where this process is one.
     pub(crate) secrets: Option<Arc<StaticSecrets>>,
+    /// Keeps vaults from files that they must not read.
+    pub(crate) fence: Arc<Fence>,
 }
 
 /// All kinds of vaults.

@@ -18,7 +18,7 @@ mod vault;
 
 pub use reference::{Overrides, Reference, ReferenceError, Version};
 pub use resolver::{
-    Asked, Binding, Changed, Clouds, ReferenceState, Resolver, ResolverParts, ValueState, VaultCounts,
+    Asked, Binding, Changed, Clouds, Own, ReferenceState, Resolver, ResolverParts, ValueState, VaultCounts,
 };
 pub use template::Template;
 pub use unresolved::{MissKind, Unresolved};

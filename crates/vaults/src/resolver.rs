@@ -17,6 +17,7 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use gateward_seal::SecretValue;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-use crate::backend::{Changes, Doubt, Surroundings, Wanted};
+use crate::backend::{Changes, Doubt, Fence, Surroundings, Wanted};
 use crate::entry::{Event, Standing};
 use crate::reference::Reference;
 use crate::unresolved::{Miss, MissKind, Unresolved};
@@ -77,6 +78,15 @@ pub struct Clouds {
     pub metadata_client: Client,
 }
 
+/// What a gateway has of its own.
+#[derive(Default)]
+pub struct Own {
+    /// The secrets that it keeps itself, which the vault `gateward` gives.
+    pub secrets: Option<Arc<StaticSecrets>>,
+    /// Its files and directories, which no vault reads.
+    pub files: Vec<PathBuf>,
+}
+
 impl Resolver {
     /// A resolver that knows the backends by their own names, no entities yet, no AWS credentials, and no metadata services.
     pub fn new(parts: ResolverParts) -> Arc<Self> {
@@ -87,11 +97,11 @@ impl Resolver {
 
     /// [`Resolver::new`] with what proves to `clouds` who this process is.
     pub fn with_clouds(parts: ResolverParts, clouds: Clouds) -> Arc<Self> {
-        Self::with_own(parts, clouds, None)
+        Self::with_own(parts, clouds, Own::default())
     }
 
-    /// [`Resolver::with_clouds`] in a gateway that has `secrets` of its own.
-    pub fn with_own(parts: ResolverParts, clouds: Clouds, secrets: Option<Arc<StaticSecrets>>) -> Arc<Self> {
+    /// [`Resolver::with_clouds`] in a gateway that has something of its `own`.
+    pub fn with_own(parts: ResolverParts, clouds: Clouds, own: Own) -> Arc<Self> {
         let environment = Arc::new(parts.environment);
         let surroundings = Surroundings {
             clock: Arc::clone(&parts.clock),
@@ -101,7 +111,8 @@ impl Resolver {
             aws: clouds.aws,
             metadata_client: clouds.metadata_client,
             unwrapped: Arc::default(),
-            secrets,
+            secrets: own.secrets,
+            fence: Arc::new(Fence::around(own.files)),
         };
         let state = State::new(parts.clock.now());
         let (doubts, doubted) = mpsc::channel(DOUBTS);

@@ -27,8 +27,8 @@ pub(crate) struct Field {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
     Text,
-    /// Text that no reading API shows.
-    Secret,
+    /// Text that no reading API shows. These settings say where it is sent.
+    Secret(&'static [&'static str]),
     /// One of these words.
     OneOf(&'static [&'static str]),
     Flag,
@@ -44,8 +44,9 @@ impl Field {
         Self { name, form: Form::Text }
     }
 
-    pub(crate) const fn secret(name: &'static str) -> Self {
-        Self { name, form: Form::Secret }
+    /// A secret that is sent to where the settings `address` say.
+    pub(crate) const fn secret(name: &'static str, address: &'static [&'static str]) -> Self {
+        Self { name, form: Form::Secret(address) }
     }
 
     pub(crate) const fn flag(name: &'static str) -> Self {
@@ -70,19 +71,27 @@ impl Field {
 
     /// Whether it is any text.
     pub(crate) fn is_text(&self) -> bool {
-        matches!(self.form, Form::Text | Form::Secret)
+        matches!(self.form, Form::Text | Form::Secret(_))
     }
 
     /// Whether no reading API shows it.
     pub(crate) fn is_secret(&self) -> bool {
-        matches!(self.form, Form::Secret)
+        matches!(self.form, Form::Secret(_))
+    }
+
+    /// The settings that say where it is sent, if it is a secret.
+    pub(crate) fn sent_to(&self) -> &'static [&'static str] {
+        match self.form {
+            Form::Secret(address) => address,
+            _ => &[],
+        }
     }
 
     /// What Kong's schema of a vault says of it.
     pub(crate) fn schema(&self) -> Value {
         match self.form {
             Form::Text => json!({"type": "string", "referenceable": true}),
-            Form::Secret => json!({"type": "string", "referenceable": true, "encrypted": true}),
+            Form::Secret(_) => json!({"type": "string", "referenceable": true, "encrypted": true}),
             Form::OneOf(words) => json!({"type": "string", "one_of": words}),
             Form::Flag => json!({"type": "boolean"}),
             Form::Whole(least, most) => json!({"type": "integer", "between": [least, most]}),
@@ -127,13 +136,31 @@ impl Settings<'_> {
         }
         COMMON.iter().chain(CHANGING).try_for_each(|field| self.takes_none(field))?;
         fields().try_for_each(|field| match field.form {
-            Form::Text | Form::Secret => self.text(field.name).map(|_| ()),
+            Form::Text | Form::Secret(_) => self.text(field.name).map(|_| ()),
             Form::OneOf(words) => self.word(field.name, words).map(|_| ()),
             Form::Flag => self.flag(field.name).map(|_| ()),
             Form::Whole(least, most) => self.whole(field.name, least, most).map(|_| ()),
             Form::Seconds => self.seconds(field.name).map(|_| ()),
             Form::Texts => self.texts(field.name).map(|_| ()),
         })
+    }
+
+    /// Refuses a text where the entity must say a number or a flag, as Kong does. (A form has only text, and is given types
+    /// before it comes here; the environment has only text, and is no entity.) A reference is a text that may become one.
+    pub(crate) fn check_types(&self, kind: &Kind) -> Result<(), Invalid> {
+        let said = |field: &Field| self.config.get(field.name).and_then(Value::as_str);
+        let texts = kind.all_fields().filter(|field| said(field).is_some_and(|text| !text.contains(START)));
+        for field in texts {
+            let expected = match field.form {
+                Form::Flag => "expected a boolean",
+                Form::Whole(..) => "expected an integer",
+                Form::Seconds => "expected a number",
+                Form::Texts => "expected an array",
+                Form::Text | Form::Secret(_) | Form::OneOf(_) => continue,
+            };
+            return Err(Invalid::new(field.name, expected));
+        }
+        Ok(())
     }
 
     /// Refuses a reference in what says how values are kept: that is wanted before the vault can be opened, and while it

@@ -86,9 +86,17 @@ impl Miss {
         Self { kind, problem, rest: None }
     }
 
+    /// This miss, of a vault that wants to be left alone for `rest`: it is, though not for long.
+    pub(crate) fn resting(self, rest: Option<Duration>) -> Self {
+        Self { rest: rest.map(|span| span.min(LONGEST_REST)), ..self }
+    }
+
     /// Whether the vault itself said no. It may still have `a/b/c` if it said so of `a/b`: there is none, or a policy
     /// that allows `a/b/c` only keeps it from telling.
     pub(crate) fn is_the_vaults_word(&self) -> bool {
         matches!(self.kind, MissKind::NotFound | MissKind::Denied)
     }
 }
+
+/// How long a vault is left alone at most because it says so.
+const LONGEST_REST: Duration = Duration::from_secs(60);

@@ -191,6 +191,7 @@ fn check_config(kind: &'static Kind, config: &Map<String, Value>) -> Result<(), 
     let nothing = Referred::new();
     let written = settings(kind, config, &no_environment, &nothing);
     written.check(kind)?;
+    written.check_types(kind)?;
     // What a reference stands for is not known here. That something will stand there is, if it is a text; what else it
     // may be decides what else there must be.
     let templates = written.templates(kind)?;

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateward_net::retry_after;
 use gateward_seal::SecretValue;
 use http::StatusCode;
 use http::response::Parts;
@@ -22,7 +23,7 @@ struct Found {
 /// Reads an answer.
 pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
     if head.status != StatusCode::OK {
-        return Err(classify(head.status, ErrorType::of_answer(head, body)));
+        return Err(classify(head, ErrorType::of_answer(head, body)));
     }
     let garbage = || SecretError::Garbage { status: 200, error: ErrorType::default() };
     // A list would do for an object whose fields come in the same order.
@@ -41,8 +42,9 @@ pub(super) fn read(head: &Parts, body: &[u8]) -> Result<Secret, SecretError> {
     }
 }
 
-fn classify(status: StatusCode, error: ErrorType) -> SecretError {
-    match (error.as_str(), status.as_u16()) {
+fn classify(head: &Parts, error: ErrorType) -> SecretError {
+    let (status, rest) = (head.status.as_u16(), retry_after(&head.headers));
+    match (error.as_str(), status) {
         // AWS throttles with 400, so the name decides before the status.
         (
             "ThrottlingException"
@@ -57,7 +59,7 @@ fn classify(status: StatusCode, error: ErrorType) -> SecretError {
             | "LimitExceededException",
             _,
         )
-        | (_, 429) => SecretError::Throttled(error),
+        | (_, 429) => SecretError::Throttled { error, rest },
         // A secret that waits for its deletion is an invalid request; a name that no secret can have, an invalid
         // parameter.
         (
@@ -68,7 +70,7 @@ fn classify(status: StatusCode, error: ErrorType) -> SecretError {
             400..=499,
         ) => SecretError::NotFound(error),
         (_, 500..=599) | ("InternalServiceError" | "InternalFailure" | "ServiceUnavailable", _) => {
-            SecretError::Unavailable { status: status.as_u16(), error }
+            SecretError::Unavailable { status, error, rest }
         }
         (
             "AccessDeniedException"

@@ -48,7 +48,7 @@ fn each_error_of_aws_is_sorted_by_what_it_means() {
         assert!(!format!("{error} {error:?}").contains("canary"));
         match error {
             SecretError::NotFound(_) => "not found",
-            SecretError::Throttled(_) => "throttled",
+            SecretError::Throttled { .. } => "throttled",
             SecretError::Denied(_) => "denied",
             SecretError::Unavailable { .. } => "unavailable",
             SecretError::Garbage { .. } => "garbage",

@@ -74,13 +74,7 @@ pub(super) fn read(
 /// `vault` as the API shows it: what is unset is null, and a secret `***`. A reference is no secret.
 pub(super) fn shown(vault: &Vault) -> Value {
     let mut config = vault.config.clone();
-    for secret in Resolver::secret_fields(&vault.name) {
-        if let Some(setting) = config.get_mut(secret)
-            && !setting.as_str().is_some_and(|text| matches!(Reference::parse(text), Ok(Some(_))))
-        {
-            *setting = Value::from(MASK);
-        }
-    }
+    hide(&vault.name, &mut config);
     for (name, _) in config_types(Some(&vault.name)) {
         config.entry(name).or_insert(Value::Null);
     }
@@ -89,12 +83,30 @@ pub(super) fn shown(vault: &Vault) -> Value {
     json
 }
 
-/// `fields` over those of `vault`: records are merged, lists and all else replaced.
+/// Puts `***` in the place of each secret in the settings of a vault of `kind`.
+fn hide(kind: &str, config: &mut Map<String, Value>) {
+    for secret in Resolver::secret_fields(kind) {
+        if let Some(setting) = config.get_mut(secret).filter(|setting| is_hidden(setting)) {
+            *setting = Value::from(MASK);
+        }
+    }
+}
+
+/// Whether a secret setting is shown to nobody. A reference is no secret.
+fn is_hidden(setting: &Value) -> bool {
+    !setting.as_str().is_some_and(|text| matches!(Reference::parse(text), Ok(Some(_))))
+}
+
+/// `fields` over those of `vault`: records are merged, lists and all else replaced. A secret that is not sent is `***`, as
+/// if what was read had been sent back.
 pub(super) fn merged(vault: &Vault, fields: Map<String, Value>) -> Map<String, Value> {
     let mut merged = match serde_json::to_value(vault) {
         Ok(Value::Object(standing)) => standing,
         _ => Map::new(),
     };
+    if let Some(Value::Object(config)) = merged.get_mut("config") {
+        hide(&vault.name, config);
+    }
     for (name, value) in fields {
         match (merged.get_mut(&name), value) {
             (Some(Value::Object(standing)), Value::Object(changes)) => standing.extend(changes),
@@ -104,18 +116,36 @@ pub(super) fn merged(vault: &Vault, fields: Map<String, Value>) -> Map<String, V
     merged
 }
 
-/// Puts back what `***` stands for. A secret of another kind of vault is another secret.
+/// Puts back what `***` stands for. A secret of another kind of vault is another secret; and one that nobody may read is
+/// told to nobody else either: where it would be sent to another place than before, it has to be given again.
 fn restore(kind: &str, config: &mut Map<String, Value>, before: Option<&Vault>, wrong: &mut Violations) {
     let before = before.filter(|before| before.name == kind);
     for secret in Resolver::secret_fields(kind) {
-        let Some(setting) = config.get_mut(secret).filter(|setting| setting.as_str() == Some(MASK)) else {
+        if config.get(secret).and_then(Value::as_str) != Some(MASK) {
+            continue;
+        }
+        let Some((before, standing)) = before.and_then(|before| Some((before, before.config.get(secret)?)))
+        else {
+            wrong.add(format!("config.{secret}"), format!("{MASK} hides a secret; send the secret"));
             continue;
         };
-        match before.and_then(|before| before.config.get(secret)) {
-            Some(standing) => *setting = standing.clone(),
-            None => wrong.add(format!("config.{secret}"), format!("{MASK} hides a secret; send the secret")),
+        let address = Resolver::sent_to(kind, secret).iter();
+        let moved =
+            address.copied().find(|field| is_elsewhere(before.config.get(*field), config.get(*field)));
+        match moved.filter(|_| is_hidden(standing)) {
+            Some(field) => wrong.add(
+                format!("config.{secret}"),
+                format!("config.{field} is another one, where the secret is sent only if it is given again"),
+            ),
+            None => drop(config.insert(secret.to_owned(), standing.clone())),
         }
     }
+}
+
+/// Whether a setting that says where a secret is sent says another place than before. That from now on a certificate
+/// must be trusted takes a secret nowhere else.
+fn is_elsewhere(before: Option<&Value>, now: Option<&Value>) -> bool {
+    before != now && now != Some(&Value::Bool(true))
 }
 
 /// Adds all that is wrong with the prefix and the settings of `vault`.

@@ -89,6 +89,9 @@ pub(super) async fn delete(parts: &ControlParts, name: &str, forced: bool) -> Re
 
 /// Puts `vault` in the place of `before`, which may have had another prefix.
 async fn commit(parts: &ControlParts, vault: &Vault, before: Option<&Found>) -> Result<(), KongError> {
+    let mut wrong = Violations::default();
+    parts.resolver.check_place(vault).unwrap_or_else(|invalid| wrong.add_invalid(invalid));
+    wrong.into_result()?;
     check_together(parts, vault, before).await?;
     let json = serde_json::to_value(vault).map_err(|_| KongError::NotFound)?;
     let same_place = before.filter(|before| before.prefix == vault.prefix);

@@ -17,6 +17,7 @@ mod failing_store;
 mod holders;
 mod keys;
 mod kong;
+mod kong_secrets;
 mod leases;
 mod listening;
 mod metrics;

@@ -24,18 +24,18 @@ impl Authorized {
     /// What stands at `url`.
     pub(super) async fn get(&self, url: &str, now: Timestamp) -> Result<Answer, Miss> {
         let token = self.tokens.get(now).await?;
-        let mut answer = self.get_with(url, &token, now).await?;
+        let mut answer = self.get_with(url, &token).await?;
         if answer.status.as_u16() == 401 && self.tokens.refused(&token, now) {
             let token = self.tokens.get(now).await?;
-            answer = self.get_with(url, &token, now).await?;
+            answer = self.get_with(url, &token).await?;
         }
         Ok(answer)
     }
 
-    async fn get_with(&self, url: &str, token: &Token, now: Timestamp) -> Result<Answer, Miss> {
+    async fn get_with(&self, url: &str, token: &Token) -> Result<Answer, Miss> {
         let broken = |_| Miss::new(MissKind::Misconfigured, "its address is none that can be called");
         let mut request = Request::get(url).body(Bytes::new()).map_err(broken)?;
         token.show(request.headers_mut())?;
-        self.service.call(request, now).await
+        self.service.call(request).await
     }
 }

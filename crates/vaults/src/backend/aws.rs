@@ -127,7 +127,7 @@ impl Backend for Aws {
             }
             other => other,
         };
-        match secret.map_err(|error| Miss::because(kind_of(&error), &error))? {
+        match secret.map_err(|error| Miss::because(kind_of(&error), &error).resting(error.rest()))? {
             Secret::Text(text) => text::not_empty(text),
             Secret::Binary(bytes) => text::of_bytes(bytes.expose()),
         }
@@ -178,7 +178,7 @@ fn region_of(name: &str) -> Option<&str> {
 fn kind_of(error: &SecretError) -> MissKind {
     match error {
         SecretError::NotFound(_) => MissKind::NotFound,
-        SecretError::Throttled(_) => MissKind::Throttled,
+        SecretError::Throttled { .. } => MissKind::Throttled,
         SecretError::Denied(_) => MissKind::Denied,
         SecretError::Unavailable { .. } => MissKind::Unavailable,
         SecretError::Unreachable(error) => call::kind_of(error),

@@ -1,15 +1,12 @@
 //! Calls to a service over HTTP, and what each way in which they can fail means.
 //!
-//! No redirect is followed: a call carries credentials. A service that says how long it wants to be left alone is left
-//! alone for so long, whoever wants a secret of it.
+//! No redirect is followed: a call carries credentials.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateward_clock::Timestamp;
-use gateward_net::{Client, FetchError, Limits};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use gateward_net::{Client, FetchError, Limits, retry_after};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use url::form_urlencoded::Serializer;
@@ -24,8 +21,6 @@ pub(super) struct Service {
     /// What messages call it.
     name: &'static str,
     timeout: Duration,
-    /// Until when it wants to be left alone, in milliseconds.
-    rests_until: AtomicU64,
 }
 
 /// What a service answered; its body is wiped when it has been read.
@@ -37,17 +32,12 @@ pub(super) struct Answer {
 
 impl Service {
     pub(super) fn new(client: Client, name: &'static str, timeout: Duration) -> Self {
-        Self { client, name, timeout, rests_until: AtomicU64::new(0) }
+        Self { client, name, timeout }
     }
 
     /// Sends `request`, which can be sent twice without harm. What comes back is the service's word about it: neither a
     /// redirect nor that it has too much to do, or is out of order.
-    pub(super) async fn call(&self, request: Request<Bytes>, now: Timestamp) -> Result<Answer, Miss> {
-        let rests_until = Timestamp::from_millis(self.rests_until.load(Ordering::Relaxed));
-        if now < rests_until {
-            let problem = format!("{} asked for fewer calls; it is asked again at {rests_until}", self.name);
-            return Err(Miss::new(MissKind::Throttled, problem));
-        }
+    pub(super) async fn call(&self, request: Request<Bytes>) -> Result<Answer, Miss> {
         let limits = Limits { timeout: self.timeout, max_body: MAX_BODY, verify: true };
         let response = match self.client.fetch(request.clone(), limits).await {
             // A kept connection that had ended unseen.
@@ -66,16 +56,8 @@ impl Service {
             ),
             _ => return Ok(answer),
         };
-        self.rest(&answer.headers, now);
-        Err(Miss::new(kind, format!("{} {what} (status {status})", self.name)))
-    }
-
-    /// Leaves it alone for as long as it says, though not for long.
-    fn rest(&self, headers: &HeaderMap, now: Timestamp) {
-        let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        if let Some(span) = seconds.map(Duration::from_secs) {
-            self.rests_until.store((now + span.min(LONGEST_REST)).millis(), Ordering::Relaxed);
-        }
+        let miss = Miss::new(kind, format!("{} {what} (status {status})", self.name));
+        Err(miss.resting(retry_after(&answer.headers)))
     }
 
     /// The miss for an answer that is nothing that the service would say.
@@ -164,8 +146,6 @@ pub(super) fn word(text: &str) -> String {
 
 /// No secret is larger than 64 KiB, which is 86 KiB of base64; in JSON each byte of text may take six.
 const MAX_BODY: usize = 512 * 1024;
-
-const LONGEST_REST: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

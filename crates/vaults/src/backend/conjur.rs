@@ -35,7 +35,7 @@ pub(super) const KIND: Kind = Kind {
         Field::one_of("auth_method", &["api_key"]),
         Field::text("account"),
         Field::text("login"),
-        Field::secret("api_key"),
+        Field::secret("api_key", &["endpoint_url"]),
     ],
     is_constant: false,
     check: |settings| endpoint(settings).map(|_| ()),
@@ -90,19 +90,19 @@ impl Conjur {
     async fn read(
         &self,
         token: &Token,
-        Wanted { name, version, now }: Wanted<'_>,
+        Wanted { name, version, .. }: Wanted<'_>,
     ) -> Result<Option<SecretValue>, Miss> {
         let variable = format!("{}/variable/{}", self.account, encoded(name));
         let query = match version {
             Version::Current => String::new(),
             Version::Previous => {
-                let Some(listed) = self.get(token, &format!("resources/{variable}"), now).await? else {
+                let Some(listed) = self.get(token, &format!("resources/{variable}")).await? else {
                     return Ok(None);
                 };
                 format!("?version={}", self.previous(&listed)?)
             }
         };
-        let answer = self.get(token, &format!("secrets/{variable}{query}"), now).await?;
+        let answer = self.get(token, &format!("secrets/{variable}{query}")).await?;
         answer.map(|answer| text::of_bytes(answer.body())).transpose()
     }
 
@@ -126,14 +126,14 @@ impl Conjur {
     }
 
     /// `None` if the token is refused.
-    async fn get(&self, token: &Token, path: &str, now: Timestamp) -> Result<Option<Answer>, Miss> {
+    async fn get(&self, token: &Token, path: &str) -> Result<Option<Answer>, Miss> {
         let shown = Zeroizing::new(format!("Token token=\"{}\"", token.value().expose()));
         let unfit = |_| Miss::new(MissKind::Garbage, "the token that Conjur gave cannot be sent");
         let mut shown = HeaderValue::from_str(&shown).map_err(unfit)?;
         shown.set_sensitive(true);
         let request = Request::get(format!("{}/{path}", self.endpoint)).header(AUTHORIZATION, shown);
         let long = |_| Miss::new(MissKind::Misconfigured, "the variable's name is too long for a URL");
-        let answer = self.service.call(request.body(Bytes::new()).map_err(long)?, now).await?;
+        let answer = self.service.call(request.body(Bytes::new()).map_err(long)?).await?;
         let (kind, problem) = match answer.status.as_u16() {
             // A variable may hold anything; a page for people is from something that stands before Conjur.
             200 if !is_page(&answer) => return Ok(Some(answer)),
@@ -170,14 +170,14 @@ struct ApiKey {
 
 #[async_trait]
 impl Login for ApiKey {
-    async fn log_in(&self, now: Timestamp) -> Result<Given, Miss> {
+    async fn log_in(&self, _: Timestamp) -> Result<Given, Miss> {
         let key = Zeroizing::new(self.key.expose().as_bytes().to_vec());
         let request = Request::post(&self.url)
             .header(CONTENT_TYPE, "text/plain")
             .header(ACCEPT_ENCODING, "base64")
             .body(Bytes::from_owner(key));
         let long = |_| Miss::new(MissKind::Misconfigured, "account or login is too long for a URL");
-        let answer = self.service.call(request.map_err(long)?, now).await?;
+        let answer = self.service.call(request.map_err(long)?).await?;
         match answer.status.as_u16() {
             200 => {
                 let token = std::str::from_utf8(answer.body()).unwrap_or_default().trim();

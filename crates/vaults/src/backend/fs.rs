@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::text::of_bytes;
-use super::{Backend, Changes, Kind, Surroundings, Wanted};
+use super::{Backend, Changes, Fence, Kind, Surroundings, Wanted};
 use crate::reference::Version;
 use crate::settings::{Field, Settings};
 use crate::unresolved::{Miss, MissKind};
@@ -31,6 +31,7 @@ pub(super) const KIND: Kind =
 
 struct Directory {
     root: PathBuf,
+    fence: Arc<Fence>,
     watched: Arc<Watched>,
     clock: Arc<dyn Clock>,
     runtime: Handle,
@@ -41,7 +42,10 @@ fn check(settings: &Settings<'_>) -> Result<(), Invalid> {
         Some(prefix) if !Path::new(&prefix).is_absolute() => {
             Err(Invalid::new("prefix", "expected the whole path of a directory, which begins with /"))
         }
-        _ => Ok(()),
+        Some(prefix) => {
+            Fence::default().check(Path::new(&prefix)).map_err(|problem| Invalid::new("prefix", problem))
+        }
+        None => Ok(()),
     }
 }
 
@@ -49,6 +53,7 @@ fn open(settings: &Settings<'_>, surroundings: &Surroundings) -> Result<Arc<dyn 
     check(settings)?;
     Ok(Arc::new(Directory {
         root: settings.required("prefix")?.into(),
+        fence: Arc::clone(&surroundings.fence),
         watched: Arc::default(),
         clock: Arc::clone(&surroundings.clock),
         runtime: surroundings.runtime.clone(),
@@ -62,11 +67,11 @@ impl Backend for Directory {
         if wanted.version == Version::Previous {
             return Err(Miss::new(MissKind::NotFound, "a file has no version before the one that is there"));
         }
-        let (root, name) = (self.root.clone(), wanted.name.to_owned());
+        let (root, fence, name) = (self.root.clone(), Arc::clone(&self.fence), wanted.name.to_owned());
         let read = move || {
             // The look comes first: what is written after it will be seen to differ.
             let look = Look::at(&root.join(&name));
-            (read(&root, &name), look)
+            (read(&root, &fence, &name), look)
         };
         let (text, look) = self.runtime.spawn_blocking(read).await.map_err(|error| unavailable(&error))?;
         self.watched.remember(wanted.name, look);
@@ -89,7 +94,7 @@ fn check_name(name: &str) -> Result<(), Miss> {
 }
 
 /// The text in the file `name` below `root`.
-fn read(root: &Path, name: &str) -> Result<SecretValue, Miss> {
+fn read(root: &Path, fence: &Fence, name: &str) -> Result<SecretValue, Miss> {
     let real_root = root.canonicalize().map_err(|error| {
         let problem = format!("the directory {} cannot be read: {error}", root.display());
         Miss::new(MissKind::Unavailable, problem)
@@ -98,14 +103,10 @@ fn read(root: &Path, name: &str) -> Result<SecretValue, Miss> {
     let mut attempts = 0;
     let bytes = loop {
         attempts += 1;
-        match read_once(&real_root, name) {
+        match read_once(&real_root, fence, name) {
             Err(error) if error.kind() == ErrorKind::NotFound && attempts < ATTEMPTS => {}
             Err(error) => return Err(miss_of(&error)),
-            Ok(None) => {
-                let problem = "it is a symbolic link that leads out of the directory";
-                return Err(Miss::new(MissKind::Denied, problem));
-            }
-            Ok(Some(bytes)) => break bytes,
+            Ok(read) => break read.map_err(|problem| Miss::new(MissKind::Denied, problem))?,
         }
     };
     if bytes.len() > LARGEST {
@@ -122,23 +123,27 @@ fn read(root: &Path, name: &str) -> Result<SecretValue, Miss> {
     if line.is_empty() { Err(being_written()) } else { Ok(SecretValue::from(line)) }
 }
 
-/// What is in the file, and a byte more than there may be. None if it lies elsewhere.
-fn read_once(real_root: &Path, name: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+/// What is in the file, and a byte more than there may be; or why it is not looked at.
+fn read_once(real_root: &Path, fence: &Fence, name: &str) -> io::Result<Result<Zeroizing<Vec<u8>>, String>> {
     let path = real_root.join(name).canonicalize()?;
     if !path.starts_with(real_root) {
-        return Ok(None);
+        return Ok(Err("it is a symbolic link that leads out of the directory".to_owned()));
+    }
+    if let Err(problem) = fence.check(&path) {
+        return Ok(Err(problem));
     }
     // All links have been followed: one that stands there now was put there since.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
     let file: File =
         OpenOptions::new().read(true).custom_flags(i32::from_ne_bytes(flags.to_ne_bytes())).open(path)?;
+    fence.check_open(&file)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::IsADirectory, "it is no ordinary file"));
     }
     // At its full length from the start, so that no shorter copy of a secret is left behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
     file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
+    Ok(Ok(bytes))
 }
 
 fn miss_of(error: &io::Error) -> Miss {

@@ -39,21 +39,21 @@ pub(super) const KIND: Kind = Kind {
         Field::text("mount"),
         Field::one_of("kv", ENGINES),
         Field::text("auth_method"),
-        Field::secret("token"),
+        Field::secret("token", SERVER),
         Field::text("kube_role"),
         Field::text("kube_auth_path"),
         Field::text("kube_api_token_file"),
         Field::text("approle_auth_path"),
         Field::text("approle_role_id"),
-        Field::secret("approle_secret_id"),
+        Field::secret("approle_secret_id", SERVER),
         Field::text("approle_secret_id_file"),
         Field::flag("approle_response_wrapping"),
         Field::text("cert_auth_cert"),
-        Field::secret("cert_auth_cert_key"),
+        Field::secret("cert_auth_cert_key", SERVER),
         Field::text("cert_auth_role_name"),
         Field::text("oauth2_token_endpoint"),
         Field::text("oauth2_client_id"),
-        Field::secret("oauth2_client_secret"),
+        Field::secret("oauth2_client_secret", &["oauth2_token_endpoint"]),
         Field::text("oauth2_audiences"),
         Field::text("oauth2_role_name"),
     ],
@@ -61,6 +61,9 @@ pub(super) const KIND: Kind = Kind {
     check,
     open,
 };
+
+/// The settings that say which server is told a secret, and who else could listen.
+const SERVER: &[&str] = &["protocol", "host", "port", "ssl_verify"];
 
 struct Hcv {
     server: Arc<Server>,

@@ -82,7 +82,7 @@ impl Tokens {
                 return Ok(Arc::clone(token));
             }
             if let Some((at, miss)) = &state.failed
-                && now.saturating_since(*at) < PAUSE
+                && now.saturating_since(*at) < miss.rest.unwrap_or_default().max(PAUSE)
             {
                 return held.ok_or_else(|| miss.clone());
             }

@@ -1,11 +1,13 @@
 //! Which kinds of vaults there are, what can be set of each, and whether entities are right.
 
+use std::path::Path;
+
 use gateward_model::{Invalid, Vault};
 use serde_json::{Value, json};
 
 use super::Resolver;
 use crate::backend::{self, KINDS};
-use crate::settings::TAKES_NONE;
+use crate::settings::{Field, TAKES_NONE};
 use crate::{dependencies, vault};
 
 impl Resolver {
@@ -23,6 +25,17 @@ impl Resolver {
     /// before it can be opened. Gives the prefix of the one that is wrong.
     pub fn check_vaults(vaults: &[Vault]) -> Result<(), (String, Invalid)> {
         dependencies::check(vaults)
+    }
+
+    /// Refuses an entity whose directory no vault of this gateway reads. Whatever stands there later is looked at when it
+    /// is read.
+    pub fn check_place(&self, vault: &Vault) -> Result<(), Invalid> {
+        let directory = vault.config.get("prefix").and_then(Value::as_str).filter(|_| vault.name == "fs");
+        let Some(Ok(directory)) = directory.map(|path| Path::new(path).canonicalize()) else { return Ok(()) };
+        self.surroundings
+            .fence
+            .check(&directory)
+            .map_err(|problem| Invalid::new("prefix", problem).within("config"))
     }
 
     /// The names of the backends.
@@ -49,5 +62,11 @@ impl Resolver {
     pub fn secret_fields(kind: &str) -> Vec<&'static str> {
         let fields = backend::kind(kind).into_iter().flat_map(backend::Kind::all_fields);
         fields.filter(|field| field.is_secret()).map(|field| field.name).collect()
+    }
+
+    /// The settings of the backend `kind` that say where its secret `field` is sent.
+    pub fn sent_to(kind: &str, field: &str) -> &'static [&'static str] {
+        let fields = backend::kind(kind).map_or(&[][..], |kind| kind.fields);
+        fields.iter().find(|known| known.name == field).map_or(&[], Field::sent_to)
     }
 }

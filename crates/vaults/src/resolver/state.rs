@@ -112,7 +112,13 @@ impl State {
         if !matches!(event, Event::LetGo) {
             slot.used = now;
         }
-        if let Some(ticket) = slot.entry.on(event, &terms, now) {
+        let had_a_value = slot.entry.held().is_some();
+        let ticket = slot.entry.on(event, &terms, now);
+        // Whatever is looked at may turn out to be too old.
+        if had_a_value && slot.entry.held().is_none() {
+            self.outbox.tell(&slot.bindings);
+        }
+        if let Some(ticket) = ticket {
             self.dispatch(key, ticket, now);
         }
         self.set_alarm(key);
@@ -242,12 +248,7 @@ impl State {
             let key = first.remove();
             let Some(slot) = self.slots.get_mut(&key) else { continue };
             slot.alarm_at = None;
-            let had_a_value = slot.entry.held().is_some();
             self.step(&key, Event::Due, now);
-            if let Some(slot) = self.slots.get(&key).filter(|slot| had_a_value && slot.entry.held().is_none())
-            {
-                self.outbox.tell(&slot.bindings);
-            }
             if self.slot(&key).is_some_and(|slot| slot.alarm_at.is_some_and(|at| at <= now)) {
                 // Nothing came of it: looking again at once would be for ever.
                 self.postpone(&key, now + AT_LEAST);

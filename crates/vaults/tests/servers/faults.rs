@@ -72,6 +72,17 @@ pub(crate) async fn go_through(
     }
     assert_eq!(thief.asked().len(), 0, "a redirect was followed");
 
+    // A service that says for how long is left alone for so long.
+    fault.set(Some(Reply::text(429, "").with_header("Retry-After", "7")));
+    let world = ask(url);
+    assert_eq!(world.kind(secret).await, Err(MissKind::Throttled));
+    fault.set(None);
+    let asked = double.asked().len();
+    world.clock.advance(Duration::from_secs(6));
+    assert_eq!((world.kind(secret).await, double.asked().len()), (Err(MissKind::Throttled), asked));
+    world.clock.advance(Duration::from_secs(1));
+    assert!(world.get(secret).await.is_ok());
+
     fault.set(Some(Reply::Silence));
     let world = ask(url);
     // Nothing but the deadline comes to pass from here on, so it may come at once.

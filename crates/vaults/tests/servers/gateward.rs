@@ -26,7 +26,10 @@ fn own() -> Own {
     let sealer = Arc::new(Sealer::new(RootKey::generate()));
     let clock = Arc::new(ManualClock::at(START));
     let secrets = Arc::new(StaticSecrets::new(tree.clone(), sealer, clock));
-    let world = World::with_own(&[], Some(Arc::clone(&secrets)));
+    let world = World::with_own(
+        &[],
+        gateward_vaults::Own { secrets: Some(Arc::clone(&secrets)), ..Default::default() },
+    );
     Own { tree, secrets, world }
 }
 

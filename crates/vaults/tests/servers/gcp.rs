@@ -390,26 +390,6 @@ async fn whatever_goes_wrong_has_its_kind_and_its_sentence() {
     world.kept_to_itself([&value, &answer]);
 }
 
-#[tokio::test]
-async fn a_service_that_says_for_how_long_is_left_alone_for_so_long() {
-    let google = Google::start();
-    google.has("db", &[("ENABLED", b"value")]);
-    let world = google.world(&google.double.url());
-    google.fault.set(Some(Reply::text(429, "").with_header("Retry-After", "7")));
-    assert_eq!(world.kind("my-gcp/db").await, Err(MissKind::Throttled));
-    google.fault.set(None);
-    let asked = google.double.count("GET /v1/");
-    world.clock.advance(Duration::from_secs(6));
-    let unresolved = world.get("my-gcp/db").await.unwrap_err();
-    assert_eq!(
-        (unresolved.kind, google.double.count("GET /v1/")),
-        (MissKind::Throttled, asked),
-        "{unresolved}"
-    );
-    world.clock.advance(Duration::from_secs(1));
-    assert_eq!(world.get("my-gcp/db").await.as_deref(), Ok("value"));
-}
-
 #[test]
 fn what_is_wrong_with_an_entity_is_said_of_its_field() {
     for (config, field) in [

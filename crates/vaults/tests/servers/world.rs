@@ -6,11 +6,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use gateward_aws::{Chain, ChainParts};
 use gateward_clock::{Clock, ManualClock, Timestamp};
-use gateward_items::StaticSecrets;
 use gateward_model::Vault;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_testkit::{Authority, Canary};
-use gateward_vaults::{Clouds, MissKind, Reference, Resolver, ResolverParts, Unresolved};
+use gateward_vaults::{Clouds, MissKind, Own, Reference, Resolver, ResolverParts, Unresolved};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tracing::subscriber::DefaultGuard;
@@ -46,11 +45,11 @@ impl Write for Said {
 impl World {
     /// One whose process has `environment`. It must live on a runtime of one thread, so that the whole log is seen.
     pub(crate) fn new(environment: &[(&str, &str)]) -> Self {
-        Self::with_own(environment, None)
+        Self::with_own(environment, Own::default())
     }
 
     /// [`Self::new`] in a gateway that has secrets of its own.
-    pub(crate) fn with_own(environment: &[(&str, &str)], secrets: Option<Arc<StaticSecrets>>) -> Self {
+    pub(crate) fn with_own(environment: &[(&str, &str)], own: Own) -> Self {
         let said = Said::default();
         let writer = said.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -74,7 +73,7 @@ impl World {
         });
         let clouds = Clouds { aws, metadata_client: client.clone() };
         let parts = ResolverParts { clock: shared, client, environment, runtime: Handle::current() };
-        let resolver = Resolver::with_own(parts, clouds, secrets);
+        let resolver = Resolver::with_own(parts, clouds, own);
         Self { clock, resolver, said, _logging: logging }
     }
 

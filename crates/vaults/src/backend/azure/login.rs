@@ -114,7 +114,7 @@ impl Identity {
         let who = [("grant_type", "client_credentials"), ("client_id", client), ("scope", &scope)];
         let request = form(&url, &[&who, proof].concat());
         let request = request.map_err(|_| misconfigured("AZURE_AUTHORITY_HOST cannot be called"))?;
-        let answer = self.authority.call(request, now).await?;
+        let answer = self.authority.call(request).await?;
         if answer.status.is_client_error()
             && let Some(refusal) = answer.read::<Refusal>()
         {
@@ -154,9 +154,10 @@ impl Identity {
         }
         let request = Request::get(url.as_str()).header(header.0, header.1).body(Bytes::new());
         let request = request.map_err(|_| misconfigured("the managed identity's address is none"))?;
-        let answer = self.metadata.call(request, now).await.map_err(|miss| {
+        let answer = self.metadata.call(request).await.map_err(|miss| {
             let secret = format!("{}_CLIENT_SECRET", self.prefix);
             Miss::new(miss.kind, format!("neither {secret} nor {FEDERATED} is set, and {}", miss.problem))
+                .resting(miss.rest)
         })?;
         match answer.status.as_u16() {
             400 | 403 => {

@@ -11,7 +11,7 @@ fn folder() -> TempDir {
 
 fn text(folder: &TempDir, name: &str) -> Result<String, MissKind> {
     check_name(name).map_err(|miss| miss.kind)?;
-    let text = read(folder.path(), name);
+    let text = read(folder.path(), &Fence::default(), name);
     text.map(|text| text.expose().to_owned()).map_err(|miss| {
         assert!(!miss.problem.contains("canary"), "{}", miss.problem);
         miss.kind
@@ -71,7 +71,8 @@ fn what_is_no_secret_is_refused_in_its_own_way() {
     assert_eq!(text(&folder, "closed").is_err(), refused);
     let gone = folder.path().to_owned();
     drop(folder);
-    assert_eq!(read(&gone, "empty").unwrap_err().kind, MissKind::Unavailable, "no directory is an outage");
+    let gone = read(&gone, &Fence::default(), "empty");
+    assert_eq!(gone.unwrap_err().kind, MissKind::Unavailable, "no directory is an outage");
 }
 
 #[test]
@@ -92,7 +93,69 @@ fn no_link_leads_out_of_the_directory() {
     // A directory that is a link itself is that directory.
     symlink(folder.path(), outside.path().join("mount")).unwrap();
     let mount = outside.path().join("mount");
-    assert_eq!(read(&mount, "real").unwrap().expose(), "inside");
+    assert_eq!(read(&mount, &Fence::default(), "real").unwrap().expose(), "inside");
+}
+
+/// Why the file `name` below `root` is not read.
+fn fenced(root: &Path, fence: &Fence, name: &str) -> String {
+    check_name(name).unwrap();
+    let miss = read(root, fence, name).unwrap_err();
+    assert_eq!(miss.kind, MissKind::Denied, "{name}: {}", miss.problem);
+    assert!(!miss.problem.contains("canary"), "{}", miss.problem);
+    miss.problem
+}
+
+#[test]
+fn what_the_kernel_makes_up_is_no_secret_by_whichever_way() {
+    let (folder, fence) = (folder(), Fence::default());
+    symlink("/proc/self", folder.path().join("way")).unwrap();
+    let linked = folder.path().join("way");
+    for (root, name) in [
+        ("/proc/self", "environ"),
+        ("/proc", "self/environ"),
+        ("/", "proc/self/environ"),
+        ("/dev/../proc/self", "environ"),
+        (linked.to_str().unwrap(), "environ"),
+        ("/sys", "kernel/mm/transparent_hugepage/enabled"),
+        ("/dev", "null"),
+        ("/", "dev/null"),
+    ] {
+        if Path::new(root).join(name).exists() {
+            let problem = fenced(Path::new(root), &fence, name);
+            assert!(problem.contains("no vault reads it"), "{root} {name}: {problem}");
+        }
+    }
+    // Wherever it is mounted.
+    let made_up = File::open("/proc/self/environ").unwrap();
+    assert_eq!(fence.check_open(&made_up).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(fence.check_open(&File::open("/etc/passwd").unwrap()).is_ok());
+}
+
+#[test]
+fn the_gateways_own_files_are_no_secrets_by_whichever_way() {
+    let (folder, data, other) = (folder(), folder(), folder());
+    let key = folder.path().join("root.key");
+    fs::write(&key, "canary").unwrap();
+    fs::write(folder.path().join("beside"), "there").unwrap();
+    fs::create_dir(data.path().join("store")).unwrap();
+    fs::write(data.path().join("store/log"), "canary").unwrap();
+    fs::hard_link(&key, other.path().join("hard")).unwrap();
+    symlink(data.path(), other.path().join("data")).unwrap();
+    // What the gateway itself calls so may be a link too, and need not be there yet.
+    let own = vec![key, other.path().join("data"), folder.path().join("later")];
+    let fence = Fence::around(own);
+    for (root, name) in [
+        (folder.path(), "root.key"),
+        (data.path(), "store/log"),
+        (&data.path().join("store"), "log"),
+        (&other.path().join("data"), "store/log"),
+        (other.path(), "hard"),
+        (Path::new("/"), data.path().join("store/log").to_str().unwrap().trim_start_matches('/')),
+    ] {
+        let problem = fenced(root, &fence, name);
+        assert!(problem.contains("the gateway's own"), "{name}: {problem}");
+    }
+    assert_eq!(read(folder.path(), &fence, "beside").unwrap().expose(), "there");
 }
 
 /// A secret as Kubernetes mounts it, with this value for `key`.

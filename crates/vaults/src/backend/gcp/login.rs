@@ -57,7 +57,7 @@ impl Login for Identity {
             let account = ServiceAccount::read(&json).map_err(|problem| wrong(FILE_VARIABLE, problem))?;
             return self.exchange(&account, now).await;
         }
-        self.ask_metadata(now).await
+        self.ask_metadata().await
     }
 }
 
@@ -69,7 +69,7 @@ impl Identity {
         let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
         let request = form(&account.token_uri, &[("grant_type", grant), ("assertion", assertion.expose())]);
         let broken = |_| Miss::new(MissKind::Misconfigured, "the key's token_uri cannot be called");
-        let answer = self.tokens.call(request.map_err(broken)?, now).await?;
+        let answer = self.tokens.call(request.map_err(broken)?).await?;
         if answer.status.is_client_error()
             && let Some(refusal) = answer.read::<Refusal>()
         {
@@ -84,16 +84,16 @@ impl Identity {
     }
 
     /// The token of the machine's, or the pod's, own service account.
-    async fn ask_metadata(&self, now: Timestamp) -> Result<Given, Miss> {
+    async fn ask_metadata(&self) -> Result<Given, Miss> {
         let host = self.variable("GCE_METADATA_HOST").unwrap_or("metadata.google.internal");
         let request = Request::get(format!("http://{host}{TOKEN_PATH}"))
             .header("metadata-flavor", "Google")
             .body(Bytes::new());
         let wrong = |_| Miss::new(MissKind::Misconfigured, "GCE_METADATA_HOST is no host");
-        let asked = self.metadata.call(request.map_err(wrong)?, now).await;
+        let asked = self.metadata.call(request.map_err(wrong)?).await;
         let answer = asked.map_err(|miss| {
             let problem = format!("neither {KEY_VARIABLE} nor {FILE_VARIABLE} is set, and {}", miss.problem);
-            Miss::new(miss.kind, problem)
+            Miss::new(miss.kind, problem).resting(miss.rest)
         })?;
         // Whoever else may answer under that name does not say this.
         let is_googles = answer.headers.get("metadata-flavor").is_some_and(|flavor| flavor == "Google");

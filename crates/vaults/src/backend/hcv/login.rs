@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateward_clock::Clock;
 use gateward_model::Invalid;
 use gateward_seal::SecretValue;
 use http::StatusCode;
@@ -17,8 +16,9 @@ use super::super::Surroundings;
 use super::secret_id::{SecretId, Source};
 use super::server::{Answer, Certificate, Server, json, path};
 use super::session::{Grant, Logins};
+use crate::backend::Fence;
 use crate::backend::call::{self, Service};
-use crate::backend::file::small_file;
+use crate::backend::file::fenced_file;
 use crate::settings::Settings;
 use crate::unresolved::{Miss, MissKind};
 
@@ -41,13 +41,13 @@ pub(super) enum Method {
 pub(super) struct File {
     path: PathBuf,
     field: &'static str,
+    fence: Arc<Fence>,
     runtime: Handle,
 }
 
 /// Where an OAuth2 client comes by tokens that are its own.
 pub(super) struct TokenEndpoint {
     service: Service,
-    clock: Arc<dyn Clock>,
     url: String,
     client_id: String,
     client_secret: SecretValue,
@@ -203,6 +203,7 @@ impl Method {
         let file = |path: String, field: &'static str| File {
             path: path.into(),
             field,
+            fence: Arc::clone(&surroundings.fence),
             runtime: surroundings.runtime.clone(),
         };
         let method = auth_method(settings)?;
@@ -244,7 +245,6 @@ impl Method {
                         "the token endpoint",
                         Duration::from_secs(5),
                     ),
-                    clock: Arc::clone(&surroundings.clock),
                     url: required("oauth2_token_endpoint", method)?,
                     client_id: required("oauth2_client_id", method)?,
                     client_secret: required_secret(
@@ -288,8 +288,8 @@ impl Method {
 impl File {
     /// What is in the file now: others renew it.
     async fn read_text(&self) -> std::io::Result<SecretValue> {
-        let path = self.path.clone();
-        let reading = self.runtime.spawn_blocking(move || small_file(&path));
+        let (path, fence) = (self.path.clone(), Arc::clone(&self.fence));
+        let reading = self.runtime.spawn_blocking(move || fenced_file(&path, &fence));
         reading.await.map_err(std::io::Error::other)?
     }
 
@@ -325,7 +325,7 @@ impl TokenEndpoint {
         fields.extend(self.audiences.iter().map(|audience| ("audience", audience.as_str())));
         let no_url = |_| Miss::new(MissKind::Misconfigured, "oauth2_token_endpoint is no URL");
         let request = call::form(&self.url, &fields).map_err(no_url)?;
-        let answer = self.service.call(request, self.clock.now()).await?;
+        let answer = self.service.call(request).await?;
         match answer.status.as_u16() {
             200 => match answer.read::<Given>() {
                 Some(Given { access_token }) if !access_token.is_empty() => Ok(access_token),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateward_model::Invalid;
-use gateward_net::{Client, ClientCertificate, Limits, Peer, PeerTls, PeerTlsError, PeerTlsSettings, Scheme};
+use gateward_net::{
+    Client, ClientCertificate, Limits, Peer, PeerTls, PeerTlsError, PeerTlsSettings, Scheme, retry_after,
+};
 use gateward_seal::SecretValue;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode};
@@ -28,6 +30,8 @@ pub(super) struct Server {
 /// What it answered; the body is wiped when it has been read.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// How long it wants to be left alone, where it says so.
+    rest: Option<Duration>,
     body: Bytes,
 }
 
@@ -89,9 +93,9 @@ impl Server {
         let limits = Limits { timeout: TIMEOUT, max_body: MAX_BODY, verify: self.peer.verify() };
         let response = self.client.fetch_from(&self.peer, request, limits).await;
         let (head, body) = response.map_err(|error| call::unanswered("Vault", &error))?.into_parts();
-        let answer = Answer { status: head.status, body };
+        let answer = Answer { status: head.status, rest: retry_after(&head.headers), body };
         match answer.trouble() {
-            Some((kind, problem)) => Err(Miss::new(kind, problem)),
+            Some((kind, problem)) => Err(Miss::new(kind, problem).resting(answer.rest)),
             None => Ok(answer),
         }
     }

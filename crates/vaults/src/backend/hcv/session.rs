@@ -164,7 +164,8 @@ impl<L: Logins> Session<L> {
             }
             Err(miss) => {
                 attempts.failures = attempts.failures.saturating_add(1);
-                let until = self.clock.now() + pause(attempts.failures, fastrand::f64());
+                let pause = pause(attempts.failures, fastrand::f64()).max(miss.rest.unwrap_or_default());
+                let until = self.clock.now() + pause;
                 attempts.failed = Some((miss.clone(), until));
                 Err(miss)
             }

@@ -65,7 +65,7 @@ fn what_kong_takes_is_taken() {
         json!({}),
         json!({"protocol": "https", "host": "vault.example", "port": 443, "mount": "/team/kv/", "kv": "v2"}),
         json!({"host": "::1"}),
-        json!({"host": "[::1]", "port": "8200", "ssl_verify": "off"}),
+        json!({"host": "[::1]", "port": 8200, "ssl_verify": false}),
         json!({"auth_method": "oauth2", "oauth2_token_endpoint": "https://idp.example/oauth/token"}),
     ] {
         assert_eq!(checked(&config), Ok(()), "{config}");

@@ -17,7 +17,10 @@ impl State {
             let mut note = |what: &str| wrong.push(format!("{}: {what}", key.secret));
             let in_line = lane.places_in_line(key);
             if in_line != usize::from(entry.is_held_back()) && !entry.is_being_asked() || in_line > 1 {
-                note(&format!("it stands in line {in_line} times, and held back is {}", entry.is_held_back()));
+                note(&format!(
+                    "it stands in line {in_line} times, and held back is {}",
+                    entry.is_held_back()
+                ));
             }
             if entry.is_being_asked() && !lane.has(key, |ticket| entry.waits_for(ticket)) {
                 note("it waits for a call that nobody makes");

@@ -257,17 +257,26 @@ fn an_entity_is_checked_in_kongs_words() {
     };
     let ok = |config: serde_json::Value| Resolver::check_vault(&vault("my-vault", "aws", &config)).unwrap();
     ok(json!({}));
-    ok(json!({"region": "us-east-1", "endpoint_url": "http://127.0.0.1:5000", "ttl": 60, "neg_ttl": "0.5"}));
+    ok(json!({"region": "us-east-1", "endpoint_url": "http://127.0.0.1:5000", "ttl": 60, "neg_ttl": 0.5}));
     ok(json!({"allow": ["team/*"], "base64_decode": true, "on_deleted": "fail"}));
     ok(json!({"region": null, "ttl": null, "resurrect_ttl": 1e8}));
     for (config, message) in [
         (json!({"assume_role": "arn"}), "property \"config.assume_role\": unknown field"),
         (json!({"region": 1}), "property \"config.region\": expected a string"),
         (json!({"ttl": "soon"}), "property \"config.ttl\": expected a number"),
+        (json!({"ttl": "300"}), "property \"config.ttl\": expected a number"),
+        (json!({"base64_decode": "true"}), "property \"config.base64_decode\": expected a boolean"),
+        (json!({"allow": "team/*"}), "property \"config.allow\": expected an array"),
         (json!({"ttl": -1}), "property \"config.ttl\": value should be between 0 and 100000000"),
         (json!({"ttl": [1]}), "property \"config.ttl\": expected a number"),
     ] {
         assert_eq!(refused("my-vault", "aws", config), message);
+    }
+    let port = refused("my-vault", "hcv", json!({"port": "8200"}));
+    assert_eq!(port, "property \"config.port\": expected an integer");
+    for below in ["/proc", "//proc/self", "/proc/./self", "/sys/class", "/dev/shm"] {
+        let fence = refused("my-files", "fs", json!({"prefix": below}));
+        assert!(fence.contains("config.prefix") && fence.contains("no vault reads it"), "{fence}");
     }
     assert_eq!(refused("my-vault", "nil", json!({})), "property \"name\": vault 'nil' is not installed");
     let taken = format!("property \"prefix\": must not be one of: {}", Resolver::kinds().join(", "));
