@@ -96,10 +96,14 @@ fn a_producer_is_waited_for_no_longer_than_the_settings_or_the_event_allow_and_i
             let before = life.engine.leases(OTHER).await.unwrap().remove(0).state;
             assert!(matches!(before, LeaseState::Intent { .. }), "{waits:?}: {before:?}");
             world.clock.advance(Duration::from_millis(1));
+            yield_many(SETTLE).await;
+            panic!("the producer is still waited for after {waits:?}");
         };
         let name = name(OTHER);
         let issuing = life.engine.issue(&name, holder(1), Wish::default());
-        let (issued, ()) = life.runtime.block_on(futures_util::future::join(issuing, time));
+        let issued = life.runtime.block_on(async {
+            tokio::select! { issued = issuing => issued, () = time => unreachable!("it ends in a panic") }
+        });
         assert!(matches!(issued, Err(IssueError::Timeout(_))), "{issued:?}");
         let after = leases(&life, OTHER).remove(0).state;
         assert!(matches!(after, LeaseState::Unknown { .. }), "{waits:?}: {after:?}");

@@ -150,6 +150,42 @@ fn a_lease_is_announced_when_it_is_issued_and_once_more_by_the_tick_before() {
 }
 
 #[test]
+fn every_second_of_a_minute_in_which_many_leases_end_is_announced_by_the_tick() {
+    let function = Function::new(8, 0);
+    let start = function.world.clock.now();
+    function.at(start);
+    let seconds = || (0..30).map(|second| start + TTL + Duration::from_secs(second));
+    for second in 0..30 {
+        // More than there are shards, so that some share one.
+        (0..4).for_each(|_| function.issue(TTL + Duration::from_secs(second)));
+    }
+    function.queue.calls.lock().unwrap().clear();
+    function.tick();
+    let calls = function.calls();
+    assert!(seconds().all(|second| calls.contains(&second)), "{calls:?}");
+}
+
+#[test]
+fn a_call_that_comes_a_second_early_waits_for_its_moment() {
+    let function = Function::new(9, 0);
+    let start = function.world.clock.now();
+    function.at(start);
+    function.issue(TTL);
+    function.at(start + TTL - Duration::from_secs(1));
+    let called = async {
+        let call = function.turns.call(start + TTL, function.until());
+        let time = async {
+            super::outside::yield_many(300).await;
+            assert_eq!(function.alive(), 1, "not before its time");
+            function.at(start + TTL);
+        };
+        futures_util::future::join(call, time).await.0
+    };
+    function.life.runtime.block_on(called).unwrap();
+    assert_eq!(function.alive(), 0);
+}
+
+#[test]
 fn what_leases_share_is_asked_for_once_unless_it_was_not_taken() {
     let function = Function::new(7, 0);
     let start = function.world.clock.now();
