@@ -57,7 +57,12 @@ pub async fn ask(ask: &Ask, surroundings: &Surroundings) -> Result<Told, AskErro
         },
         Ask::GetValue(get) if !get.json => indent(&answer),
         Ask::GetTmpCreds(get) if !get.json => indent(&answer),
-        _ => answer,
+        _ => {
+            // It ends with a line feed for those who ask with curl.
+            let mut answer = answer;
+            answer.truncate(answer.trim_end().len());
+            answer
+        }
     };
     Ok(Told { result, note })
 }

@@ -15,16 +15,22 @@ pub struct ItemName(String);
 impl ItemName {
     /// Reads a name; a missing leading `/` is added, as Akeyless does.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let wrong = |problem: &str| Err(Invalid::new("name", problem));
+        Self::read(text).map_err(|problem| Invalid::new("name", problem))
+    }
+
+    fn read(text: &str) -> Result<Self, &'static str> {
         let name = format!("/{}", text.trim_start_matches('/'));
         if name.len() < 2 || name.len() > 255 {
-            return wrong("a name has 1 to 255 characters");
+            return Err("a name has 1 to 255 characters");
         }
         if name.ends_with('/') || name.contains("//") {
-            return wrong("a name is words separated by single slashes, for example /databases/orders");
+            return Err("a name is words separated by single slashes, for example /databases/orders");
         }
         if name.chars().any(|c| c.is_control() || "\"'<>;*?\\".contains(c)) {
-            return wrong("a name may not hold control characters or any of \" ' < > ; * ? \\");
+            // Without a quotation mark: what stands between two is left out of errors, for it may be a value.
+            return Err(
+                "a name may not hold control characters, quotation marks, or any of < > ; * ? and backslashes",
+            );
         }
         Ok(Self(name))
     }
@@ -36,10 +42,11 @@ impl ItemName {
 }
 
 impl TryFrom<String> for ItemName {
-    type Error = Invalid;
+    /// What is wrong; which field it is, the format says that is read.
+    type Error = &'static str;
 
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        Self::parse(&text)
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::read(&text)
     }
 }
 
