@@ -32,7 +32,8 @@ async fn health() -> Response {
 
 /// 200 once the configuration is served and each of its references has been asked for once. What of it is not in force
 /// is counted, and so is each reference without a good value; a store that cannot be written any more is told. It makes
-/// nobody unready, because what was in force before serves on. Whoever has a token hears their names too: addresses, files and secrets are called by them.
+/// nobody unready, because what was in force before serves on. Whoever has a token hears their names too: addresses,
+/// files and secrets are called by them.
 async fn ready(State(parts): State<Arc<ControlParts>>, headers: &HeaderMap) -> Response {
     if parts.configuration.ready() {
         let mut answer = json!({"status": "ready"});

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use gateward_clock::{Clock, Timestamp};
 
 use crate::{Engine, Rotator, TurnError};
@@ -54,10 +54,13 @@ impl Turns {
             Ok(moments) => drop(self.announce(calls(&moments, now, now + LOOK_AHEAD)).await),
             Err(error) => tracing::error!(%error, "due index not read"),
         }
-        if let Some(rotator) = &self.rotator {
-            rotator.turn(until - FOR_ANNOUNCING).await;
-        }
-        self.turn(until).await
+        // Side by side: a rotation that hangs must not take the time of what is to be revoked, nor the other way round.
+        let rotating = async {
+            if let Some(rotator) = &self.rotator {
+                rotator.turn(until - FOR_ANNOUNCING).await;
+            }
+        };
+        join(rotating, self.turn(until)).await.1
     }
 
     /// An announced moment has come: sees to what is due. Ends at `until`.

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateward_clock::{Clock, Timestamp};
-use gateward_model::{DynamicSecret, GoDuration};
+use gateward_items::Tree;
+use gateward_model::{DynamicSecret, GoDuration, ProducerSettings, ProducerUrl};
+use gateward_seal::SecretValue;
 
 use super::world::{Life, OTHER, TTL, World, holder, name, secret};
 use crate::engine::Wish;
-use crate::producer::RevokeFailure;
+use crate::items::NewDynamicSecret;
+use crate::producer::{Producer, Producers, RevokeFailure, RotateCall, RotateError};
+use crate::rotation::{Every, RotatedSecrets, Rotator, RotatorParts};
 use crate::turns::{Announcer, Turns};
 
 /// A queue that is asked to call later, and what it makes of that.
@@ -262,6 +266,64 @@ fn a_revocation_that_fails_is_announced_for_the_time_at_which_it_is_tried_again(
     function.at(again);
     function.call(again);
     assert_eq!(function.alive(), 0);
+}
+
+/// Rotates for ever.
+struct Hanging;
+
+#[async_trait]
+impl Producers for Hanging {
+    fn of(&self, _: &DynamicSecret, _: SecretValue) -> Box<dyn Producer> {
+        unreachable!("it is asked for nothing but rotations")
+    }
+
+    async fn rotate(&self, _: &RotateCall) -> Result<SecretValue, RotateError> {
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn a_rotation_that_hangs_holds_no_revocation_up() {
+    let mut function = Function::new(12, 0);
+    let start = function.world.clock.now();
+    let catalog = Arc::new(function.world.catalog());
+    let mut rotated = secret(77);
+    if let ProducerSettings::Custom(urls) = &mut rotated.producer {
+        urls.rotate_sync_url = Some(ProducerUrl::parse("http://127.0.0.1/sync/rotate").unwrap());
+    }
+    let new = NewDynamicSecret::new(rotated, SecretValue::from("canary-payload"));
+    let new = NewDynamicSecret { every: Some(Every::days(1)), ..new };
+    function.life.runtime.block_on(catalog.create(&new)).unwrap();
+    let (store, clock) = (function.world.store.clone(), Arc::new(function.world.clock.clone()));
+    let rotator = Rotator::new(RotatorParts {
+        secrets: Arc::new(RotatedSecrets::new(
+            Tree::new(store.clone()),
+            function.world.sealer.clone(),
+            clock.clone(),
+        )),
+        store,
+        catalog,
+        producers: Arc::new(Hanging),
+        clock: clock.clone(),
+        runtime: function.life.runtime.handle().clone(),
+        listener: None,
+    });
+    function.turns = Turns::new(Arc::clone(&function.life.engine), Some(rotator), None, clock);
+    let day = start + Duration::from_secs(24 * 3600);
+    function.at(day);
+    function.issue(TTL);
+    function.at(day + TTL);
+    let until = function.until();
+    let tick = function.turns.tick(until);
+    let looked = async {
+        super::outside::yield_many(500).await;
+        let alive = function.alive();
+        function.at(until);
+        alive
+    };
+    let (done, alive) = function.life.runtime.block_on(futures_util::future::join(tick, looked));
+    assert!(done.is_ok());
+    assert_eq!(alive, 0, "it was revoked while the rotation hung");
 }
 
 #[test]

@@ -120,7 +120,7 @@ impl World {
         runtime.block_on(self.catalog().create(&new)).unwrap();
     }
 
-    fn catalog(&self) -> Catalog {
+    pub fn catalog(&self) -> Catalog {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         Catalog::new(store, Arc::clone(&self.sealer), Arc::new(self.clock.clone()))
     }
