@@ -1,7 +1,7 @@
 //! References in resources: inside longer texts, where numbers are wanted, and what becomes of those without a value.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -83,26 +83,27 @@ async fn a_vault_that_is_changed_under_load_never_leaves_a_route_without_its_val
     place.put("vaults", "team", vault("A_")).await;
     let headers = json!({"proxy-rewrite": {"headers": {"set": {"X-Token": "Bearer {vault://team/token}"}}}});
     place.route("/a", headers).await;
-    let done = AtomicBool::new(false);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     let changes = async {
-        for turn in 0..40 {
+        // As long as there was little load beside them, they go on.
+        for turn in 0.. {
+            if turn >= 40 && answered.load(Ordering::Relaxed) > 10 {
+                break;
+            }
             place.put("vaults", "team", vault(if turn % 2 == 0 { "B_" } else { "A_" })).await;
         }
         done.store(true, Ordering::Relaxed);
     };
     let load = async {
-        let mut asked = 0;
         while !done.load(Ordering::Relaxed) {
             let reply = place.get("/a", &[]).await;
-            assert_eq!(reply.status(), 200, "after {asked} answers");
+            assert_eq!(reply.status(), 200, "after {answered:?} answers");
             let token = reply.sent("x-token").unwrap();
             assert!(["Bearer canary-a", "Bearer canary-b"].contains(&token.as_str()), "{token}");
-            asked += 1;
+            answered.fetch_add(1, Ordering::Relaxed);
         }
-        asked
     };
-    let ((), asked) = tokio::join!(changes, load);
-    assert!(asked > 10, "{asked}");
+    tokio::join!(changes, load);
 }
 
 #[tokio::test(flavor = "multi_thread")]
