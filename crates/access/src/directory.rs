@@ -3,7 +3,6 @@
 //! They stand together in one sealed record, which is read anew every two seconds at most: so a call is judged without
 //! waiting, and a method that was deleted on one instance is gone on all of them two seconds later.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -70,9 +69,19 @@ pub struct Directory {
     store: Arc<dyn Store>,
     sealer: Arc<Sealer>,
     clock: Arc<dyn Clock>,
-    read: RwLock<(Arc<Kept>, Option<Timestamp>)>,
-    out_of_reach: AtomicBool,
+    read: RwLock<Reading>,
 }
+
+/// What was read last, and when.
+struct Reading {
+    kept: Result<Arc<Kept>, OutOfReach>,
+    at: Option<Timestamp>,
+}
+
+/// It could not be read the last time, so that who is unknown may be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store does not say at the moment who may do what; try again")]
+pub struct OutOfReach;
 
 /// Why something cannot be read or changed.
 #[derive(Debug, thiserror::Error)]
@@ -147,33 +156,27 @@ impl MethodKind {
 impl Directory {
     /// The one that stands in `store`.
     pub fn new(store: Arc<dyn Store>, sealer: Arc<Sealer>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, sealer, clock, read: RwLock::default(), out_of_reach: AtomicBool::new(false) }
+        let nothing = Reading { kept: Ok(Arc::default()), at: None };
+        Self { store, sealer, clock, read: RwLock::new(nothing) }
     }
 
     /// What was read last.
-    pub fn current(&self) -> Arc<Kept> {
-        Arc::clone(&self.read.read().unwrap_or_else(PoisonError::into_inner).0)
+    pub fn current(&self) -> Result<Arc<Kept>, OutOfReach> {
+        self.read.read().unwrap_or_else(PoisonError::into_inner).kept.clone()
     }
 
-    /// Whether it could not be read the last time, so that who is unknown may be known.
-    pub(crate) fn is_out_of_reach(&self) -> bool {
-        self.out_of_reach.load(Ordering::Relaxed)
-    }
-
-    /// Reads it anew if the last time is two seconds ago. What cannot be read is as good as nothing.
+    /// Reads it anew if the last time is two seconds ago.
     pub async fn refresh(&self) {
         let now = self.clock.now();
-        let last = self.read.read().unwrap_or_else(PoisonError::into_inner).1;
+        let last = self.read.read().unwrap_or_else(PoisonError::into_inner).at;
         if last.is_some_and(|last| last <= now && now.saturating_since(last) < FRESH) {
             return;
         }
-        let loaded = self.load().await;
-        self.out_of_reach.store(loaded.is_err(), Ordering::Relaxed);
-        let kept = match loaded {
-            Ok((kept, _)) => kept,
+        let kept = match self.load().await {
+            Ok((kept, _)) => Ok(kept),
             Err(error) => {
                 tracing::error!(%error, "only the administrator and the deployment's entries are known");
-                Kept::default()
+                Err(OutOfReach)
             }
         };
         self.remember(kept);
@@ -197,7 +200,7 @@ impl Directory {
             let precondition = version.map_or(Precondition::Absent, Precondition::Version);
             match self.store.commit(vec![Write { key, precondition, change: Change::Put(sealed) }]).await {
                 Ok(_) => {
-                    self.remember(kept);
+                    self.remember(Ok(kept));
                     return Ok(made);
                 }
                 Err(CommitError::Conflict { .. }) => {}
@@ -245,9 +248,9 @@ impl Directory {
         Ok((kept, Some(entry.version)))
     }
 
-    fn remember(&self, kept: Kept) {
-        let now = self.clock.now();
-        *self.read.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(kept), Some(now));
+    fn remember(&self, kept: Result<Kept, OutOfReach>) {
+        let reading = Reading { kept: kept.map(Arc::new), at: Some(self.clock.now()) };
+        *self.read.write().unwrap_or_else(PoisonError::into_inner) = reading;
     }
 }
 

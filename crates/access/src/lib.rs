@@ -22,7 +22,7 @@ pub use allowed::{AllowedAccess, AllowedError, SubClaims};
 pub use authenticator::{Authenticator, LoginError};
 pub use aws_iam::AwsBounds;
 pub use cloud_id::{NONCE_HEADER, NoCloudId, SERVER_ID_HEADER, SignedRequest, Verifier};
-pub use directory::{AuthMethod, Directory, DirectoryError, Kept, MethodKind};
+pub use directory::{AuthMethod, Directory, DirectoryError, Kept, MethodKind, OutOfReach};
 pub use login_alarm::LoginAlarm;
 pub use own_cloud_id::{NotSigned, sign_cloud_id};
 pub use permission::{Need, Permission};

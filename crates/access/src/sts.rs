@@ -17,6 +17,17 @@ pub struct Judge {
     server_id: Option<String>,
 }
 
+/// What STS says of a signed request.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Whose it is.
+    Vouched(CallerIdentity),
+    /// Nobody's, as far as STS knows.
+    Refused,
+    /// Nothing: it was not reached, or cannot answer at the moment.
+    Unreachable,
+}
+
 /// An endpoint is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is http:// or https:// and a host, with a port or without, and nothing more")]
@@ -50,8 +61,27 @@ impl Judge {
         Verifier { own_host, server_id: self.server_id.as_deref() }
     }
 
-    /// Whose the request is; `None` if STS does not say so. Follows no redirects.
-    pub(crate) async fn ask(&self, signed: &SignedRequest) -> Option<CallerIdentity> {
+    /// Whose the request is. Follows no redirects.
+    pub(crate) async fn ask(&self, signed: &SignedRequest) -> Verdict {
+        let Some(request) = self.request(signed) else { return Verdict::Refused };
+        match self.client.fetch(request, LIMITS).await {
+            Ok(answer) if answer.status() == StatusCode::OK => {
+                CallerIdentity::read(answer.body()).map_or(Verdict::Refused, Verdict::Vouched)
+            }
+            Ok(answer) => {
+                let status = answer.status();
+                tracing::info!(status = status.as_u16(), "STS does not vouch for a cloud id");
+                let is_busy = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                if is_busy { Verdict::Unreachable } else { Verdict::Refused }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "STS cannot be asked about a cloud id");
+                Verdict::Unreachable
+            }
+        }
+    }
+
+    fn request(&self, signed: &SignedRequest) -> Option<Request<Bytes>> {
         let url = match &self.endpoint {
             Some((url, _)) => url.clone(),
             None => format!("https://{}/", signed.host),
@@ -63,17 +93,7 @@ impl Judge {
         for (name, value) in &signed.headers {
             headers.insert(name.clone(), value.clone());
         }
-        match self.client.fetch(request, LIMITS).await {
-            Ok(answer) if answer.status() == StatusCode::OK => CallerIdentity::read(answer.body()),
-            Ok(answer) => {
-                tracing::info!(status = answer.status().as_u16(), "STS does not vouch for a cloud id");
-                None
-            }
-            Err(error) => {
-                tracing::warn!(%error, "STS cannot be asked about a cloud id");
-                None
-            }
-        }
+        Some(request)
     }
 }
 

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::AccessId;
 use crate::admin::random_bytes;
 use crate::allowed::SubClaims;
+use crate::directory::OutOfReach;
 
 /// Issues tokens, and verifies those that any instance with the same root key has issued.
 pub struct Tokens {
@@ -54,6 +55,9 @@ pub enum TokenError {
     /// It was one of ours.
     #[error("the token has expired; log in again")]
     Expired,
+    /// It is one of ours, and whether whoever it was given to may still log in cannot be looked up.
+    #[error(transparent)]
+    Unavailable(#[from] OutOfReach),
 }
 
 #[derive(Serialize, Deserialize)]

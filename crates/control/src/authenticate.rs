@@ -3,7 +3,7 @@
 //! A token is looked for where each dialect's clients put it: `Authorization: Bearer`, `Kong-Admin-Token`,
 //! `X-API-KEY`, and `token` in a JSON body. Never in a cookie, so no page can act in its visitor's name.
 
-use gateward_access::{Identity, Need};
+use gateward_access::{Identity, Need, OutOfReach, TokenError};
 use gateward_seal::SecretValue;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
@@ -24,7 +24,7 @@ pub(crate) enum Refusal {
     )]
     Forbidden,
     /// Nobody can be looked up.
-    #[error("the store does not say at the moment who may do what; try again")]
+    #[error("{OutOfReach}")]
     Unavailable,
 }
 
@@ -39,6 +39,15 @@ impl Refusal {
     }
 }
 
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Invalid | TokenError::Expired => Self::Wrong,
+            TokenError::Unavailable(OutOfReach) => Self::Unavailable,
+        }
+    }
+}
+
 /// Whom the token in `headers`, or else `in_body`, was given to, if they may do what takes `need`.
 pub(crate) fn identity(
     parts: &ControlParts,
@@ -47,14 +56,9 @@ pub(crate) fn identity(
     need: Need,
 ) -> Result<Identity, Refusal> {
     let token = token(headers).or(in_body).ok_or(Refusal::Missing)?;
-    // The administrator is known in any case.
-    let blind = |refusal| if parts.authenticator.is_blind() { Refusal::Unavailable } else { refusal };
-    let identity = parts.authenticator.verify(token).map_err(|_| blind(Refusal::Wrong))?;
+    let identity = parts.authenticator.verify(token)?;
     audit::note(identity.access_id.as_str());
     if !parts.authenticator.permits(&identity, need) {
-        if parts.authenticator.is_blind() {
-            return Err(Refusal::Unavailable);
-        }
         tracing::warn!(access_id = %identity.access_id, "a call was refused to somebody who may not make it");
         return Err(Refusal::Forbidden);
     }

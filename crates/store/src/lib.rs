@@ -19,11 +19,13 @@ pub mod dynamodb;
 mod history;
 pub mod local;
 mod memory;
+mod watched;
 
 pub use acceptable::{MAX_COMMIT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 pub use dynamodb::{DynamoStore, Looks};
 pub use local::LocalStore;
 pub use memory::MemoryStore;
+pub use watched::{Call, Watched};
 
 use std::ops::Bound;
 

@@ -114,7 +114,7 @@ async fn whoever_aws_knows_within_the_bounds_logs_in_and_nobody_else() {
     ];
     for bounds in outside {
         let gateway = gateway(aws.url(), &memory(), bounds.clone());
-        assert_eq!(log_in(&gateway, &signed(&aws)).await, Err(LoginError), "{bounds:?}");
+        assert_eq!(log_in(&gateway, &signed(&aws)).await, Err(LoginError::Wrong), "{bounds:?}");
     }
 }
 
@@ -126,14 +126,14 @@ async fn a_wrong_secret_an_unknown_key_and_another_access_id_are_refused() {
     let unknown = Credentials { access_key: "AKIAUNKNOWN".to_owned(), ..aws.credentials.clone() };
     for credentials in [wrong, unknown] {
         let cloud_id = sign_cloud_id(&credentials, None, None, now()).unwrap();
-        assert_eq!(log_in(&gateway, &cloud_id).await, Err(LoginError));
+        assert_eq!(log_in(&gateway, &cloud_id).await, Err(LoginError::Wrong));
     }
     for id in ["p-other", "", "p-ADMIN"] {
-        assert_eq!(gateway.login_with_aws(id, &signed(&aws)).await, Err(LoginError), "{id}");
+        assert_eq!(gateway.login_with_aws(id, &signed(&aws)).await, Err(LoginError::Wrong), "{id}");
     }
     // Nor does a cloud id pass for a key.
-    assert_eq!(gateway.login(ADMIN, &signed(&aws)).await, Err(LoginError));
-    assert_eq!(gateway.login(ADMIN, &SecretValue::default()).await, Err(LoginError));
+    assert_eq!(gateway.login(ADMIN, &signed(&aws)).await, Err(LoginError::Wrong));
+    assert_eq!(gateway.login(ADMIN, &SecretValue::default()).await, Err(LoginError::Wrong));
     assert!(log_in(&gateway, &signed(&aws)).await.is_ok());
 }
 
@@ -159,11 +159,11 @@ async fn a_cloud_id_is_good_for_one_login_on_all_instances() {
     let (one, other) = (gateway(aws.url(), &store, arns(ARN)), gateway(aws.url(), &store, arns(ARN)));
     let cloud_id = signed(&aws);
     assert!(log_in(&one, &cloud_id).await.is_ok());
-    assert_eq!(log_in(&one, &cloud_id).await, Err(LoginError));
-    assert_eq!(log_in(&other, &cloud_id).await, Err(LoginError));
+    assert_eq!(log_in(&one, &cloud_id).await, Err(LoginError::Wrong));
+    assert_eq!(log_in(&other, &cloud_id).await, Err(LoginError::Wrong));
     // The same signature in another wrapping is the same.
     let rewrapped = Forged::of(&cloud_id).with_header("x", "y").cloud_id();
-    assert_eq!(log_in(&other, &rewrapped).await, Err(LoginError));
+    assert_eq!(log_in(&other, &rewrapped).await, Err(LoginError::Wrong));
     // Another one of the same second is another login.
     assert!(log_in(&one, &signed(&aws)).await.is_ok());
     // Many at once: one gets in.
@@ -180,7 +180,7 @@ async fn a_date_far_from_ours_is_refused_though_sts_would_take_it() {
     let span = Duration::from_secs(6 * 60);
     for at in [Timestamp::from_millis(now().millis() - 360_000), now() + span] {
         let cloud_id = sign_cloud_id(&aws.credentials, None, None, at).unwrap();
-        assert_eq!(log_in(&gateway, &cloud_id).await, Err(LoginError), "{at:?}");
+        assert_eq!(log_in(&gateway, &cloud_id).await, Err(LoginError::Wrong), "{at:?}");
     }
     let near = Timestamp::from_millis(now().millis() - 240_000);
     let cloud_id = sign_cloud_id(&aws.credentials, None, None, near).unwrap();
@@ -205,7 +205,7 @@ async fn what_is_signed_for_something_else_is_refused_however_well_it_is_signed(
         ("plain HTTP", forged().scheme("http")),
     ];
     for (what, forged) in cases {
-        assert_eq!(log_in(&gateway, &forged.signed()).await, Err(LoginError), "{what}");
+        assert_eq!(log_in(&gateway, &forged.signed()).await, Err(LoginError::Wrong), "{what}");
     }
     assert!(log_in(&gateway, &forged().signed()).await.is_ok());
 }
@@ -223,7 +223,7 @@ async fn what_was_added_after_signing_is_refused() {
         ("Content-Length", "0"),
     ] {
         let added = Forged::of(&signed(&aws)).with_header(name, value).cloud_id();
-        assert_eq!(log_in(&gateway, &added).await, Err(LoginError), "{name}");
+        assert_eq!(log_in(&gateway, &added).await, Err(LoginError::Wrong), "{name}");
     }
 }
 
@@ -231,7 +231,7 @@ async fn what_was_added_after_signing_is_refused() {
 async fn a_cloud_id_for_another_verifier_is_none_where_a_server_id_is_set() {
     let aws = Aws::start();
     let gateway = gateway_called(aws.url(), &memory(), arns(ARN), Some("https://gw.example"));
-    assert_eq!(log_in(&gateway, &signed(&aws)).await, Err(LoginError));
+    assert_eq!(log_in(&gateway, &signed(&aws)).await, Err(LoginError::Wrong));
     for (id, is_taken) in [("https://other.example", false), ("https://gw.example", true)] {
         let cloud_id = sign_cloud_id(&aws.credentials, None, Some(id), now()).unwrap();
         assert_eq!(log_in(&gateway, &cloud_id).await.is_ok(), is_taken, "{id}");
@@ -239,7 +239,7 @@ async fn a_cloud_id_for_another_verifier_is_none_where_a_server_id_is_set() {
     // Written over after signing, STS sees it.
     let cloud_id = sign_cloud_id(&aws.credentials, None, Some("https://other.example"), now()).unwrap();
     let forged = Forged::of(&cloud_id).with_header("x-gateward-server-id", "https://gw.example").cloud_id();
-    assert_eq!(log_in(&gateway, &forged).await, Err(LoginError));
+    assert_eq!(log_in(&gateway, &forged).await, Err(LoginError::Wrong));
 }
 
 #[tokio::test]
@@ -298,7 +298,7 @@ async fn a_method_of_aws_lets_in_whom_its_bounds_name_and_is_void_once_it_is_gon
         .unwrap();
     let token = gateway.login_with_aws("p-ann", &signed(&aws)).await.unwrap();
     for other in ["p-bob", "p-key", ADMIN] {
-        assert_eq!(gateway.login_with_aws(other, &signed(&aws)).await, Err(LoginError), "{other}");
+        assert_eq!(gateway.login_with_aws(other, &signed(&aws)).await, Err(LoginError::Wrong), "{other}");
     }
     assert!(gateway.verify(token.text.expose()).is_ok());
     directory
@@ -309,7 +309,7 @@ async fn a_method_of_aws_lets_in_whom_its_bounds_name_and_is_void_once_it_is_gon
         .await
         .unwrap();
     assert!(gateway.verify(token.text.expose()).is_err());
-    assert_eq!(gateway.login_with_aws("p-ann", &signed(&aws)).await, Err(LoginError));
+    assert_eq!(gateway.login_with_aws("p-ann", &signed(&aws)).await, Err(LoginError::Wrong));
 }
 
 const ADMIN: &str = "p-admin";

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use gateward_access::{AccessId, AllowedAccess, Directory, DirectoryError, Permission, SubClaims, allowed};
+use gateward_access::{
+    AccessId, AllowedAccess, Directory, DirectoryError, OutOfReach, Permission, SubClaims, allowed,
+};
 use gateward_clock::Timestamp;
 use gateward_model::Invalid;
 use serde::Deserialize;
@@ -130,7 +132,7 @@ struct Named {
 /// `/gateway-get-allowed-access`.
 pub(super) async fn get(call: Call) -> Answer {
     let Named { name } = call.fields()?;
-    let found = all(&call.parts).into_iter().find(|entry| entry["name"] == name.as_str());
+    let found = all(&call.parts)?.into_iter().find(|entry| entry["name"] == name.as_str());
     Ok(found.ok_or_else(|| missing(&name))?.into())
 }
 
@@ -138,7 +140,8 @@ pub(super) async fn get(call: Call) -> Answer {
 pub(super) async fn delete(call: Call) -> Answer {
     let Named { name } = call.fields()?;
     let is_kept = |kept: &gateward_access::Kept| kept.allowed.iter().any(|entry| entry.name == name);
-    if !is_kept(&directory(&call.parts)?.current()) {
+    let current = directory(&call.parts)?.current()?;
+    if !is_kept(&current) {
         check_free(&call.parts, &name)?;
     }
     directory(&call.parts)?
@@ -152,17 +155,17 @@ pub(super) async fn delete(call: Call) -> Answer {
 }
 
 /// All entries, those of the deployment first.
-pub(super) fn all(parts: &ControlParts) -> Vec<Value> {
+pub(super) fn all(parts: &ControlParts) -> Result<Vec<Value>, OutOfReach> {
     let deployed = parts.authenticator.deployed().iter().map(|entry| shown(entry, false));
-    let kept = parts.authenticator.directory().map(Directory::current);
+    let kept = parts.authenticator.directory().map(Directory::current).transpose()?;
     let kept = kept.iter().flat_map(|kept| &kept.allowed).map(|entry| shown(entry, true));
-    deployed.chain(kept).collect()
+    Ok(deployed.chain(kept).collect())
 }
 
 /// The same by their names, in the words of the vendor's configuration besides. Of several with one name each is there.
-pub(super) fn by_name(parts: &ControlParts) -> Map<String, Value> {
+pub(super) fn by_name(parts: &ControlParts) -> Result<Map<String, Value>, OutOfReach> {
     let mut by_name = Map::new();
-    for mut entry in all(parts) {
+    for mut entry in all(parts)? {
         for (ours, theirs) in
             [("access_id", "acc_id"), ("permissions", "access_permissions"), ("error", "err_msg")]
         {
@@ -177,7 +180,7 @@ pub(super) fn by_name(parts: &ControlParts) -> Map<String, Value> {
         }
         by_name.insert(key, entry);
     }
-    by_name
+    Ok(by_name)
 }
 
 fn shown(entry: &AllowedAccess, editable: bool) -> Value {

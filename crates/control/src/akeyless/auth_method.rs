@@ -101,14 +101,14 @@ struct Named {
 /// `/auth-method-get`.
 pub(super) async fn get(call: Call) -> Answer {
     let Named { name } = call.fields()?;
-    let kept = directory(&call.parts)?.current();
+    let kept = directory(&call.parts)?.current()?;
     let found = kept.methods.iter().find(|method| method.name == name).ok_or_else(|| missing(&name))?;
     Ok(shown(found).into())
 }
 
 /// `/auth-method-list`.
 pub(super) async fn list(call: Call) -> Answer {
-    let kept = call.parts.authenticator.directory().map(Directory::current);
+    let kept = call.parts.authenticator.directory().map(Directory::current).transpose()?;
     let methods: Vec<Value> = kept.iter().flat_map(|kept| &kept.methods).map(shown).collect();
     Ok(json!({"auth_methods": methods, "next_page": ""}).into())
 }

@@ -15,7 +15,7 @@ pub(super) async fn config(call: Call) -> Answer {
     let authenticator = &call.parts.authenticator;
     let admin = authenticator.admin();
     let is_admin = authenticator.has(&call.identity, Permission::Admin);
-    let allowed = if is_admin { allowed_access::by_name(&call.parts) } else { Map::new() };
+    let allowed = if is_admin { allowed_access::by_name(&call.parts)? } else { Map::new() };
     Ok(json!({
         "admins": {
             "admin_access_id": admin.access_id(),

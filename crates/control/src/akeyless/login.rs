@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use gateward_access::LoginError;
+use gateward_access::{LoginError, TokenError};
 use gateward_seal::SecretValue;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, ApiError};
-use crate::authenticate::Refusal;
 use crate::{ControlParts, audit};
 
 #[derive(Deserialize)]
@@ -33,14 +32,13 @@ pub(super) async fn auth(parts: Arc<ControlParts>, body: Value) -> Answer {
         "aws_iam" => parts.authenticator.login_with_aws(&access_id, &cloud_id).await,
         _ => return Err(ApiError::bad("access-type: is access_key or aws_iam")),
     };
-    let token = login.map_err(|LoginError| {
-        if parts.authenticator.is_blind() {
-            let unavailable = Refusal::Unavailable;
-            return ApiError::new(unavailable.status(), unavailable.to_string());
+    let token = login.map_err(|error| match error {
+        LoginError::Unavailable => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        LoginError::Wrong => {
+            tracing::warn!("login refused");
+            let said = if access_type == "aws_iam" { AWS_REFUSED.to_owned() } else { error.to_string() };
+            ApiError::new(StatusCode::UNAUTHORIZED, said)
         }
-        tracing::warn!("login refused");
-        let said = if access_type == "aws_iam" { AWS_REFUSED.to_owned() } else { LoginError.to_string() };
-        ApiError::new(StatusCode::UNAUTHORIZED, said)
     })?;
     let text = token.text.expose();
     Ok(json!({
@@ -64,6 +62,9 @@ pub(super) async fn configure(parts: Arc<ControlParts>, body: Value) -> Answer {
 pub(super) async fn validate(parts: Arc<ControlParts>, body: Value) -> Answer {
     let token = body.get("token").and_then(Value::as_str).unwrap_or_default();
     let known = parts.authenticator.verify(token).and_then(|_| parts.authenticator.times(token));
+    if let Err(TokenError::Unavailable(error)) = known {
+        return Err(error.into());
+    }
     Ok(match known {
         Ok((issued, expires)) => json!({
             "is_valid": true, "expiration": expires.rfc3339(), "last_renew": issued.rfc3339(), "reason": "",

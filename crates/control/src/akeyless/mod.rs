@@ -30,7 +30,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use gateward_access::{DirectoryError, Identity, Need, Permission};
+use gateward_access::{DirectoryError, Identity, Need, OutOfReach, Permission};
 use gateward_items::{ItemKind, ItemState};
 use gateward_leases::lease::Holder;
 use gateward_leases::ledger::LedgerError;
@@ -391,6 +391,12 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Sealed(_) | DirectoryError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<OutOfReach> for ApiError {
+    fn from(error: OutOfReach) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }
 

@@ -6,61 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::join_all;
-use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
+use gateward_store::{Call, Key, MemoryStore, Store, Watched};
 use http::StatusCode;
 
 use crate::Plane;
 use crate::apisix::ask;
 
-/// A store that counts how often it is asked for more than one entry, and lets others go first each time that it is asked.
-#[derive(Default)]
-struct Watched {
-    inner: MemoryStore,
-    lists: AtomicUsize,
-}
-
-#[async_trait]
-impl Store for Watched {
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        let entry = self.inner.get(key).await;
-        tokio::task::yield_now().await;
-        entry
-    }
-
-    async fn list(
-        &self,
-        partition: &str,
-        range: (Bound<String>, Bound<String>),
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.lists.fetch_add(1, Ordering::Relaxed);
-        tokio::task::yield_now().await;
-        self.inner.list(partition, range, limit).await
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
-        tokio::task::yield_now().await;
-        self.inner.commit(writes).await
-    }
-
-    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
-        self.inner.changes(since).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.inner.revision().await
-    }
+/// A store that lets others go first each time that it is asked.
+fn courteous() -> Arc<Watched> {
+    Watched::new(Arc::new(MemoryStore::new()), |_| Ok(()))
 }
 
 #[tokio::test]
 async fn a_write_reads_no_more_than_it_refers_to() {
-    let store = Arc::new(Watched::default());
-    let plane = Plane::on(store.clone(), None).await;
+    let lists = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&lists);
+    let store = Watched::new(Arc::new(MemoryStore::new()), move |call| {
+        counted.fetch_add(usize::from(call == Call::List), Ordering::Relaxed);
+        Ok(())
+    });
+    let plane = Plane::on(store, None).await;
     // The configuration reads everything once, when it starts.
     ask(&plane, "PUT", "/upstreams/u", r#"{"nodes": {"a:1": 1}}"#).await;
-    let before = store.lists.load(Ordering::Relaxed);
+    let before = lists.load(Ordering::Relaxed);
     for (method, path, body) in [
         ("PUT", "/routes/1", r#"{"uri": "/a", "upstream_id": "u"}"#),
         ("POST", "/routes", r#"{"uri": "/a", "upstream_id": "u"}"#),
@@ -74,7 +43,7 @@ async fn a_write_reads_no_more_than_it_refers_to() {
         let answer = ask(&plane, method, path, body).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
     }
-    assert_eq!(store.lists.load(Ordering::Relaxed), before);
+    assert_eq!(lists.load(Ordering::Relaxed), before);
 }
 
 #[tokio::test]
@@ -95,7 +64,7 @@ async fn a_restart_forgets_no_ttl() {
 
 #[tokio::test]
 async fn writes_at_the_same_time_all_happen_one_after_the_other() {
-    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let plane = Plane::on(courteous(), None).await;
     ask(&plane, "PUT", "/routes/1", r#"{"uri": "/a", "plugins": {}}"#).await;
     let patches: Vec<String> = (0..6).map(|at| format!(r#"{{"labels": {{"l{at}": "x"}}}}"#)).collect();
     let patched = join_all(patches.iter().map(|patch| ask(&plane, "PATCH", "/routes/1", patch))).await;
@@ -114,7 +83,7 @@ async fn writes_at_the_same_time_all_happen_one_after_the_other() {
 
 #[tokio::test]
 async fn of_two_consumers_written_at_once_one_gets_the_key() {
-    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let plane = Plane::on(courteous(), None).await;
     let consumer =
         |at: usize| format!(r#"{{"username": "c{at}", "plugins": {{"key-auth": {{"key": "canary"}}}}}}"#);
     let bodies: Vec<String> = (0..6).map(consumer).collect();
@@ -126,7 +95,7 @@ async fn of_two_consumers_written_at_once_one_gets_the_key() {
 
 #[tokio::test]
 async fn a_write_that_is_overtaken_is_looked_at_anew() {
-    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let plane = Plane::on(courteous(), None).await;
     for at in 0..8 {
         ask(&plane, "PUT", "/upstreams/u", r#"{"nodes": {"a:1": 1}}"#).await;
         let path = format!("/routes/{at}");
@@ -146,7 +115,7 @@ async fn a_write_that_is_overtaken_is_looked_at_anew() {
 
 #[tokio::test]
 async fn of_a_deletion_and_a_new_reference_at_once_only_one_happens() {
-    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let plane = Plane::on(courteous(), None).await;
     let cases = [
         ("/upstreams/x", r#"{"nodes": {"a:1": 1}}"#, "/routes/1", r#"{"uri": "/a", "upstream_id": "x"}"#),
         ("/upstreams/x", r#"{"nodes": {"a:1": 1}}"#, "/services/1", r#"{"upstream_id": "x"}"#),
@@ -191,7 +160,7 @@ async fn of_a_deletion_and_a_new_reference_at_once_only_one_happens() {
 
 #[tokio::test]
 async fn no_credential_outlives_its_consumer() {
-    let plane = Plane::on(Arc::new(Watched::default()), None).await;
+    let plane = Plane::on(courteous(), None).await;
     // The deletion begins at every step of the write.
     for at in 0..16 {
         ask(&plane, "PUT", "/consumers", r#"{"username": "ann"}"#).await;

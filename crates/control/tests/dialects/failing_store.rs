@@ -1,68 +1,26 @@
 //! A store that cannot be written any more: who looks is told, and what was half done can be finished.
 
-use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
-use async_trait::async_trait;
 use gateward_control::Surface;
-use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
+use gateward_store::{Call, MemoryStore, Watched};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{Answer, Plane};
 
-/// A store that does so many commits more, and then says that it has failed.
-struct Failing {
-    inner: MemoryStore,
-    commits_left: AtomicUsize,
-}
-
-impl Failing {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { inner: MemoryStore::new(), commits_left: AtomicUsize::new(usize::MAX) })
-    }
-
-    fn fail_after(&self, commits: usize) {
-        self.commits_left.store(commits, Ordering::Relaxed);
-    }
-}
-
-#[async_trait]
-impl Store for Failing {
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        self.inner.get(key).await
-    }
-
-    async fn list(
-        &self,
-        partition: &str,
-        range: (Bound<String>, Bound<String>),
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.inner.list(partition, range, limit).await
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
-        let left = &self.commits_left;
-        let takes = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        match takes {
-            Ok(_) => self.inner.commit(writes).await,
-            Err(_) => Err(StoreError::Engine("no space left".into()).into()),
-        }
-    }
-
-    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
-        self.inner.changes(since).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.inner.revision().await
-    }
-
-    fn failure(&self) -> Option<String> {
-        (self.commits_left.load(Ordering::Relaxed) == 0).then(|| "no space left".to_owned())
-    }
+/// A store that does so many commits more as the number says, and then none.
+fn failing() -> (Arc<Watched>, Arc<AtomicUsize>) {
+    let left = Arc::new(AtomicUsize::new(usize::MAX));
+    let commits = Arc::clone(&left);
+    let store = Watched::new(Arc::new(MemoryStore::new()), move |call| {
+        let takes = |left: usize| left.checked_sub(1);
+        let is_done = call != Call::Commit || commits.fetch_update(Relaxed, Relaxed, takes).is_ok();
+        is_done.then_some(()).ok_or_else(|| "no space left".to_owned())
+    });
+    (store, left)
 }
 
 async fn post(plane: &Plane, token: &str, operation: &str, mut body: Value) -> Answer {
@@ -78,8 +36,8 @@ async fn names(plane: &Plane, token: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_store_that_cannot_be_written_any_more_is_told_by_ready_and_to_prometheus() {
-    let store = Failing::new();
-    let plane = Plane::on(store.clone(), None).await;
+    let (store, commits_left) = failing();
+    let plane = Plane::on(store, None).await;
     let token = plane.token().await;
     let secret = json!({"name": "/a", "value": "canary"});
     assert_eq!(post(&plane, &token, "create-secret", secret).await.status, StatusCode::OK);
@@ -106,7 +64,7 @@ async fn a_store_that_cannot_be_written_any_more_is_told_by_ready_and_to_prometh
             .to_owned()
     };
     assert_eq!((ready().await.get("store"), metrics().await.as_str()), (None, "gateward_store_failed 0"));
-    store.fail_after(0);
+    commits_left.store(0, Relaxed);
     let refused = post(&plane, &token, "create-secret", json!({"name": "/b", "value": "canary"})).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(refused.json["error"].as_str().unwrap().contains("no space left"), "{refused:?}");
@@ -118,21 +76,21 @@ async fn a_store_that_cannot_be_written_any_more_is_told_by_ready_and_to_prometh
 
 #[tokio::test]
 async fn a_move_that_stops_half_way_is_told_and_the_same_call_again_moves_the_rest() {
-    let store = Failing::new();
-    let plane = Plane::on(store.clone(), None).await;
+    let (store, commits_left) = failing();
+    let plane = Plane::on(store, None).await;
     let token = plane.token().await;
     for name in ["/x/a", "/x/b", "/x/c"] {
         let secret = json!({"name": name, "value": "canary"});
         assert_eq!(post(&plane, &token, "create-secret", secret).await.status, StatusCode::OK);
     }
     let moving = json!({"source": "/x", "target": "/y"});
-    store.fail_after(1);
+    commits_left.store(1, Relaxed);
     let stopped = post(&plane, &token, "move-objects", moving.clone()).await;
     assert_eq!(stopped.status, StatusCode::SERVICE_UNAVAILABLE);
     let sentence = stopped.json["error"].as_str().unwrap();
     assert!(sentence.contains("1 of 3 items are moved, and the same call again"), "{sentence}");
     assert_eq!(names(&plane, &token).await, ["/x/b", "/x/c", "/y/a"], "each has one name");
-    store.fail_after(usize::MAX);
+    commits_left.store(usize::MAX, Relaxed);
     assert_eq!(post(&plane, &token, "move-objects", moving).await.status, StatusCode::OK);
     assert_eq!(names(&plane, &token).await, ["/y/a", "/y/b", "/y/c"]);
 }

@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_seal::RootKey;
-use gateward_store::{Change, CommitError, Entry, Write};
+use gateward_store::{Call, Change, Watched};
 use gateward_vaults::ResolverParts;
 use serde_json::json;
 
@@ -187,54 +186,18 @@ async fn what_files_own_is_served_from_them_and_follows_them() {
     assert!(has_route(&configuration, "/b"), "what was taken before serves on");
 }
 
-/// A store that cannot say its revision while it is out of order.
-struct Failing {
-    store: Arc<dyn Store>,
-    out_of_order: AtomicBool,
-    failed: AtomicUsize,
-}
-
-#[async_trait::async_trait]
-impl Store for Failing {
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        self.store.get(key).await
-    }
-
-    async fn list(
-        &self,
-        partition: &str,
-        range: (Bound<String>, Bound<String>),
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.store.list(partition, range, limit).await
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
-        self.store.commit(writes).await
-    }
-
-    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
-        self.store.changes(since).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        if self.out_of_order.load(Ordering::SeqCst) {
-            self.failed.fetch_add(1, Ordering::SeqCst);
-            return Err(StoreError::Engine("out of order".into()));
-        }
-        self.store.revision().await
-    }
-}
-
 #[tokio::test]
 async fn a_change_of_the_files_is_not_lost_while_the_store_cannot_be_read() {
     let mut source = Source::in_memory();
-    let failing = Arc::new(Failing {
-        store: Arc::clone(&source.store),
-        out_of_order: AtomicBool::new(false),
-        failed: AtomicUsize::new(0),
+    let (out_of_order, failed) = <(Arc<AtomicBool>, Arc<AtomicUsize>)>::default();
+    let (is_out_of_order, fails) = (Arc::clone(&out_of_order), Arc::clone(&failed));
+    source.store = Watched::new(Arc::clone(&source.store), move |call| {
+        if call == Call::Revision && is_out_of_order.load(Ordering::SeqCst) {
+            fails.fetch_add(1, Ordering::SeqCst);
+            return Err("out of order".to_owned());
+        }
+        Ok(())
     });
-    source.store = failing.clone();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resources.yaml");
     let write =
@@ -246,7 +209,7 @@ async fn a_change_of_the_files_is_not_lost_while_the_store_cannot_be_read() {
     configuration.applied(Revision(0)).await;
     assert!(has_route(&configuration, "/a"));
 
-    failing.out_of_order.store(true, Ordering::SeqCst);
+    out_of_order.store(true, Ordering::SeqCst);
     write("b").unwrap();
     let wait = async |done: &dyn Fn() -> bool| {
         let waits = async {
@@ -256,8 +219,8 @@ async fn a_change_of_the_files_is_not_lost_while_the_store_cannot_be_read() {
         };
         timeout(Duration::from_secs(10), waits).await.expect("it happens soon");
     };
-    wait(&|| failing.failed.load(Ordering::SeqCst) > 0).await;
+    wait(&|| failed.load(Ordering::SeqCst) > 0).await;
     assert!(has_route(&configuration, "/a"), "what was read before serves on");
-    failing.out_of_order.store(false, Ordering::SeqCst);
+    out_of_order.store(false, Ordering::SeqCst);
     wait(&|| has_route(&configuration, "/b")).await;
 }

@@ -1,11 +1,9 @@
 //! The Lambda host and time, on a clock that the test turns.
 
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use gateward_clock::{Clock, ManualClock, SystemClock, Timestamp};
@@ -13,7 +11,7 @@ use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_proxy::host::lambda::{self, ErrandFailed, Errands, LambdaParts, ResponseMode};
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::{RootKey, Sealer};
-use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, Store, StoreError, Write};
+use gateward_store::{Call, MemoryStore, Watched};
 use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use serde_json::json;
@@ -138,41 +136,6 @@ async fn a_streamed_answer_that_is_not_whole_at_the_end_of_the_events_time_says_
     LocalSet::new().run_until(test).await;
 }
 
-/// A store that counts how often it is asked what is newest in it.
-struct Asked {
-    inner: MemoryStore,
-    times: AtomicUsize,
-}
-
-#[async_trait]
-impl Store for Asked {
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
-        self.inner.get(key).await
-    }
-
-    async fn list(
-        &self,
-        partition: &str,
-        range: (Bound<String>, Bound<String>),
-        limit: usize,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.inner.list(partition, range, limit).await
-    }
-
-    async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
-        self.inner.commit(writes).await
-    }
-
-    async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {
-        self.inner.changes(since).await
-    }
-
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.times.fetch_add(1, Ordering::Relaxed);
-        self.inner.revision().await
-    }
-}
-
 #[tokio::test]
 async fn the_configuration_is_looked_at_at_the_start_and_before_an_event_five_seconds_after_the_last_look() {
     let test = async {
@@ -184,7 +147,12 @@ async fn the_configuration_is_looked_at_at_the_start_and_before_an_event_five_se
             environment: [].into(),
             runtime: Handle::current(),
         });
-        let store = Arc::new(Asked { inner: MemoryStore::new(), times: AtomicUsize::new(0) });
+        let times = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&times);
+        let store = Watched::new(Arc::new(MemoryStore::new()), move |call| {
+            counted.fetch_add(usize::from(call == Call::Revision), Ordering::Relaxed);
+            Ok(())
+        });
         let configuration = Configuration::start(ConfigurationParts {
             registry: Arc::new(Registry::new(system.clone())),
             store: store.clone(),
@@ -198,7 +166,7 @@ async fn the_configuration_is_looked_at_at_the_start_and_before_an_event_five_se
         beside(configuration, connector, clock.clone(), None, async |emulator| {
             // Each is answered, so what comes before an answer has been done.
             emulator.answer_to(event("GET", "/x")).await;
-            let looks = || store.times.load(Ordering::Relaxed);
+            let looks = || times.load(Ordering::Relaxed);
             let first = looks();
             assert!(first > 0, "nobody looked at the start");
             for (passes, more) in [(4_999, 0), (1, 1), (4_999, 1), (1, 2), (3_600_000, 3), (0, 3)] {

@@ -1,13 +1,14 @@
-//! The store fails, and comes back; a task of the engine panics. Whoever asks is told, nothing is done that could not be
-//! written down, and nothing of what was written down is lost.
+//! The store or a producer fails, and comes back; a task of the engine panics. Whoever asks is told, nothing is done that
+//! could not be written down, and nothing of what was written down is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::SETTLE;
 use super::sentences::{alive_and_calls, issue, issued, leases, pass};
-use super::world::{PLAIN, TTL, World, holder, name};
+use super::world::{PLAIN, REMEMBERING, TTL, World, holder, name};
 use crate::engine::{IssueError, Query, RenewError, RevokeError, Wish};
+use crate::producer::RevokeFailure;
 
 #[test]
 fn a_store_that_fails_is_told_to_whoever_asks_and_what_is_due_waits_for_it() {
@@ -77,4 +78,44 @@ fn after_a_panic_anywhere_in_a_revocation_the_engine_goes_on() {
         }
     }
     panic!("a revocation makes no more than two hundred calls");
+}
+
+#[test]
+fn an_outage_of_a_producer_costs_it_few_calls_and_delays_nobody_else() {
+    let world = World::calm(15);
+    let life = world.start();
+    for _ in 0..2500 {
+        issued(&life);
+    }
+    world.outside().down = Some(RevokeFailure::Transient);
+    pass(&world, &life, TTL);
+    for minute in 0..10 {
+        let before = world.outside().calls;
+        for _ in 0..60 {
+            world.clock.advance(Duration::from_secs(1));
+            life.run(8);
+        }
+        let calls = world.outside().calls - before;
+        assert!(calls <= 10, "{calls} calls in minute {minute}");
+    }
+    assert_eq!(world.outside().alive.len(), 2500);
+    world.outside().down = None;
+    for _ in 0..60 {
+        pass(&world, &life, Duration::from_secs(10));
+    }
+    assert_eq!(world.outside().alive.len(), 0);
+}
+
+#[test]
+fn a_producer_that_hangs_delays_nobody_else() {
+    let world = World::calm(16);
+    let life = world.start();
+    issued(&life);
+    world.outside().hangs = true;
+    pass(&world, &life, TTL);
+    world.outside().hangs = false;
+    issue(&life, REMEMBERING, Wish::default()).unwrap();
+    let lease = leases(&life, REMEMBERING)[0].id;
+    life.runtime.block_on(life.engine.revoke(REMEMBERING, lease)).unwrap();
+    assert_eq!(world.outside().alive.len(), 1, "the one that hangs");
 }

@@ -404,46 +404,6 @@ fn a_lost_answer_is_asked_for_again_only_where_the_producer_remembers() {
 }
 
 #[test]
-fn an_outage_of_a_producer_costs_it_few_calls_and_delays_nobody_else() {
-    let world = World::calm(15);
-    let life = world.start();
-    for _ in 0..2500 {
-        issued(&life);
-    }
-    world.outside().down = Some(RevokeFailure::Transient);
-    pass(&world, &life, TTL);
-    for minute in 0..10 {
-        let before = world.outside().calls;
-        for _ in 0..60 {
-            world.clock.advance(Duration::from_secs(1));
-            life.run(8);
-        }
-        let calls = world.outside().calls - before;
-        assert!(calls <= 10, "{calls} calls in minute {minute}");
-    }
-    assert_eq!(world.outside().alive.len(), 2500);
-    world.outside().down = None;
-    for _ in 0..60 {
-        pass(&world, &life, Duration::from_secs(10));
-    }
-    assert_eq!(world.outside().alive.len(), 0);
-}
-
-#[test]
-fn a_producer_that_hangs_delays_nobody_else() {
-    let world = World::calm(16);
-    let life = world.start();
-    issued(&life);
-    world.outside().hangs = true;
-    pass(&world, &life, TTL);
-    world.outside().hangs = false;
-    issue(&life, REMEMBERING, Wish::default()).unwrap();
-    let lease = leases(&life, REMEMBERING)[0].id;
-    life.runtime.block_on(life.engine.revoke(REMEMBERING, lease)).unwrap();
-    assert_eq!(world.outside().alive.len(), 1, "the one that hangs");
-}
-
-#[test]
 fn tombstones_are_forgotten_after_their_time_and_leave_nothing() {
     let world = World::calm(24);
     let life = world.start();
