@@ -2,8 +2,10 @@
 
     python3 deploy/package.py [x86_64 | arm64]
 
-The operating system of `provided.al2023` has glibc 2.34: a binary that needs a newer one would not start there, so it
-is looked at before it is packed. The same binary gives the same package, byte for byte.
+The operating system of `provided.al2023` has glibc 2.34, and a binary that needs a newer one would not start there. So ours
+brings its own: it starts sooner than one that is linked at its start, and takes less memory. Where the machine has no
+libc.a (Debian's libc6-dev, Fedora's and Amazon's glibc-static), the binary needs the system's, and is looked at before it is
+packed. The same binary gives the same package, byte for byte.
 """
 
 import os
@@ -29,10 +31,14 @@ def main():
         sys.exit(f"this machine's Rust has no standard library for {triple}; `rustup target add {triple}` brings it")
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     what = ["--profile", "lambda", "--package", "gateward", "--no-default-features", "--target", triple]
+    if has_static_libc(triple):
+        what += ["--config", f'target.{triple}.rustflags = ["-C", "target-feature=+crt-static"]']
+    else:
+        print("!! no libc.a: the function will be linked with the system's at each start, which costs it a millisecond and a megabyte", file=sys.stderr)
     subprocess.run(["cargo", "build", "--locked", *what], cwd=ROOT, check=True)
     binary = target / triple / "lambda" / "gateward"
     needed = newest_glibc(binary)
-    if needed > NEWEST_GLIBC:
+    if needed and needed > NEWEST_GLIBC:
         sys.exit(f"the binary needs glibc {dotted(needed)}, and Lambda has {dotted(NEWEST_GLIBC)}; build it on an older system")
     package = target / "lambda" / f"gateward-{architecture}.zip"
     package.parent.mkdir(parents=True, exist_ok=True)
@@ -41,10 +47,19 @@ def main():
     if package.stat().st_size > LARGEST:
         print(f"!! the package is {size:.1f} MB, and should be at most {LARGEST / 1e6:.0f}", file=sys.stderr)
     shown = package.relative_to(ROOT) if package.is_relative_to(ROOT) else package
-    print(f"{shown}: {size:.1f} MB, binary {binary.stat().st_size / 1e6:.1f} MB, needs glibc {dotted(needed)}")
+    print(f"{shown}: {size:.1f} MB, binary {binary.stat().st_size / 1e6:.1f} MB, needs {f'glibc {dotted(needed)}' if needed else 'no glibc'}")
+
+
+def has_static_libc(triple):
+    """Whether the C compiler that links for `triple` finds libc.a: it then names all of its path."""
+    named = os.environ.get(f"CARGO_TARGET_{triple.upper().replace('-', '_')}_LINKER", "cc")
+    return os.path.isabs(output(named, "-print-file-name=libc.a").strip())
 
 
 def newest_glibc(binary):
+    """The newest version of glibc that it asks for, if it needs any: one that brings its own names no interpreter."""
+    if "INTERP" not in output("readelf", "--program-headers", "--wide", binary):
+        return None
     versions = re.findall(r"GLIBC_(\d+)\.(\d+)", output("objdump", "-T", binary))
     return max((int(major), int(minor)) for major, minor in versions)
 
