@@ -1,8 +1,12 @@
 //! Who may: auth methods, entries of allowed access, and what each gives.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use gateward_control::Surface;
+use gateward_store::{Call, MemoryStore, Watched};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -267,4 +271,34 @@ async fn configure_is_a_login_and_fragments_are_made_elsewhere() {
     let refused = post(&plane, "/gen-customer-fragment", &admin, json!({})).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert!(refused.json["error"].as_str().unwrap().contains("gateward gen-customer-fragment"));
+}
+
+#[tokio::test]
+async fn where_the_store_cannot_be_read_nobody_hears_that_they_or_what_they_made_is_not_there() {
+    let is_out = Arc::new(AtomicBool::new(false));
+    let is_refused = Arc::clone(&is_out);
+    let store = Watched::new(Arc::new(MemoryStore::new()), move |call| {
+        if call == Call::Get && is_refused.load(Relaxed) { Err("out of order".to_owned()) } else { Ok(()) }
+    });
+    let plane = Plane::on(store, None).await;
+    let admin = plane.token().await;
+    let (id, key, ann) = somebody(&plane, &admin, "ann").await;
+    let nobody = json!({"name": "nobody"});
+    for is_there in [true, false, true] {
+        is_out.store(!is_there, Relaxed);
+        plane.clock.advance(Duration::from_secs(3));
+        let wrong = log_in(&plane, &id, "not the key").await.status;
+        let right = log_in(&plane, &id, &key).await.status;
+        let call = post(&plane, "/list-items", &ann, json!({})).await.status;
+        let valid = post(&plane, "/validate-token", &ann, json!({})).await.status;
+        let list = post(&plane, "/auth-method-list", &admin, json!({})).await.status;
+        let get = post(&plane, "/auth-method-get", &admin, nobody.clone()).await.status;
+        let entry = post(&plane, "/gateway-get-allowed-access", &admin, nobody.clone()).await.status;
+        let answers = [wrong, right, call, valid, list, get, entry].map(|status| status.as_u16());
+        let expected = if is_there { [401, 200, 403, 200, 200, 404, 404] } else { [503; 7] };
+        assert_eq!(answers, expected, "is there: {is_there}");
+        assert_eq!(post(&plane, "/list-items", "made up", json!({})).await.status, StatusCode::UNAUTHORIZED);
+        let of_admin = log_in(&plane, "p-admin", "canary-key").await;
+        assert_eq!(of_admin.status, StatusCode::OK, "the administrator needs no store");
+    }
 }
