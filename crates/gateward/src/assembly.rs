@@ -20,7 +20,8 @@ use gateward_leases::producer::token::ProducerTokens;
 use gateward_leases::status::StatusListener;
 use gateward_leases::witness::{FileWitness, Witness};
 use gateward_leases::{
-    Announcer, Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts, Turns,
+    Announcer, CallEnd, Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts,
+    Turns,
 };
 use gateward_net::{Client, Connector, ConnectorSettings};
 use gateward_plugins::{Shared, SharedParts};
@@ -182,6 +183,7 @@ impl Assembly {
         let producers: Arc<dyn Producers> = Arc::new(AllProducers::new(custom, native));
         // A function's own disk goes when the function does: what would be issued there could not be revoked.
         let lasts = settings.mode != Mode::Lambda || settings.store == StoreKind::Dynamodb;
+        let call_end = Arc::new(CallEnd::default());
         let engine = lasts.then(|| {
             Engine::new(EngineParts {
                 store: Arc::clone(&store),
@@ -192,6 +194,7 @@ impl Assembly {
                 owner: owner(settings.store),
                 settings: EngineSettings {
                     listener: events.clone().map(|events| events as Arc<dyn StatusListener>),
+                    call_end: Arc::clone(&call_end),
                     ..lease_settings(settings)
                 },
             })
@@ -205,6 +208,7 @@ impl Assembly {
                 clock: Arc::clone(&clock),
                 runtime,
                 listener: events.clone().map(|events| events as Arc<dyn StatusListener>),
+                call_end: Arc::clone(&call_end),
             })
         });
         let tokens = Tokens::new(&sealer, Arc::clone(&clock), Tokens::DEFAULT_TTL);
@@ -246,7 +250,7 @@ impl Assembly {
             let announcer = queue.map(|queue| Arc::new(Later(queue)) as Arc<dyn Announcer>);
             let turns = engine.as_ref().map(|engine| {
                 let (engine, rotator, clock) = (Arc::clone(engine), rotator.clone(), Arc::clone(&clock));
-                Turns::new(engine, rotator, announcer, clock)
+                Turns::new(engine, rotator, announcer, call_end, clock)
             });
             Arc::new(Chores {
                 turns,
@@ -339,7 +343,7 @@ fn lease_settings(settings: &Settings) -> EngineSettings {
     let usual = EngineSettings { caps, hold_for: hold, retention: keep, ..EngineSettings::default() };
     if settings.mode == Mode::Lambda {
         // Nothing that a function writes lasts but the table, and its time stands still between two events.
-        return EngineSettings { longest_create: LONGEST_CREATE_IN_LAMBDA, remembers_due: true, ..usual };
+        return EngineSettings { remembers_due: true, ..usual };
     }
     let witness = (settings.store != StoreKind::Memory).then(|| {
         // Beside the store, and not in it: a backup of the store alone does not take it along.
@@ -348,33 +352,6 @@ fn lease_settings(settings: &Settings) -> EngineSettings {
     EngineSettings { witness, ..usual }
 }
 
-/// API Gateway waits for 29 s, and what came of the call must be written down before.
-const LONGEST_CREATE_IN_LAMBDA: Duration = Duration::from_secs(25);
-
 fn read_ca(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("tls_ca: {} cannot be read: {error}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::arguments::ProcessArguments;
-
-    #[test]
-    fn a_producer_is_waited_for_25_s_at_most_in_a_function_and_elsewhere_as_long_as_its_secret_says() {
-        let root_key = "11".repeat(32);
-        let variables = [
-            ("GATEWARD_ADMIN_ACCESS_ID", "p-admin"),
-            ("GATEWARD_ADMIN_ACCESS_KEY", "canary-access-key"),
-            ("GATEWARD_ROOT_KEY", &root_key),
-        ];
-        let environment = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let surroundings = Surroundings { environment, cores: 2, ..Surroundings::default() };
-        let longest = |mode| {
-            let settings = Settings::decide(mode, &ProcessArguments::default(), &surroundings);
-            lease_settings(&settings.unwrap_or_else(|error| panic!("{error}"))).longest_create
-        };
-        assert_eq!(longest(Mode::Lambda), Duration::from_secs(25));
-        assert_eq!(longest(Mode::Serve), Duration::MAX);
-    }
 }

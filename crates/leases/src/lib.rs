@@ -17,6 +17,7 @@
 //! secrets, and [`Engine`] drives them all. [`rotation`] replaces what producers are called with, and rotated secrets.
 
 mod backoff;
+mod call_end;
 mod due;
 mod engine;
 mod failpoint;
@@ -30,6 +31,7 @@ mod turns;
 mod watchman;
 pub mod witness;
 
+pub use call_end::CallEnd;
 pub use engine::{
     Asked, Attention, Engine, EngineParts, EngineSettings, Held, IssueError, Issued, Listed, OperatorError,
     Query, Reconciled, RenewError, Report, ReportError, RevokeError, Settlement, TurnError, Wish,

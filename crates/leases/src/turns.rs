@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use gateward_clock::{Clock, Timestamp};
 
-use crate::{Engine, Rotator, TurnError};
+use crate::{CallEnd, Engine, Rotator, TurnError};
 
 /// Has this gateway called later: a queue that keeps messages back for a while.
 #[async_trait]
@@ -29,25 +29,28 @@ pub struct Turns {
     engine: Arc<Engine>,
     rotator: Option<Arc<Rotator>>,
     announcer: Option<Arc<dyn Announcer>>,
+    call_end: Arc<CallEnd>,
     clock: Arc<dyn Clock>,
     /// What was announced for leases that were issued here, and has not come yet.
     announced: Mutex<BTreeSet<Timestamp>>,
 }
 
 impl Turns {
-    /// The turns of `engine`, whose settings say that it remembers what is due, and of `rotator`. Without an `announcer`
-    /// revocations are up to a minute late, and by as much as the tick is.
+    /// The turns of `engine`, whose settings say that it remembers what is due, and of `rotator`; the calls of both end at
+    /// `call_end`. Without an `announcer` revocations are up to a minute late, and by as much as the tick is.
     pub fn new(
         engine: Arc<Engine>,
         rotator: Option<Arc<Rotator>>,
         announcer: Option<Arc<dyn Announcer>>,
+        call_end: Arc<CallEnd>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { engine, rotator, announcer, clock, announced: Mutex::default() }
+        Self { engine, rotator, announcer, call_end, clock, announced: Mutex::default() }
     }
 
     /// The schedule has ticked: sees to what is due, and announces what is near. Ends at `until`.
     pub async fn tick(&self, until: Timestamp) -> Result<(), TurnError> {
+        self.call_end.set(until - FOR_WRITING_DOWN);
         let now = self.clock.now();
         // What is near is announced first: it must not wait for what is overdue.
         match self.engine.due_between(now, now + ROUNDS_AHEAD).await {
@@ -65,6 +68,7 @@ impl Turns {
 
     /// An announced moment has come: sees to what is due. Ends at `until`.
     pub async fn call(&self, due: Timestamp, until: Timestamp) -> Result<(), TurnError> {
+        self.call_end.set(until - FOR_WRITING_DOWN);
         // Whoever keeps messages back counts whole seconds by a clock of its own.
         if due.saturating_since(self.clock.now()) <= EARLY {
             self.clock.sleep_until(due.min(until)).await;
@@ -72,9 +76,9 @@ impl Turns {
         self.turn(until).await
     }
 
-    /// A request is about to be answered, which must be done at `until`: until then producers are waited for, and no longer.
+    /// A request is about to be answered, which must be done at `until`.
     pub fn begin(&self, until: Timestamp) {
-        self.engine.end_creates_at(until - FOR_WRITING_DOWN);
+        self.call_end.set((until - FOR_WRITING_DOWN).min(self.clock.now() + LONGEST_CALL));
     }
 
     /// A request was answered: waits for the producers that are still called for it, at most until `until`, and announces
@@ -169,6 +173,9 @@ const EARLY: Duration = Duration::from_secs(2);
 
 /// What is left of an event's time for announcements when its work is over.
 const FOR_ANNOUNCING: Duration = Duration::from_secs(1);
+
+/// The longest that a producer is waited for by whoever waits for an answer: API Gateway waits for 29 s.
+const LONGEST_CALL: Duration = Duration::from_secs(25);
 
 /// What is left of an event's time for it to be written down that a producer did not answer.
 const FOR_WRITING_DOWN: Duration = Duration::from_secs(2);

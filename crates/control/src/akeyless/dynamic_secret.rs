@@ -140,7 +140,10 @@ pub(super) async fn tried(
     if skipped {
         return Ok(None);
     }
-    let outcome = call.parts.producers.of(secret, payload.clone()).dry_run().await;
+    let outcome = match &call.parts.engine {
+        Some(engine) => engine.dry_run(secret, payload.clone()).await,
+        None => call.parts.producers.of(secret, payload.clone()).dry_run().await,
+    };
     outcome
         .map(Some)
         .map_err(|why| ApiError::bad(format!("the dry run failed, and nothing was {done}: {why}")))

@@ -241,6 +241,7 @@ impl From<RotateFailure> for ApiError {
             RotateFailure::NoUrl(_) => StatusCode::BAD_REQUEST,
             RotateFailure::Busy(_) => StatusCode::CONFLICT,
             RotateFailure::Producer(_) | RotateFailure::Lost(_) => StatusCode::BAD_GATEWAY,
+            RotateFailure::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             RotateFailure::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

@@ -154,6 +154,7 @@ impl Plane {
             clock: Arc::clone(&shared),
             runtime: runtime.clone(),
             listener: None,
+            call_end: Arc::default(),
         });
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&store),

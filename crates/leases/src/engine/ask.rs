@@ -20,7 +20,7 @@ use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::OpenSecret;
 use crate::ledger::{Hold, LedgerError, Recorded, sealed};
-use crate::producer::{CreateError, Created, Order};
+use crate::producer::{CreateError, Created, NO_ANSWER, Order};
 
 /// What is kept of an order besides the lease.
 #[derive(Serialize, Deserialize)]
@@ -45,7 +45,7 @@ pub(super) fn keep(sealer: &Sealer, order: &Order, open: &OpenSecret) -> Result<
 
 /// What is said of a producer that has not answered at all.
 pub(super) fn no_answer() -> CreateError {
-    CreateError::Lost { reason: "the producer did not answer in time".to_owned(), timeout: true }
+    CreateError::Lost { reason: NO_ANSWER.to_owned(), timeout: true }
 }
 
 impl Engine {
@@ -68,7 +68,7 @@ impl Engine {
         let answer = tokio::select! {
             biased;
             answer = producer.create(&order) => answer,
-            () = self.clock.sleep_until(until) => Err(no_answer()),
+            () = self.clock.sleep_until(until.min(self.call_end.get())) => Err(no_answer()),
         };
         failpoint::reach("asked-again");
         match answer {

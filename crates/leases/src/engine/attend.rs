@@ -16,7 +16,7 @@ use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::lease::{Lease, LeaseState};
 use crate::ledger::{Hold, LedgerError, Recorded};
-use crate::producer::{RevokeCallError, RevokeFailure};
+use crate::producer::{NO_ANSWER, RevokeCallError, RevokeFailure};
 use crate::status::{ProducerStatus, StatusChange, Subject};
 
 /// Some leases of one producer that are being worked on, until this is dropped.
@@ -283,8 +283,8 @@ impl Engine {
         let producer = self.producers.of(secret, payload);
         tokio::select! {
             biased;
-            () = self.clock.sleep_until(until) => {
-                Err(RevokeCallError::transient("the producer did not answer in time"))
+            () = self.clock.sleep_until(until.min(self.call_end.get())) => {
+                Err(RevokeCallError::transient(NO_ANSWER))
             }
             answer = producer.revoke(ids) => answer,
         }

@@ -1,7 +1,6 @@
 //! Issuing a credential: INTENT, the producer's call, ACTIVE, and only then the answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
@@ -181,8 +180,7 @@ impl Engine {
 
     /// When a producer that has `timeout_sec` is waited for no longer, if it is asked at `now`.
     fn deadline(&self, now: Timestamp, timeout_sec: u64) -> Timestamp {
-        let end = Timestamp::from_millis(self.creates_end.load(Ordering::Relaxed));
-        (now + Duration::from_secs(timeout_sec) + GRACE).min(now + self.longest_create).min(end)
+        (now + Duration::from_secs(timeout_sec) + GRACE).min(self.call_end.get())
     }
 
     /// Hands the credential out, if its secret still stands; one that was deleted meanwhile issues nothing more.

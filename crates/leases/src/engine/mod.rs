@@ -17,11 +17,13 @@ mod timer;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use gateward_clock::{Clock, Timestamp};
+use gateward_model::DynamicSecret;
+use gateward_seal::SecretValue;
 use gateward_store::{Store, Write};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock};
@@ -37,11 +39,12 @@ pub use report::{Attention, Listed, Query, Report, ReportError};
 pub use revoke::RevokeError;
 pub use turn::TurnError;
 
+use crate::CallEnd;
 use crate::due::{Horizon, LeaseKey};
 use crate::items::Catalog;
 use crate::lease::{Lease, LeaseId};
 use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded};
-use crate::producer::Producers;
+use crate::producer::{Capabilities, NO_ANSWER, Producers};
 use crate::status::StatusListener;
 use crate::watchman::keep_running;
 use crate::witness::Witness;
@@ -76,8 +79,8 @@ pub struct EngineSettings {
     pub hold_for: Duration,
     /// What notices a restored store.
     pub witness: Option<Arc<dyn Witness>>,
-    /// The longest that a producer is waited for when it makes a credential, whatever its secret says.
-    pub longest_create: Duration,
+    /// Until when producers are waited for, whatever their secrets say.
+    pub call_end: Arc<CallEnd>,
     /// Who hears of what becomes of leases and producers.
     pub listener: Option<Arc<dyn StatusListener>>,
     /// Whether the engine remembers for [`Engine::take_noted`] what it has written down as due.
@@ -91,7 +94,7 @@ impl Default for EngineSettings {
             retention: Duration::from_secs(7 * 24 * 3600),
             hold_for: Duration::from_secs(3600),
             witness: None,
-            longest_create: Duration::MAX,
+            call_end: Arc::default(),
             listener: None,
             remembers_due: false,
         }
@@ -106,9 +109,7 @@ pub struct Engine {
     runtime: Handle,
     owner: String,
     retention: Duration,
-    longest_create: Duration,
-    /// When producers that make credentials are waited for no longer, whatever their secrets say; in milliseconds since 1970.
-    creates_end: AtomicU64,
+    call_end: Arc<CallEnd>,
     /// What was written down as due since somebody asked, if somebody does.
     noted: Option<Mutex<BTreeSet<(Timestamp, LeaseKey)>>>,
     ledger: Ledger,
@@ -130,7 +131,7 @@ pub struct Engine {
 impl Engine {
     /// An engine that issues; it revokes from [`Engine::start`] on.
     pub fn new(parts: EngineParts) -> Arc<Self> {
-        let EngineSettings { caps, retention, hold_for, witness, longest_create, listener, remembers_due } =
+        let EngineSettings { caps, retention, hold_for, witness, call_end, listener, remembers_due } =
             parts.settings;
         Arc::new(Self {
             guard: Guard::new(Arc::clone(&parts.store), Arc::clone(&parts.clock), witness, hold_for),
@@ -142,8 +143,7 @@ impl Engine {
             runtime: parts.runtime,
             owner: parts.owner,
             retention,
-            longest_create,
-            creates_end: AtomicU64::new(u64::MAX),
+            call_end,
             noted: remembers_due.then(Mutex::default),
             horizon: Mutex::new(Horizon::of_at_most(IN_MEMORY)),
             sooner: Notify::new(),
@@ -168,10 +168,18 @@ impl Engine {
         let _nobody_creates = self.creating.write().await;
     }
 
-    /// From now on no producer that makes a credential is waited for beyond `end`, until somebody says another: for a
-    /// gateway that is stopped then, and does one thing at a time.
-    pub fn end_creates_at(&self, end: Timestamp) {
-        self.creates_end.store(end.millis(), Ordering::Relaxed);
+    /// Has the producer of `secret` tried out, and says what it can do.
+    pub async fn dry_run(
+        &self,
+        secret: &DynamicSecret,
+        payload: SecretValue,
+    ) -> Result<Capabilities, String> {
+        let producer = self.producers.of(secret, payload);
+        tokio::select! {
+            biased;
+            outcome = producer.dry_run() => outcome,
+            () = self.clock.sleep_until(self.call_end.get()) => Err(NO_ANSWER.to_owned()),
+        }
     }
 
     /// One lease of the dynamic secret `item_id`, if it is not revoked.

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{Engine, ReportError};
 use crate::lease::LeaseState;
+use crate::producer::{NO_ANSWER, RevokeCallError};
 
 /// Which producers are asked what exists there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +78,12 @@ impl Engine {
         };
         let mut page = None;
         for _ in 0..PAGES {
-            let listing = match producer.list(page.as_deref()).await {
+            let listing = tokio::select! {
+                biased;
+                listing = producer.list(page.as_deref()) => listing,
+                () = self.clock.sleep_until(self.call_end.get()) => Err(RevokeCallError::transient(NO_ANSWER)),
+            };
+            let listing = match listing {
                 Ok(Some(listing)) => listing,
                 Ok(None) => break,
                 Err(error) => {

@@ -81,20 +81,23 @@ impl CustomProducers {
         }
         let answer = answer.map_err(|error| match error {
             CallError::NotSent(what) => RotateError::Refused(what),
-            CallError::NoAnswer { what, .. } => RotateError::Lost(what),
+            CallError::NoAnswer { what, timeout } => RotateError::Lost { reason: what, timeout },
         })?;
         let status = answer.status();
         if status != StatusCode::OK {
             let what = answered(&call.url, "rotate", status);
             return Err(if may_have_created(status) {
-                RotateError::Lost(what)
+                RotateError::Lost { reason: what, timeout: status == StatusCode::GATEWAY_TIMEOUT }
             } else {
                 RotateError::Refused(what)
             });
         }
         match serde_json::from_slice::<RotateReply>(answer.body()) {
             Ok(reply) if !reply.payload.is_empty() => Ok(reply.payload),
-            _ => Err(RotateError::Lost(not_understood(&call.url, "rotate", "{\"payload\": text}"))),
+            _ => {
+                let reason = not_understood(&call.url, "rotate", "{\"payload\": text}");
+                Err(RotateError::Lost { reason, timeout: false })
+            }
         }
     }
 

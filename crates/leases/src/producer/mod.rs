@@ -94,9 +94,17 @@ pub enum RotateError {
     #[error("{0}")]
     Refused(String),
     /// The producer may have made one.
-    #[error("{0}")]
-    Lost(String),
+    #[error("{reason}")]
+    Lost {
+        /// Why nobody knows.
+        reason: String,
+        /// Whether it took too long.
+        timeout: bool,
+    },
 }
+
+/// What is said of a producer that has not answered at all.
+pub(crate) const NO_ANSWER: &str = "the producer did not answer in time";
 
 /// What a credential is made for.
 #[derive(Clone, Debug)]

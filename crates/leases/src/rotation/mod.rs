@@ -27,9 +27,10 @@ pub(crate) use due::moved;
 pub use secrets::{KnownRotated, NewRotatedSecret, RotatedSecretChange, RotatedSecrets};
 pub use state::{Every, MINUTES_A_DAY, Rotation, UnderWay};
 
+use crate::CallEnd;
 use crate::failpoint;
 use crate::items::{Catalog, Producer};
-use crate::producer::{Producers, RotateCall, RotateError};
+use crate::producer::{NO_ANSWER, Producers, RotateCall, RotateError};
 use crate::status::{self, RotationStatus, StatusChange, StatusListener};
 use crate::watchman::keep_running;
 
@@ -49,6 +50,8 @@ pub struct RotatorParts {
     pub runtime: Handle,
     /// Who hears of what came of rotations.
     pub listener: Option<Arc<dyn StatusListener>>,
+    /// Until when producers are waited for, whatever their items say.
+    pub call_end: Arc<CallEnd>,
 }
 
 /// Rotates payloads, on demand and by itself.
@@ -81,6 +84,9 @@ pub enum RotateFailure {
     /// The producer's answer is lost.
     #[error("{0}")]
     Lost(String),
+    /// The producer took too long, and may have done it; or there was no time to ask it.
+    #[error("{0}")]
+    Timeout(String),
     /// The rotator's task was ended.
     #[error("the gateway is stopping; try again")]
     Stopping,
@@ -172,9 +178,15 @@ impl Rotator {
         let _rotating = Arc::clone(&self.rotating).read_owned().await;
         let Some(begun) = self.begin(subject, wish).await? else { return Ok(()) };
         failpoint::reach("rotating");
-        let Begun { id, name, is_repeatable, call } = begun;
+        let Begun { id, name, is_repeatable, until, call } = begun;
         let answer = match &call {
-            Ok(call) => self.parts.producers.rotate(call).await,
+            Ok(call) => tokio::select! {
+                biased;
+                answer = self.parts.producers.rotate(call) => answer,
+                () = self.parts.clock.sleep_until(until) => {
+                    Err(RotateError::Lost { reason: NO_ANSWER.to_owned(), timeout: true })
+                }
+            },
             Err(error) => Err(RotateError::Refused(error.to_string())),
         };
         failpoint::reach("rotated");
@@ -198,7 +210,7 @@ impl Rotator {
                     Err(error) => Err(error),
                 }
             }
-            Err(RotateError::Lost(why)) => {
+            Err(RotateError::Lost { reason: why, timeout }) => {
                 tracing::error!(item = %name, why, "the answer to a rotation is lost");
                 let next = |rotation: &Rotation| rotation.lost(&why, is_repeatable, now, &mut rng);
                 self.settle(subject, &id, None, next).await?;
@@ -208,7 +220,7 @@ impl Rotator {
                 };
                 let words = format!("item {name} may have been rotated or not: {why}; {then}");
                 self.tell(subject, name, RotationStatus::Unknown);
-                Err(RotateFailure::Lost(words))
+                Err(if timeout { RotateFailure::Timeout(words) } else { RotateFailure::Lost(words) })
             }
         }
     }
@@ -246,7 +258,13 @@ impl Rotator {
             if wish == Wish::Asked && loaded.has_no_url() {
                 return Err(RotateFailure::NoUrl(name));
             }
-            let until = now + loaded.timeout() + MARGIN;
+            let until = (now + loaded.timeout() + MARGIN).min(self.parts.call_end.get());
+            if until < now + LEAST {
+                return match wish {
+                    Wish::Asked => Err(RotateFailure::Timeout(NO_TIME.to_owned())),
+                    Wish::Due => Ok(None),
+                };
+            }
             let begun = rotation
                 .begin(now, until, is_repeatable)
                 .map_err(|_busy| RotateFailure::Busy(name.clone()))?;
@@ -254,7 +272,7 @@ impl Rotator {
             match self.save(&loaded, begun, None).await {
                 Ok(()) => {
                     let call = self.call(&loaded, &id).await;
-                    return Ok(Some(Begun { id, name, is_repeatable, call }));
+                    return Ok(Some(Begun { id, name, is_repeatable, until, call }));
                 }
                 Err(ItemError::Changed(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -375,7 +393,12 @@ impl Rotator {
         match self.rotate_subject(subject, Wish::Due).await {
             Ok(()) | Err(RotateFailure::Busy(_)) => {}
             // What the producer did is told where it happened.
-            Err(RotateFailure::Producer(_) | RotateFailure::Lost(_) | RotateFailure::NoUrl(_)) => {}
+            Err(
+                RotateFailure::Producer(_)
+                | RotateFailure::Lost(_)
+                | RotateFailure::Timeout(_)
+                | RotateFailure::NoUrl(_),
+            ) => {}
             Err(error) => tracing::error!(?subject, %error, "not rotated"),
         }
         let is_stale = match self.load(subject).await {
@@ -406,6 +429,8 @@ struct Begun {
     id: String,
     name: ItemName,
     is_repeatable: bool,
+    /// When its answer counts as lost.
+    until: Timestamp,
     /// What to call, or why that cannot be said.
     call: Result<RotateCall, RotateFailure>,
 }
@@ -461,6 +486,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Between the end of the producer's time and the moment at which its answer counts as lost.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// With less time than this a producer is not asked.
+const LEAST: Duration = Duration::from_millis(500);
+
+const NO_TIME: &str = "there is no time left to ask the producer; nothing was rotated, so try again";
 
 /// How many rotations are made by themselves at once.
 const AT_ONCE: usize = 8;

@@ -112,6 +112,7 @@ impl World {
             clock: Arc::new(self.clock.clone()),
             runtime,
             listener: Some(self.heard.clone()),
+            call_end: Arc::default(),
         })
     }
 
@@ -258,7 +259,8 @@ async fn a_rotation_whose_answer_a_crash_has_lost_is_told_and_left_to_people() {
 #[tokio::test]
 async fn a_rotation_whose_answer_is_lost_is_told_of_as_unknown() {
     let world = World::with_rotated(None).await;
-    world.answer(Err(RotateError::Lost("the producer did not answer".to_owned())));
+    let reason = "the producer did not answer".to_owned();
+    world.answer(Err(RotateError::Lost { reason, timeout: false }));
     let rotated = world.rotator(Handle::current()).rotate(&name("/r")).await;
     assert!(matches!(rotated, Err(RotateFailure::Lost(_))), "{rotated:?}");
     assert_eq!(world.told(), ["/r Unknown"]);

@@ -140,6 +140,9 @@ impl Producer for Hostile {
     }
 
     async fn dry_run(&self) -> Result<Capabilities, String> {
+        if self.outside().hangs {
+            std::future::pending::<()>().await;
+        }
         Ok(Capabilities::default())
     }
 

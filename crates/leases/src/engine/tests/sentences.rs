@@ -78,17 +78,16 @@ fn what_was_made_and_cannot_be_handed_out_is_revoked_at_once() {
 }
 
 #[test]
-fn a_producer_is_waited_for_no_longer_than_the_settings_or_the_event_allow_and_its_lease_is_unknown() {
-    let cap = Duration::from_secs(25);
+fn a_producer_is_waited_for_no_longer_than_the_event_allows_and_its_lease_is_unknown() {
     for (seed, event_ends) in [(51, None), (52, Some(Duration::from_secs(3)))] {
-        let world = World { longest_create: cap, ..World::calm(seed) };
+        let world = World::calm(seed);
         world.keep(DynamicSecret { timeout_sec: 60, ..secret(OTHER) });
         world.outside().is_silent = true;
         let life = world.asleep();
         if let Some(end) = event_ends {
-            life.engine.end_creates_at(world.clock.now() + end);
+            world.call_end.set(world.clock.now() + end);
         }
-        let waits = event_ends.unwrap_or(cap);
+        let waits = event_ends.unwrap_or(Duration::from_secs(65));
         let time = async {
             yield_many(SETTLE).await;
             world.clock.advance(waits - Duration::from_millis(1));
@@ -114,10 +113,10 @@ fn a_producer_is_waited_for_no_longer_than_the_settings_or_the_event_allow_and_i
 fn without_time_for_a_producer_nothing_is_begun() {
     let world = World::calm(53);
     let life = world.asleep();
-    life.engine.end_creates_at(world.clock.now() + Duration::from_millis(400));
+    world.call_end.set(world.clock.now() + Duration::from_millis(400));
     assert!(matches!(issue(&life, PLAIN, Wish::default()), Err(IssueError::Timeout(_))));
     assert_eq!((leases(&life, PLAIN), world.outside().count), (Vec::new(), 0));
-    life.engine.end_creates_at(world.clock.now() + Duration::from_secs(1));
+    world.call_end.set(world.clock.now() + Duration::from_secs(1));
     issued(&life);
 }
 

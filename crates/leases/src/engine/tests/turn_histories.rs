@@ -67,7 +67,16 @@ impl History {
         let other = world.beside(&life, "another function");
         let functions = [Arc::clone(&life.engine), other].map(|engine| {
             let announcer = faults.has_queue.then(|| Arc::clone(&queue) as Arc<dyn Announcer>);
-            (Arc::clone(&engine), Turns::new(engine, None, announcer, Arc::new(world.clock.clone())))
+            (
+                Arc::clone(&engine),
+                Turns::new(
+                    engine,
+                    None,
+                    announcer,
+                    Arc::clone(&world.call_end),
+                    Arc::new(world.clock.clone()),
+                ),
+            )
         });
         let mut rng = fastrand::Rng::with_seed(seed ^ 77);
         let now = world.clock.now();
@@ -137,6 +146,7 @@ impl History {
         let wish = Wish { ttl: Some(ttl), ..Wish::default() };
         let (engine, turns) = self.rng.choice(&self.functions).unwrap();
         self.life.runtime.block_on(async {
+            turns.begin(self.now + EVENT);
             engine.issue(&name(OTHER), holder(1), wish).await.unwrap();
             turns.settle(self.now + EVENT).await;
         });

@@ -6,14 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join;
 use gateward_clock::{Clock, Timestamp};
 use gateward_items::Tree;
 use gateward_model::{DynamicSecret, GoDuration, ProducerSettings, ProducerUrl};
 use gateward_seal::SecretValue;
 
+use super::SETTLE;
+use super::outside::yield_many;
+use super::sentences::leases;
 use super::world::{Life, OTHER, TTL, World, holder, name, secret};
 use crate::engine::Wish;
 use crate::items::NewDynamicSecret;
+use crate::lease::LeaseState;
 use crate::producer::{Producer, Producers, RevokeFailure, RotateCall, RotateError};
 use crate::rotation::{Every, RotatedSecrets, Rotator, RotatorParts};
 use crate::turns::{Announcer, Turns};
@@ -75,7 +80,7 @@ impl Function {
         let queue = Arc::new(Queue { rng, faults: faults.into(), ..Queue::default() });
         let announcer = Some(Arc::clone(&queue) as Arc<dyn Announcer>);
         let (engine, clock) = (Arc::clone(&life.engine), Arc::new(world.clock.clone()));
-        let turns = Turns::new(engine, None, announcer, clock);
+        let turns = Turns::new(engine, None, announcer, Arc::clone(&world.call_end), clock);
         Self { world, life, queue, turns }
     }
 
@@ -92,6 +97,7 @@ impl Function {
     fn issue(&self, ttl: Duration) {
         let wish = Wish { ttl: Some(ttl), ..Wish::default() };
         self.life.runtime.block_on(async {
+            self.turns.begin(self.until());
             self.life.engine.issue(&name(OTHER), holder(1), wish).await.unwrap();
             self.turns.settle(self.until()).await;
         });
@@ -282,33 +288,37 @@ impl Producers for Hanging {
     }
 }
 
-#[test]
-fn a_rotation_that_hangs_holds_no_revocation_up() {
-    let mut function = Function::new(12, 0);
-    let start = function.world.clock.now();
-    let catalog = Arc::new(function.world.catalog());
-    let mut rotated = secret(77);
+/// A rotator that is to rotate the secret 77 once a day, beside the function's engine.
+fn rotator(function: &Function) -> Arc<Rotator> {
+    let world = &function.world;
+    let catalog = Arc::new(world.catalog());
+    let mut rotated = DynamicSecret { timeout_sec: 60, ..secret(77) };
     if let ProducerSettings::Custom(urls) = &mut rotated.producer {
         urls.rotate_sync_url = Some(ProducerUrl::parse("http://127.0.0.1/sync/rotate").unwrap());
     }
     let new = NewDynamicSecret::new(rotated, SecretValue::from("canary-payload"));
     let new = NewDynamicSecret { every: Some(Every::days(1)), ..new };
     function.life.runtime.block_on(catalog.create(&new)).unwrap();
-    let (store, clock) = (function.world.store.clone(), Arc::new(function.world.clock.clone()));
-    let rotator = Rotator::new(RotatorParts {
-        secrets: Arc::new(RotatedSecrets::new(
-            Tree::new(store.clone()),
-            function.world.sealer.clone(),
-            clock.clone(),
-        )),
+    let (store, clock) = (world.store.clone(), Arc::new(world.clock.clone()));
+    Rotator::new(RotatorParts {
+        secrets: Arc::new(RotatedSecrets::new(Tree::new(store.clone()), world.sealer.clone(), clock.clone())),
         store,
         catalog,
         producers: Arc::new(Hanging),
-        clock: clock.clone(),
+        clock,
         runtime: function.life.runtime.handle().clone(),
         listener: None,
-    });
-    function.turns = Turns::new(Arc::clone(&function.life.engine), Some(rotator), None, clock);
+        call_end: Arc::clone(&world.call_end),
+    })
+}
+
+#[test]
+fn a_rotation_that_hangs_holds_no_revocation_up() {
+    let mut function = Function::new(12, 0);
+    let start = function.world.clock.now();
+    let rotator = rotator(&function);
+    let (call_end, clock) = (Arc::clone(&function.world.call_end), Arc::new(function.world.clock.clone()));
+    function.turns = Turns::new(Arc::clone(&function.life.engine), Some(rotator), None, call_end, clock);
     let day = start + Duration::from_secs(24 * 3600);
     function.at(day);
     function.issue(TTL);
@@ -316,14 +326,75 @@ fn a_rotation_that_hangs_holds_no_revocation_up() {
     let until = function.until();
     let tick = function.turns.tick(until);
     let looked = async {
-        super::outside::yield_many(500).await;
+        yield_many(SETTLE).await;
         let alive = function.alive();
         function.at(until);
         alive
     };
-    let (done, alive) = function.life.runtime.block_on(futures_util::future::join(tick, looked));
+    let (done, alive) = function.life.runtime.block_on(join(tick, looked));
     assert!(done.is_ok());
     assert_eq!(alive, 0, "it was revoked while the rotation hung");
+}
+
+const SILENT: u64 = 10;
+const DEAF: u64 = 11;
+
+#[test]
+fn whoever_waits_for_a_producer_behind_an_api_gateway_hears_of_it_within_25_s_and_what_came_of_it_is_known() {
+    let function = Function::new(13, 0);
+    let (life, world) = (&function.life, &function.world);
+    let engine = &life.engine;
+    for id in [SILENT, DEAF] {
+        world.keep(DynamicSecret { timeout_sec: 60, ..secret(id) });
+    }
+    life.runtime.block_on(engine.issue(&name(DEAF), holder(1), Wish::default())).unwrap();
+    let lease = leases(life, DEAF)[0].id;
+    let rotator = rotator(&function);
+    world.outside().hangs = true;
+    world.outside().is_silent = true;
+    let (silent, rotated) = (name(SILENT), name(77));
+    let after_25_s = async |ends: std::pin::Pin<&mut dyn Future<Output = String>>| {
+        let start = world.clock.now();
+        // The event has ten minutes, and API Gateway half of one.
+        function.turns.begin(start + Duration::from_secs(600));
+        let time = async {
+            yield_many(SETTLE).await;
+            function.at(start + Duration::from_millis(24_999));
+            yield_many(SETTLE).await;
+            function.at(start + Duration::from_secs(25));
+            yield_many(SETTLE).await;
+            unreachable!("it is still waited for")
+        };
+        tokio::select! {
+            biased;
+            () = time => unreachable!("it ends in a panic"),
+            said = ends => {
+                assert_eq!(world.clock.now(), start + Duration::from_secs(25), "{said}");
+                said
+            }
+        }
+    };
+    life.runtime.block_on(async {
+        let payload = SecretValue::from("canary-payload");
+        let created = async { format!("{:?}", engine.issue(&silent, holder(1), Wish::default()).await) };
+        let said = after_25_s(std::pin::pin!(created)).await;
+        assert!(said.contains("Timeout"), "{said}");
+        let tried_out = async { format!("{:?}", engine.dry_run(&secret(DEAF), payload).await) };
+        let said = after_25_s(std::pin::pin!(tried_out)).await;
+        assert!(said.contains("did not answer in time"), "{said}");
+        let rotated = async { format!("{:?}", rotator.rotate(&rotated).await) };
+        let said = after_25_s(std::pin::pin!(rotated)).await;
+        assert!(said.contains("Timeout") && said.contains("may have been rotated or not"), "{said}");
+        let revoked = async { format!("{:?}", engine.revoke(DEAF, lease).await) };
+        let said = after_25_s(std::pin::pin!(revoked)).await;
+        assert!(said.contains("Producer") && said.contains("did not answer in time"), "{said}");
+    });
+    let states = |id| leases(life, id).remove(0).state;
+    assert!(matches!(states(SILENT), LeaseState::Unknown { .. }), "{:?}", states(SILENT));
+    assert!(matches!(states(DEAF), LeaseState::Revoking(_)), "{:?}", states(DEAF));
+    function.turns.begin(world.clock.now() + Duration::from_secs(2));
+    let refused = life.runtime.block_on(rotator.rotate(&name(77))).unwrap_err();
+    assert!(refused.to_string().contains("nothing was rotated"), "{refused}");
 }
 
 #[test]
@@ -338,17 +409,16 @@ fn a_producer_that_hangs_ends_the_turn_in_time_and_the_next_one_goes_on() {
     let turn = async {
         let turn = function.turns.call(start + TTL, until);
         let time = async {
-            super::outside::yield_many(500).await;
-            function.at(until);
+            yield_many(SETTLE).await;
+            // What is left of the event is for writing down what came of it.
+            function.at(until - Duration::from_secs(2));
         };
-        futures_util::future::join(turn, time).await.0
+        join(turn, time).await.0
     };
-    assert!(function.life.runtime.block_on(turn).is_err());
+    function.life.runtime.block_on(turn).unwrap();
+    let again = function.calls().into_iter().max().unwrap();
     function.world.outside().hangs = false;
-    // The call that hangs keeps its claim until that ends; then it is tried again, after a while.
-    for minute in 1..=3 {
-        function.at(until + Duration::from_secs(60 * minute));
-        function.tick();
-    }
+    function.at(again);
+    function.call(again);
     assert_eq!(function.alive(), 0);
 }

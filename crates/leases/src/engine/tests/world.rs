@@ -18,6 +18,7 @@ use gateward_store::{Changes, CommitError, Entry, Key, MemoryStore, Revision, St
 use tokio::runtime::{Builder, Runtime};
 
 use super::outside::{Hostile, Outside, yield_many};
+use crate::CallEnd;
 use crate::engine::{Engine, EngineParts, EngineSettings};
 use crate::items::{Catalog, NewDynamicSecret};
 use crate::lease::Holder;
@@ -43,7 +44,7 @@ pub struct World {
     pub witness: Arc<InMemory>,
     pub caps: Caps,
     /// The longest that a producer is waited for when it makes a credential.
-    pub longest_create: Duration,
+    pub call_end: Arc<CallEnd>,
     pub heard: Arc<Heard>,
 }
 
@@ -102,7 +103,7 @@ impl World {
             producers,
             witness: Arc::default(),
             caps,
-            longest_create: Duration::MAX,
+            call_end: Arc::default(),
             heard: Arc::default(),
         };
         world.store.state().faulty = false;
@@ -179,7 +180,7 @@ impl World {
                 remembers_due,
                 listener: Some(Arc::clone(&self.heard) as Arc<dyn StatusListener>),
                 hold_for: Duration::from_secs(100_000),
-                longest_create: self.longest_create,
+                call_end: Arc::clone(&self.call_end),
                 ..EngineSettings::default()
             },
         })
