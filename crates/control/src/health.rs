@@ -53,8 +53,8 @@ async fn ready(State(parts): State<Arc<ControlParts>>, headers: &HeaderMap) -> R
         }
         answer["references"] = references::summary(&parts, names);
         if let Some(why) = parts.store.failure() {
-            let why = if names { why } else { "see the log".to_owned() };
-            answer["store"] = format!("nothing can be written until a restart: {why}").into();
+            answer["store"] =
+                if names { why } else { "nothing can be written; see the log".to_owned() }.into();
         }
         return json_answer(StatusCode::OK, &answer);
     }

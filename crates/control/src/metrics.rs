@@ -42,7 +42,7 @@ async fn own(State(parts): State<Arc<ControlParts>>, key: Query<Key>, headers: H
         let mut exposition = Exposition::default();
         process(&mut exposition);
         configuration(&parts, &mut exposition);
-        let help = "Whether nothing can be written to the store until a restart; /ready says why.";
+        let help = "Whether nothing can be written to the store; /ready says why.";
         let failed = u8::from(parts.store.failure().is_some());
         exposition.one("gateward_store_failed", MetricKind::Gauge, help, failed);
         traffic(&parts, &mut exposition);

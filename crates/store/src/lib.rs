@@ -218,7 +218,7 @@ pub trait Store: Send + Sync + 'static {
     /// The newest revision. Read it before what is to be watched, then nothing falls between.
     async fn revision(&self) -> Result<Revision, StoreError>;
 
-    /// Why nothing can be written any more until a restart, if that is so; a sentence for whoever looks after the store.
+    /// Why nothing can be written, and until when, if that is so; a sentence for whoever looks after the store.
     fn failure(&self) -> Option<String> {
         None
     }

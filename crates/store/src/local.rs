@@ -11,14 +11,14 @@
 //!
 //! A disk that fails, and a thread that ends in a panic, end the writing and nothing else: every commit from then on is
 //! answered with the reason, what was answered before is durable and can be read, and [`Store::failure`] says so. A
-//! restart reads what the disk has.
+//! restart reads what the disk has. A disk that is full is tried again by each commit, and needs no restart.
 
 mod encoding;
-mod failed;
 mod journal;
 mod keeper;
 mod lately;
 mod tables;
+mod trouble;
 mod writer;
 
 use std::fs::{self, File, TryLockError};
@@ -33,10 +33,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::history::History;
 use crate::{Changes, CommitError, Entry, Key, Revision, Store, StoreError, Write, acceptable};
-use failed::Failed;
 use journal::Journal;
 use keeper::Keeper;
 use tables::Tables;
+use trouble::Trouble;
 use writer::{Order, Writer};
 
 /// A store in a directory of this machine, open in one process at a time.
@@ -48,7 +48,7 @@ pub struct LocalStore {
     /// bound would only move where they wait.
     orders: mpsc::UnboundedSender<Order>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    failed: Arc<Failed>,
+    trouble: Arc<Trouble>,
 }
 
 /// Why a store could not be opened.
@@ -120,11 +120,11 @@ impl LocalStore {
         let revision = revision(&tables).map_err(|error| failed(error.into()))?;
         let history = Arc::new(History::starting_at(revision));
         let (orders, waiting) = mpsc::unbounded_channel();
-        let failed = Arc::new(Failed::default());
-        let keeper = Keeper::start(Arc::clone(&tables), folder, Arc::clone(&failed));
+        let trouble = Arc::new(Trouble::default());
+        let keeper = Keeper::start(Arc::clone(&tables), folder, Arc::clone(&trouble));
         let keeper = keeper.map_err(OpenError::Thread)?;
-        let (journal, tell) = (with(journal), Arc::clone(&failed));
-        let writer = Writer::new(Arc::clone(&tables), journal, keeper, Arc::clone(&history), tell);
+        let (journal, told) = (with(journal), Arc::clone(&trouble));
+        let writer = Writer::new(Arc::clone(&tables), journal, keeper, Arc::clone(&history), told);
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(waiting))
@@ -134,7 +134,7 @@ impl LocalStore {
             history,
             orders,
             writer: Mutex::new(Some(thread)),
-            failed,
+            trouble,
         }))
     }
 
@@ -204,7 +204,7 @@ impl Store for LocalStore {
     }
 
     fn failure(&self) -> Option<String> {
-        self.failed.why().map(str::to_owned)
+        self.trouble.why()
     }
 }
 

@@ -21,8 +21,15 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::trouble::is_full;
 
 /// The journal of a store, ready to be written to.
 pub(super) struct Journal {
@@ -31,11 +38,22 @@ pub(super) struct Journal {
     number: u64,
     /// Where the next batch goes.
     end: u64,
+    #[cfg(test)]
+    room: Option<Arc<AtomicUsize>>,
 }
 
 /// The changes of one batch, as they stand in a segment.
 #[derive(Default)]
 pub(super) struct Batch(Vec<u8>);
+
+/// Why something is not in the journal.
+#[derive(Debug)]
+pub(super) enum JournalError {
+    /// The disk has no room. Nothing of it stands there, and the next may.
+    Full(io::Error),
+    /// Nobody knows what stands there, so nothing must be written any more.
+    Broken(io::Error),
+}
 
 /// A change of a batch: what stands at the key from then on, or nothing.
 pub(super) type Changed<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -95,18 +113,48 @@ impl Journal {
         }
         let number = last.unwrap_or_default() + 1;
         let segment = begin(directory, number)?;
-        Ok(Self { directory: directory.to_owned(), segment, number, end: MAGIC.len() as u64 })
+        Ok(Self {
+            directory: directory.to_owned(),
+            segment,
+            number,
+            end: MAGIC.len() as u64,
+            #[cfg(test)]
+            room: None,
+        })
     }
 
-    /// Writes `batch` and waits for the disk. If this fails, nothing must be written any more: nobody knows what stands
-    /// there.
-    pub(super) fn append(&mut self, mut batch: Batch) -> io::Result<()> {
-        let bytes = batch.seal()?;
-        self.segment.write_all_at(bytes, self.end)?;
+    /// Writes `batch` and waits for the disk.
+    pub(super) fn append(&mut self, mut batch: Batch) -> Result<(), JournalError> {
+        let bytes = batch.seal().map_err(JournalError::Broken)?;
+        if let Err(error) = self.write(bytes) {
+            let is_gone = is_full(&error) && self.take_back().is_ok();
+            return Err(if is_gone { JournalError::Full(error) } else { JournalError::Broken(error) });
+        }
         // The data's sync is enough, also where the file grows: its length is data as far as reading it goes.
-        self.segment.sync_data()?;
+        self.segment.sync_data().map_err(JournalError::Broken)?;
         self.end += bytes.len() as u64;
         Ok(())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(room) = &self.room {
+            let left = room.load(Relaxed).min(bytes.len());
+            room.fetch_sub(left, Relaxed);
+            if left < bytes.len() {
+                self.segment.write_all_at(&bytes[..left], self.end)?;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        self.segment.write_all_at(bytes, self.end)
+    }
+
+    /// Cuts off the part of a batch that found room. A shorter one might be written over it, and what follows that one must
+    /// not read as a batch of its own, whatever somebody has put into a value.
+    fn take_back(&mut self) -> io::Result<()> {
+        self.segment.set_len(self.end)?;
+        self.segment.set_len(self.end.max(ROOM))?;
+        self.segment.sync_all()
     }
 
     /// The same, writing to `segment` from now on: a disk that a test has prepared.
@@ -115,10 +163,25 @@ impl Journal {
         Self { segment, ..self }
     }
 
-    /// Begins the next segment; returns the number of the one before.
-    pub(super) fn begin_next(&mut self) -> io::Result<u64> {
+    /// The same, on a disk that takes so many bytes more.
+    #[cfg(test)]
+    pub(super) fn with_room(self, room: &Arc<AtomicUsize>) -> Self {
+        Self { room: Some(Arc::clone(room)), ..self }
+    }
+
+    /// Begins the next segment; returns the number of the one before, which goes on where there is no room for it.
+    pub(super) fn begin_next(&mut self) -> Result<u64, JournalError> {
         let before = self.number;
-        self.segment = begin(&self.directory, before + 1)?;
+        self.segment = begin(&self.directory, before + 1).map_err(|error| {
+            if !is_full(&error) {
+                return JournalError::Broken(error);
+            }
+            // The next try makes it anew.
+            match fs::remove_file(path(&self.directory, before + 1)) {
+                Err(left) if left.kind() != io::ErrorKind::NotFound => JournalError::Broken(left),
+                _ => JournalError::Full(error),
+            }
+        })?;
         (self.number, self.end) = (before + 1, MAGIC.len() as u64);
         Ok(before)
     }
@@ -281,6 +344,24 @@ mod tests {
         let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
         let mut journal = Journal::open(directory.path(), |_| {}).unwrap().writing_to(null);
         assert!(journal.append(batch(&[("a", Some("1"))])).is_err());
+    }
+
+    #[test]
+    fn of_a_batch_that_found_no_room_nothing_is_read_whatever_is_written_over_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut forged = batch(&[("forged", Some("by whoever chose a value"))]);
+        let forged = forged.seal().unwrap();
+        let room = Arc::new(AtomicUsize::new(usize::MAX));
+        let mut journal = Journal::open(directory.path(), |_| {}).unwrap().with_room(&room);
+        let mut large = Batch::new();
+        large.push((b"key", Some(&[b"ten bytes ", forged, b"..."].concat())));
+        room.store(large.0.len() - 1, Relaxed);
+        assert!(matches!(journal.append(large), Err(JournalError::Full(_))));
+        room.store(usize::MAX, Relaxed);
+        // It ends where the forged one would begin.
+        journal.append(batch(&[("key", Some("ten bytes."))])).unwrap();
+        drop(journal);
+        assert_eq!(read(directory.path()).unwrap(), [owned("key", Some("ten bytes."))]);
     }
 
     #[test]

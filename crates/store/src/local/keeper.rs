@@ -2,14 +2,16 @@
 //!
 //! Two, because a merge may take seconds, and memory must not fill up meanwhile. Whoever writes faster than both waits.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
-use super::failed::Failed;
 use super::journal;
 use super::tables::Tables;
+use super::trouble::{Part, Trouble, is_full};
 
 /// The two threads.
 pub(super) struct Keeper {
@@ -23,8 +25,8 @@ struct Work {
     journal: PathBuf,
     todo: Mutex<ToDo>,
     changed: Condvar,
-    /// Where it is told that nothing can be kept in shape any more.
-    tell: Arc<Failed>,
+    /// Where it is told that nothing can be kept in shape.
+    trouble: Arc<Trouble>,
 }
 
 #[derive(Default)]
@@ -34,16 +36,18 @@ struct ToDo {
     /// Whether there may be something to merge.
     merge: bool,
     closing: bool,
-    /// Why nothing can be kept in shape any more.
-    failed: Option<Arc<lsm_tree::Error>>,
+    /// Why nothing can be kept in shape at the moment.
+    waiting: BTreeMap<Part, Arc<lsm_tree::Error>>,
+    /// The same, any more.
+    ended: Option<Arc<lsm_tree::Error>>,
 }
 
 impl Keeper {
     /// Starts both threads; the journal stands in the directory `journal`.
-    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf, tell: Arc<Failed>) -> io::Result<Self> {
+    pub(super) fn start(tables: Arc<Tables>, journal: PathBuf, trouble: Arc<Trouble>) -> io::Result<Self> {
         // A crash may have left files to be merged.
         let todo = Mutex::new(ToDo { merge: true, ..ToDo::default() });
-        let work = Arc::new(Work { tables, journal, todo, changed: Condvar::new(), tell });
+        let work = Arc::new(Work { tables, journal, todo, changed: Condvar::new(), trouble });
         let mut keeper = Self { work, threads: Vec::new() };
         for (name, run) in [("store-flush", Work::flush as fn(&Work)), ("store-merge", Work::merge)] {
             let work = Arc::clone(&keeper.work);
@@ -53,17 +57,24 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// Has the memory written out that was sealed with the segment `segment`. Waits while there is too much to do.
-    pub(super) fn sealed(&self, segment: u64) -> Result<(), Arc<lsm_tree::Error>> {
-        let mut todo = self.work.todo();
-        todo.sealed.push(segment);
+    /// Has the memory written out that was sealed with the segment `segment`.
+    pub(super) fn sealed(&self, segment: u64) {
+        self.work.todo().sealed.push(segment);
         self.work.changed.notify_all();
+    }
+
+    /// Waits while there is too much to do; an error if nothing of it can be done.
+    pub(super) fn room(&self) -> Result<(), Arc<lsm_tree::Error>> {
+        let mut todo = self.work.todo();
         loop {
-            if let Some(error) = &todo.failed {
+            if let Some(error) = &todo.ended {
                 return Err(Arc::clone(error));
             }
             if todo.sealed.len() <= MOST_SEALED && self.work.tables.unmerged() < MOST_UNMERGED {
                 return Ok(());
+            }
+            if let Some(error) = todo.waiting.values().next() {
+                return Err(Arc::clone(error));
             }
             todo = self.work.wait(todo);
         }
@@ -103,8 +114,14 @@ impl Work {
                 Ok(()) => {
                     todo.sealed.retain(|segment| *segment > last);
                     todo.merge = true;
+                    self.goes_on(&mut todo, Part::Flush);
                 }
-                Err(error) => return self.fail(todo, error),
+                Err(error) => {
+                    if self.fail(todo, Part::Flush, error) {
+                        return;
+                    }
+                    continue;
+                }
             }
             self.changed.notify_all();
         }
@@ -125,18 +142,50 @@ impl Work {
             let merged = self.tables.compact();
             let mut todo = self.todo();
             match merged {
-                Ok(is_more) => todo.merge |= is_more,
-                Err(error) => return self.fail(todo, error),
+                Ok(is_more) => {
+                    todo.merge |= is_more;
+                    self.goes_on(&mut todo, Part::Merge);
+                }
+                Err(error) => {
+                    todo.merge = true;
+                    if self.fail(todo, Part::Merge, error) {
+                        return;
+                    }
+                    continue;
+                }
             }
             self.changed.notify_all();
         }
     }
 
-    fn fail(&self, mut todo: MutexGuard<'_, ToDo>, error: lsm_tree::Error) {
-        tracing::error!(%error, "the store cannot write its files; every commit fails once its memory is full");
-        self.tell.say(error.to_string());
-        todo.failed = Some(Arc::new(error));
+    /// Says that `part` has failed, and waits a while where it may try again; whether it may not.
+    fn fail(&self, mut todo: MutexGuard<'_, ToDo>, part: Part, error: lsm_tree::Error) -> bool {
+        let told = error.to_string();
+        let is_over = !matches!(&error, lsm_tree::Error::Io(error) if is_full(error));
+        if is_over {
+            tracing::error!(
+                error = told,
+                "the store cannot write its files; every commit fails until a restart"
+            );
+            self.trouble.ends(told);
+            todo.ended.get_or_insert(Arc::new(error));
+            self.changed.notify_all();
+            return true;
+        }
+        if todo.waiting.insert(part, Arc::new(error)).is_none() {
+            tracing::error!(error = told, "the disk has no room for the store's files; they are tried again");
+        }
+        self.trouble.waits(part, told);
         self.changed.notify_all();
+        let waited = self.changed.wait_timeout(todo, AGAIN);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+
+    fn goes_on(&self, todo: &mut ToDo, part: Part) {
+        todo.waiting.remove(&part);
+        if self.trouble.goes_on(part) {
+            tracing::info!("the store writes its files again");
+        }
     }
 
     fn todo(&self) -> MutexGuard<'_, ToDo> {
@@ -156,10 +205,13 @@ impl Drop for Told<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let error = io::Error::other("a thread that keeps the store in shape has ended in a panic");
-            self.0.fail(self.0.todo(), error.into());
+            self.0.fail(self.0.todo(), Part::Flush, error.into());
         }
     }
 }
+
+/// When a disk that had no room is tried again; sooner if something has happened.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How much sealed memory may wait: what a start has to read again, besides what is not sealed.
 const MOST_SEALED: usize = 1;
@@ -175,15 +227,15 @@ mod tests {
     fn a_thread_that_ends_in_a_panic_is_told_to_who_waits_for_it() {
         let directory = tempfile::tempdir().unwrap();
         let tables = Arc::new(Tables::open(&directory.path().join("tree")).unwrap());
-        let failed = Arc::new(Failed::default());
-        let keeper = Keeper::start(tables, directory.path().join("journal"), Arc::clone(&failed)).unwrap();
+        let trouble = Arc::new(Trouble::default());
+        let keeper = Keeper::start(tables, directory.path().join("journal"), Arc::clone(&trouble)).unwrap();
         let work = Arc::clone(&keeper.work);
         let ended = std::thread::spawn(move || {
             let _told = Told(&work);
             panic!("as a test wants it");
         });
         assert!(ended.join().is_err());
-        assert!(keeper.sealed(1).is_err_and(|error| error.to_string().contains("panic")));
-        assert!(failed.why().is_some_and(|why| why.contains("panic")));
+        assert!(keeper.room().is_err_and(|error| error.to_string().contains("panic")));
+        assert!(trouble.why().is_some_and(|why| why.contains("panic")));
     }
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::failed::Failed;
-use super::journal::{Batch, Changed, Journal};
+use super::journal::{Batch, Changed, Journal, JournalError};
 use super::keeper::Keeper;
 use super::lately::{Lately, Standing};
 use super::tables::Tables;
+use super::trouble::{Part, Trouble};
 use super::{PANIC, encoding, engine};
 use crate::history::History;
 use crate::{
@@ -44,8 +44,10 @@ pub(super) struct Writer {
     history: Arc<History>,
     /// What has failed: from then on nobody knows what stands in the journal.
     failed: Option<Failure>,
-    /// Where that is told.
-    tell: Arc<Failed>,
+    /// Why the last group could not be made durable, where the next one may.
+    refused: Option<Failure>,
+    /// Where both are told.
+    trouble: Arc<Trouble>,
 }
 
 type Failure = Arc<dyn std::error::Error + Send + Sync>;
@@ -68,9 +70,10 @@ impl Writer {
         journal: Journal,
         keeper: Keeper,
         history: Arc<History>,
-        tell: Arc<Failed>,
+        trouble: Arc<Trouble>,
     ) -> Self {
-        Self { tables, lately: Lately::of_at_most(REMEMBERED), journal, keeper, history, failed: None, tell }
+        let lately = Lately::of_at_most(REMEMBERED);
+        Self { tables, lately, journal, keeper, history, failed: None, refused: None, trouble }
     }
 
     /// Works until it is told to close. Should it panic, everybody is answered that it has.
@@ -82,7 +85,7 @@ impl Writer {
             return;
         }
         tracing::error!("the store's writer ended in a panic; every commit fails until a restart");
-        self.tell.say(PANIC.to_owned());
+        self.trouble.ends(PANIC.to_owned());
         while let Some(order) = waiting.blocking_recv() {
             match order {
                 Order::Commit { answer, .. } => {
@@ -134,7 +137,8 @@ impl Writer {
                 }
             }
         }
-        self.make_room();
+        // Why there is none is told to the next group.
+        let _ = self.make_room();
     }
 
     /// Writes the whole group and its revision, waits for the disk, and shows it to readers and followers.
@@ -150,6 +154,10 @@ impl Writer {
         if staged.is_empty() {
             return Ok(());
         }
+        // Memory must not grow while there is no room for it on the disk.
+        if self.refused.is_some() {
+            self.make_room()?;
+        }
         let number = revision.0.to_be_bytes();
         let changed = staged.iter().map(|(key, staged)| -> Changed<'_> {
             (key, staged.as_ref().map(|(_, stored)| stored.as_slice()))
@@ -159,7 +167,8 @@ impl Writer {
         for change in &changes {
             batch.push(*change);
         }
-        self.journal.append(batch).map_err(|error| self.fail(error))?;
+        self.journal.append(batch).map_err(|error| self.refuse(error))?;
+        self.goes_on();
         self.tables.change(changes);
         for (key, staged) in staged {
             self.lately.note(key, standing_of(staged.as_ref()));
@@ -170,30 +179,49 @@ impl Writer {
         Ok(())
     }
 
-    /// Sets memory aside that is full, to be written to a sorted file.
-    fn make_room(&mut self) {
-        if self.failed.is_some() || !self.tables.is_full() {
-            return;
+    /// Sets memory aside that is full, to be written to a sorted file, and waits until there is not too much of it.
+    fn make_room(&mut self) -> Result<(), Failure> {
+        if self.failed.is_some() {
+            return Ok(());
         }
-        match self.journal.begin_next() {
-            Ok(segment) => {
-                self.tables.seal();
-                if let Err(error) = self.keeper.sealed(segment) {
-                    self.fail(error);
+        if self.tables.is_full() {
+            let segment = self.journal.begin_next().map_err(|error| self.refuse(error))?;
+            self.tables.seal();
+            self.keeper.sealed(segment);
+        }
+        self.keeper.room().map_err(|error| {
+            // The keeper tells what is wrong.
+            self.refused = Some(Arc::clone(&error) as Failure);
+            error as Failure
+        })
+    }
+
+    fn refuse(&mut self, error: JournalError) -> Failure {
+        match error {
+            JournalError::Full(error) => {
+                if self.refused.is_none() {
+                    tracing::error!(%error, "the disk has no room; each commit tries again");
                 }
+                self.trouble.waits(Part::Journal, error.to_string());
+                let failure: Failure = Arc::new(error);
+                self.refused = Some(Arc::clone(&failure));
+                failure
             }
-            Err(error) => {
-                self.fail(error);
+            JournalError::Broken(error) => {
+                tracing::error!(%error, "the store cannot write; every commit fails until a restart");
+                self.trouble.ends(error.to_string());
+                let failure: Failure = Arc::new(error);
+                self.failed = Some(Arc::clone(&failure));
+                failure
             }
         }
     }
 
-    fn fail(&mut self, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-        tracing::error!(%error, "the store cannot write; every commit fails until a restart");
-        self.tell.say(error.to_string());
-        let failure: Failure = Arc::new(error);
-        self.failed = Some(Arc::clone(&failure));
-        failure
+    fn goes_on(&mut self) {
+        self.refused = None;
+        if self.trouble.goes_on(Part::Journal) {
+            tracing::info!("the store writes again");
+        }
     }
 }
 

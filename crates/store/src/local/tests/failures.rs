@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::*;
@@ -41,7 +43,8 @@ async fn names(store: &LocalStore) -> BTreeSet<String> {
 
 /// The store is told to have failed with `why`, what it answered can be read, and it goes on refusing.
 async fn it_says_so(store: &LocalStore, answered: &BTreeSet<String>, why: &str) {
-    assert_eq!(store.failure().as_deref(), Some(why));
+    let told = store.failure().expect("it says so");
+    assert!(told.starts_with("nothing can be written until a restart: ") && told.ends_with(why), "{told}");
     assert!(names(store).await.is_superset(answered));
     for name in ["again", "and again"] {
         assert!(attempt(store, name).await.is_err(), "nobody knows what the disk has");
@@ -75,10 +78,41 @@ async fn a_disk_without_room_for_the_journal_is_told_to_everybody_who_commits() 
     }
     let before = BTreeSet::from(["before".to_owned()]);
     assert_eq!(names(&store).await, before, "what was refused is not shown");
-    let why = store.failure().expect("it says so");
-    it_says_so(&store, &before, &why).await;
+    it_says_so(&store, &before, "No space left on device (os error 28)").await;
     drop(store);
     a_restart_mends_it(directory.path(), &before).await;
+}
+
+#[tokio::test]
+async fn a_disk_that_has_room_again_needs_no_restart() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let room = Arc::new(AtomicUsize::new(3000));
+    let store = LocalStore::open_with(directory.path(), |journal| journal.with_room(&room));
+    let store = store.expect("a store");
+    let mut answered = BTreeSet::new();
+    for round in 0..3 {
+        let (more, why) = until_refused(&store).await;
+        assert!(more.len() > 3, "{more:?}");
+        answered.extend(more);
+        assert!(why.contains("no storage space"), "{why}");
+        let told = store.failure().expect("it says so");
+        assert!(told.starts_with("the disk has no room, and what it refuses is tried again: "), "{told}");
+        assert_eq!(names(&store).await, answered, "what was refused is not shown");
+        room.store(3000, Relaxed);
+        let name = format!("again {round}");
+        assert_eq!((attempt(&store, &name).await, store.failure()), (Ok(()), None));
+        answered.insert(name);
+        // Those that were there are written anew.
+        for name in &answered {
+            store.commit(vec![delete("p", name)]).await.expect("a commit");
+        }
+        answered.clear();
+        room.store(3000, Relaxed);
+    }
+    assert_eq!(attempt(&store, "last").await, Ok(()));
+    answered.insert("last".to_owned());
+    drop(store);
+    a_restart_mends_it(directory.path(), &answered).await;
 }
 
 #[tokio::test]
