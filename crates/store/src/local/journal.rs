@@ -14,8 +14,10 @@
 //!         | 0, length of the key (u32), key
 //! ```
 //!
-//! Numbers stand with their low end first. What follows the last whole batch is what a crash has cut off: nobody was told
-//! that it is there.
+//! Numbers stand with their low end first. Each batch is synced before the next is written. So what follows the last whole
+//! batch of the last segment can be one that a crash has torn, and nobody was told that it is there; but if more follows
+//! than one batch, the segment is damaged, and what was answered is gone. That is no state to go on from: the journal is
+//! not opened. Zeros are what was never written.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -100,8 +102,9 @@ impl Journal {
             let path = path(directory, number);
             let bytes = fs::read(&path)?;
             let end = replay(&bytes, &mut change);
-            if Some(number) != last && bytes[end..].iter().any(|byte| *byte != 0) {
-                // The next segment was begun when this one was whole.
+            // The next segment was begun when this one was whole.
+            let may_be_torn = Some(number) == last && is_torn_at_most(&bytes, end);
+            if !may_be_torn && !is_blank(&bytes[end..]) {
                 let text = format!("{} is damaged", path.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
@@ -215,6 +218,45 @@ fn replay(segment: &[u8], change: &mut impl FnMut(Changed<'_>)) -> usize {
     end
 }
 
+/// Whether what follows `end`, where the whole batches of the last segment end, can be what a crash has left of one batch.
+///
+/// What a crash leaves of a batch are some of its sectors: each is there or is zeros, and later ones may be there without
+/// earlier ones. So its length is the true one or zero, unless it stands in two sectors; and where it is the true one, zeros
+/// follow what it tells of. Anything else there was written when this batch was on the disk: it is damaged.
+///
+/// Nothing is ever looked for but where a length says that it is: the bytes between are values, and whoever chooses those
+/// can make them look like batches. So of damage this does not see:
+///
+/// - the very last batch's, which looks as if it had been torn;
+/// - a length that has become so large that nothing was written behind it;
+/// - a length that reads as zero with all that follows it in its sector, for that is how a first sector looks that a crash
+///   kept from the disk, and then what is there of the others is the batch's own, however much it is;
+/// - a batch whose length stands in two sectors, of which one may be the old one: what lies behind the number that both make
+///   together may be the batch's own, too.
+fn is_torn_at_most(segment: &[u8], end: usize) -> bool {
+    if end < MAGIC.len() {
+        // It was on the disk before there was a batch.
+        return segment.get(MAGIC.len()..).is_none_or(is_blank);
+    }
+    let Some((length, _)) = segment[end..].split_first_chunk::<4>() else { return true };
+    let next_sector = (end / SECTOR + 1) * SECTOR;
+    if end + length.len() > next_sector {
+        return true;
+    }
+    let never_written = match u32::from_le_bytes(*length) {
+        0 => segment.get(end..next_sector).unwrap_or(&segment[end..]),
+        length => {
+            let next = usize::try_from(length).ok().and_then(|length| length.checked_add(end + HEAD_BYTES));
+            next.and_then(|next| segment.get(next..)).unwrap_or_default()
+        }
+    };
+    is_blank(never_written)
+}
+
+fn is_blank(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
 /// The changes of the batch that begins at `start`, if it is whole.
 fn batch_at(segment: &[u8], start: usize) -> Option<&[u8]> {
     let (head, rest) = segment.get(start..)?.split_at_checked(HEAD_BYTES)?;
@@ -269,6 +311,9 @@ fn begin(directory: &Path, number: u64) -> io::Result<File> {
 const MAGIC: &[u8] = b"gateward journal 1\n";
 const SUFFIX: &str = ".journal";
 const HEAD_BYTES: usize = 12;
+
+/// What a disk writes whole or not at all; some write more at once, which begins and ends where these do.
+const SECTOR: usize = 512;
 
 /// About as much as is written while as much memory fills as one segment stands for.
 #[cfg(not(test))]
