@@ -56,8 +56,10 @@ impl Service {
         now: Timestamp,
     ) -> Result<Response<Bytes>, CallError> {
         let request = self.request(credentials, headers, body, now)?;
-        Ok(match self.client.fetch(request.clone(), limits).await {
-            // A kept connection that had ended unseen. To ask twice does no harm, so the call is made again.
+        let mut first = request.clone();
+        first.extensions_mut().insert(OverKept);
+        Ok(match self.client.fetch(first, limits).await {
+            // A kept connection that had ended unseen. To ask twice does no harm, so the call is made again, over a new one.
             Err(FetchError::Closed(_)) => self.client.fetch(request, limits).await,
             other => other,
         }?)
