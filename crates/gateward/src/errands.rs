@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use gateward_aws::sqs::Queue;
 use gateward_clock::{Clock, Timestamp};
 use gateward_control::Control;
@@ -41,14 +41,15 @@ struct Message {
 impl Errands for Chores {
     fn tick(&self, until: Timestamp) -> BoxFuture<'_, Result<(), ErrandFailed>> {
         async move {
-            let done = match &self.turns {
-                Some(turns) => turns.tick(until).await.map_err(failed),
-                None => Ok(()),
+            let turn = async {
+                match &self.turns {
+                    Some(turns) => turns.tick(until).await.map_err(failed),
+                    None => Ok(()),
+                }
             };
+            let (done, ()) = join(turn, self.control.expire_due()).await;
             self.tell(until).await;
-            done?;
-            self.control.expire_due().await;
-            Ok(())
+            done
         }
         .boxed()
     }

@@ -13,14 +13,15 @@ use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use gateward_clock::Clock;
 use gateward_items::{Item, ItemKind, Protection, Record, Standing, TRIES, Tree};
 use gateward_model::{DynamicSecret, ItemName, ProducerSettings};
 use gateward_seal::{Sealer, SecretValue};
-use gateward_store::{Change, CommitError, Precondition, Store, Write};
+use gateward_store::{Change, CommitError, MAX_WRITES, Precondition, Store, Write};
 
+use record::{GOING, going_key, producer_key, standing_key};
 pub(crate) use record::{OpenSecret, Producer};
-use record::{producer_key, standing_key};
 
 use crate::rotation::{Every, Rotation, Subject, moved};
 
@@ -338,9 +339,26 @@ impl Catalog {
             Tree::delete(&before),
             producer.put(&self.sealer, Precondition::Version(version), version + 1)?,
             Write { key: standing_key(id), precondition: Precondition::Any, change: Change::Delete },
+            Write { key: going_key(id), precondition: Precondition::Any, change: Change::Put(Bytes::new()) },
         ]);
         self.commit(writes, name).await?;
         Ok(producer.secret)
+    }
+
+    /// The numbers of deleted secrets whose leases are not all written down as to be revoked.
+    pub(crate) async fn going(&self) -> Result<Vec<u64>, CatalogError> {
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let listed = self.store.list(GOING, all, MAX_WRITES).await?;
+        Ok(listed.iter().filter_map(|entry| entry.key.sort.parse().ok()).collect())
+    }
+
+    /// All leases of the deleted secret with the number `id` are written down as to be revoked.
+    pub(crate) async fn gone(&self, id: u64) -> Result<(), CatalogError> {
+        let write = Write { key: going_key(id), precondition: Precondition::Any, change: Change::Delete };
+        match self.store.commit(vec![write]).await {
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
     }
 
     /// Forgets the producer of a deleted secret, once no lease of it is left.
@@ -356,12 +374,12 @@ impl Catalog {
         if !leases.is_empty() {
             return Ok(());
         }
-        let write = Write {
-            key: producer_key(id),
-            precondition: Precondition::Version(version),
-            change: Change::Delete,
-        };
-        self.commit(vec![write], &producer.secret.name).await
+        let delete = |key, precondition| Write { key, precondition, change: Change::Delete };
+        let writes = vec![
+            delete(producer_key(id), Precondition::Version(version)),
+            delete(going_key(id), Precondition::Any),
+        ];
+        self.commit(writes, &producer.secret.name).await
     }
 
     /// The payloads of the secret with the number `id`, if its newest has yet to be tried.

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use gateward_clock::{Clock, Timestamp};
 
 use crate::{CallEnd, Engine, Rotator, TurnError};
@@ -51,19 +51,26 @@ impl Turns {
     /// The schedule has ticked: sees to what is due, and announces what is near. Ends at `until`.
     pub async fn tick(&self, until: Timestamp) -> Result<(), TurnError> {
         self.call_end.set(until - FOR_WRITING_DOWN);
-        let now = self.clock.now();
-        // What is near is announced first: it must not wait for what is overdue.
-        match self.engine.due_between(now, now + ROUNDS_AHEAD).await {
-            Ok(moments) => drop(self.announce(calls(&moments, now, now + LOOK_AHEAD)).await),
-            Err(error) => tracing::error!(%error, "due index not read"),
+        if let Err(error) = self.engine.finish_deletions().await {
+            tracing::error!(%error, "leases of a deleted item are not written down as to be revoked yet");
         }
-        // Side by side: a rotation that hangs must not take the time of what is to be revoked, nor the other way round.
+        // Side by side: neither a rotation nor a queue that hangs must take the time of what is to be revoked, nor the other
+        // way round.
+        let announcing = async {
+            let now = self.clock.now();
+            match self.engine.due_between(now, now + ROUNDS_AHEAD).await {
+                Ok(moments) => drop(self.announce(calls(&moments, now, now + LOOK_AHEAD), until).await),
+                Err(error) => tracing::error!(%error, "due index not read"),
+            }
+        };
         let rotating = async {
             if let Some(rotator) = &self.rotator {
                 rotator.turn(until - FOR_ANNOUNCING).await;
             }
         };
-        join(rotating, self.turn(until)).await.1
+        let (_, _, done) = join3(announcing, rotating, self.turn(until)).await;
+        self.engine.forget_some(until).await;
+        done
     }
 
     /// An announced moment has come: sees to what is due. Ends at `until`.
@@ -95,19 +102,20 @@ impl Turns {
             () = finished => {}
             () = self.clock.sleep_until(until) => tracing::warn!("a producer is still called at the end of an event"),
         }
-        self.announce_noted().await;
+        // A queue that is out of reach is nothing to wait for: the schedule finds what it is not told.
+        self.announce_noted(until.min(self.clock.now() + FOR_ANNOUNCING)).await;
     }
 
     async fn turn(&self, until: Timestamp) -> Result<(), TurnError> {
         let done = self.engine.turn(until - FOR_ANNOUNCING).await;
         // What could not be done is tried again when it is time for that, and not only at the next tick.
-        self.announce_noted().await;
+        self.announce_noted(until).await;
         done
     }
 
     /// Announces what was written down as due since the last time, but for what was asked for before: in a busy gateway many
     /// leases share a second, and more a round. Only ticks ask again, in case that a message was lost.
-    async fn announce_noted(&self) {
+    async fn announce_noted(&self, until: Timestamp) {
         let now = self.clock.now();
         let wanted = calls(&self.engine.take_noted(), now, now + LONGEST_DELAY);
         let fresh = {
@@ -115,16 +123,21 @@ impl Turns {
             *announced = announced.split_off(&now);
             wanted.difference(&announced).copied().collect()
         };
-        let taken = self.announce(fresh).await;
+        let taken = self.announce(fresh, until).await;
         lock(&self.announced).extend(taken);
     }
 
-    /// Asks to be called at each of `calls`; gives back those that were taken. What was not, the next tick finds.
-    async fn announce(&self, calls: BTreeSet<Timestamp>) -> Vec<Timestamp> {
+    /// Asks to be called at each of `calls`; gives back those that were taken by `until`. What was not, the next tick finds.
+    async fn announce(&self, calls: BTreeSet<Timestamp>, until: Timestamp) -> Vec<Timestamp> {
         let Some(announcer) = &self.announcer else { return Vec::new() };
         let now = self.clock.now();
         let announced = calls.into_iter().map(|due| async move {
-            match announcer.announce(due, due.saturating_since(now)).await {
+            let taken = tokio::select! {
+                biased;
+                taken = announcer.announce(due, due.saturating_since(now)) => taken,
+                () = self.clock.sleep_until(until) => Err("the queue did not answer in time".to_owned()),
+            };
+            match taken {
                 Ok(()) => Some(due),
                 Err(error) => {
                     tracing::warn!(error, "a revocation is not announced; the schedule finds it");

@@ -1,6 +1,7 @@
 //! Dynamic secrets: definitions of those with a custom producer, and getting a credential from any.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
@@ -303,14 +304,12 @@ pub(super) async fn delete(call: Call, field: &str) -> Answer {
     Ok(Value::Object(Map::from_iter([(field.to_owned(), name.as_str().into())])).into())
 }
 
-/// Deletes a dynamic secret, and its leases with it: now if the producer can be reached, else as soon as it can.
+/// Deletes a dynamic secret, and its leases with it, where any are issued.
 pub(super) async fn deleted(parts: &ControlParts, name: &ItemName) -> Result<DynamicSecret, ApiError> {
-    let secret = parts.catalog.delete(name).await?;
-    if let Some(engine) = &parts.engine
-        && let Err(error) = engine.revoke_all(secret.id).await
-    {
-        tracing::warn!(item = %name, %error, "leases of a deleted item wait for their producer");
+    if let Some(engine) = &parts.engine {
+        return Ok(engine.delete(name).await?);
     }
+    let secret = parts.catalog.delete(name).await?;
     parts.catalog.forget(secret.id).await?;
     Ok(secret)
 }
@@ -353,7 +352,8 @@ pub(super) async fn get_value(call: Call) -> Answer {
     }
     // Who has a key asks again with it, and is given what came too late.
     let is_asked_again = idempotency_key.is_some();
-    let wish = Wish { input, ttl, idempotency_key };
+    let given_up = Arc::new(AtomicBool::new(false));
+    let wish = Wish { input, ttl, idempotency_key, given_up: Arc::clone(&given_up) };
     let holder = call.holder();
     let engine = Arc::clone(engine(&call.parts)?);
     let secret = call.parts.catalog.get(&name).await?;
@@ -361,7 +361,8 @@ pub(super) async fn get_value(call: Call) -> Answer {
         let (engine, name) = (Arc::clone(&engine), name.clone());
         Handle::current().spawn(async move { engine.issue(&name, holder, wish).await })
     };
-    let issued = issued_within(engine, secret.id, issuing, timeout, is_asked_again).await?;
+    let given_up = (!is_asked_again).then_some(given_up);
+    let issued = issued_within(engine, secret.id, issuing, timeout, given_up).await?;
     Ok(Told::from(Value::Object(issued.response))
         .with_header(LEASE_ID, &issued.lease_id.to_string())
         .with_header(LEASE_EXPIRES, &issued.expires_at.rfc3339()))
@@ -386,17 +387,19 @@ async fn issued_within(
     secret_id: u64,
     mut issuing: JoinHandle<Result<Issued, IssueError>>,
     timeout: Option<u64>,
-    is_asked_again: bool,
+    given_up: Option<Arc<AtomicBool>>,
 ) -> Result<Issued, ApiError> {
     let seconds = timeout.filter(|seconds| *seconds > 0).unwrap_or(LONGEST_TIMEOUT).min(LONGEST_TIMEOUT);
     match tokio::time::timeout(Duration::from_secs(seconds), &mut issuing).await {
         Ok(issued) => Ok(issued.unwrap_or(Err(IssueError::Stopping))?),
         Err(_elapsed) => {
             let late = format!("the producer has not answered within the {seconds} seconds of `timeout`");
-            if is_asked_again {
+            let Some(given_up) = given_up else {
                 let text = format!("{late}; ask again with the same idempotency key");
                 return Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, text));
-            }
+            };
+            given_up.store(true, Ordering::Release);
+            // One that has come at this very moment.
             Handle::current().spawn(async move {
                 if let Ok(Ok(issued)) = issuing.await
                     && let Err(error) = engine.revoke(secret_id, issued.lease_id).await

@@ -439,6 +439,7 @@ impl From<RevokeError> for ApiError {
             RevokeError::Missing(_) => StatusCode::NOT_FOUND,
             RevokeError::Unknown(_) => StatusCode::CONFLICT,
             RevokeError::Producer(_) => StatusCode::BAD_GATEWAY,
+            RevokeError::Catalog(error) => return error.into(),
             RevokeError::Ledger(_) | RevokeError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use gateward_clock::Timestamp;
 use gateward_model::{DynamicSecret, ItemName};
 use gateward_seal::SecretValue;
@@ -49,6 +49,10 @@ impl Engine {
     /// Begins what may begin in one lane.
     pub(super) fn begin_work(self: &Arc<Self>, item_id: u64) {
         loop {
+            // What waits is seen to in the next event's time.
+            if self.is_out_of_time() {
+                return;
+            }
             let now = self.clock.now();
             let next = {
                 let mut lanes = lock(&self.lanes);
@@ -112,22 +116,43 @@ impl Engine {
             }
         };
         *name = self.listener.is_some().then(|| secret.name.clone());
+        let most = usize::from(secret.capabilities.max_batch.unwrap_or(u16::MAX)).clamp(1, BATCH);
+        let mut calls = leases.chunks(most);
+        let mut outcome = Outcome::NotCalled;
+        // What is not claimed yet is anybody's: a claim lasts for one call.
+        while outcome != Outcome::Failed
+            && !self.is_out_of_time()
+            && let Some(leases) = calls.next()
+        {
+            outcome = outcome.max(self.attend_together(&secret, &payload, leases).await);
+        }
+        calls.flatten().for_each(|lease| self.note_soon(*lease));
+        outcome
+    }
+
+    /// The same for as many as the producer takes in one call.
+    async fn attend_together(
+        &self,
+        secret: &DynamicSecret,
+        payload: &SecretValue,
+        leases: &[LeaseKey],
+    ) -> Outcome {
         let until = self.clock.now() + Duration::from_secs(secret.timeout_sec) + MARGIN;
         let claimed = join_all(leases.iter().map(|lease| self.see_to(*lease, until))).await;
         let (to_revoke, to_ask): (Vec<_>, Vec<_>) =
             claimed.into_iter().flatten().partition(|claimed| claimed.lease.producer_id().is_some());
-        let asked = to_ask.into_iter().map(|claimed| self.ask(&secret, payload.clone(), claimed, until));
-        let mut outcomes = join_all(asked).await;
-        if !to_revoke.is_empty() {
+        let asking = to_ask.into_iter().map(|claimed| self.ask(secret, payload.clone(), claimed, until));
+        let revoking = async {
+            if to_revoke.is_empty() {
+                return Outcome::NotCalled;
+            }
             failpoint::reach("claimed");
-            outcomes.push(self.revoke_claimed(&secret, payload, to_revoke, until).await);
-            self.forget_producer(item_id).await;
-        }
-        match outcomes {
-            outcomes if outcomes.contains(&Outcome::Failed) => Outcome::Failed,
-            outcomes if outcomes.contains(&Outcome::Answered) => Outcome::Answered,
-            _ => Outcome::NotCalled,
-        }
+            let outcome = self.revoke_claimed(secret, payload.clone(), to_revoke, until).await;
+            self.forget_producer(secret.id).await;
+            outcome
+        };
+        let (asked, revoked) = join(join_all(asking), revoking).await;
+        asked.into_iter().fold(revoked, Outcome::max)
     }
 
     /// Reads a lease and, if there is something to be done at its producer, claims it.
@@ -230,35 +255,27 @@ impl Engine {
     ) -> Outcome {
         let ids: BTreeSet<String> =
             claimed.iter().filter_map(|recorded| recorded.lease.producer_id().map(str::to_owned)).collect();
-        let most = usize::from(secret.capabilities.max_batch.unwrap_or(u16::MAX)).clamp(1, BATCH);
         let ids: Vec<String> = ids.into_iter().collect();
-        let mut gone = HashSet::new();
-        let mut unnamed = "the producer did not name it as revoked".to_owned();
-        let mut failed: Option<RevokeCallError> = None;
-        for ids in ids.chunks(most) {
-            match self.call(secret, payload.clone(), ids, until).await {
-                Ok(answer) => {
-                    gone.extend(answer.gone);
-                    if let Some(message) = answer.message {
-                        unnamed =
-                            format!("the producer did not name it as revoked; its own words: \"{message}\"");
-                    }
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
+        let had_time = self.call_end.get() >= self.clock.now() + FAIR;
+        let answer = self.call(secret, payload, &ids, until).await;
         failpoint::reach("revoke-answered");
-        let outcome = if failed.is_some() { Outcome::Failed } else { Outcome::Answered };
-        let (failure, why) = match failed {
-            // One that the producer chokes on is not to park those that were in the same call.
-            Some(error) if ids.len() > 1 && error.failure == RevokeFailure::Refused => {
-                (RevokeFailure::Transient, error.words)
+        let outcome = match &answer {
+            Ok(_) => Outcome::Answered,
+            // It is our time that was too short, and not the producer that was too slow.
+            Err(_) if !had_time && self.is_out_of_time() => Outcome::NotCalled,
+            Err(_) => Outcome::Failed,
+        };
+        let (gone, failure, why) = match answer {
+            Ok(answer) => {
+                let words = answer.message.map(|message| format!("; its own words: \"{message}\""));
+                let why = format!("the producer did not name it as revoked{}", words.unwrap_or_default());
+                (answer.gone.into_iter().collect(), RevokeFailure::Unnamed, why)
             }
-            Some(error) => (error.failure, error.words),
-            None => (RevokeFailure::Unnamed, unnamed),
+            // One that the producer chokes on is not to park those that were in the same call.
+            Err(error) if ids.len() > 1 && error.failure == RevokeFailure::Refused => {
+                (HashSet::new(), RevokeFailure::Transient, error.words)
+            }
+            Err(error) => (HashSet::new(), error.failure, error.words),
         };
         let settling = claimed.iter().map(|recorded| {
             let named = recorded.lease.producer_id().is_some_and(|id| gone.contains(id));
@@ -375,6 +392,9 @@ fn is_parked(lease: &Lease) -> bool {
 
 /// Between the end of the producer's time and the end of the claim.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// A producer that has had so much time and not answered has failed, also if the gateway's own time was over first.
+const FAIR: Duration = Duration::from_secs(10);
 
 /// When leases are looked at again whose producer cannot be read.
 const WITHOUT_PRODUCER: Duration = Duration::from_secs(30);

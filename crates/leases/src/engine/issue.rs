@@ -1,6 +1,7 @@
 //! Issuing a credential: INTENT, the producer's call, ACTIVE, and only then the answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
@@ -26,6 +27,8 @@ pub struct Wish {
     pub ttl: Option<Duration>,
     /// Two wishes of one caller with the same key are given the same lease, as long as it lives.
     pub idempotency_key: Option<String>,
+    /// Set when the caller waits no longer and will not ask again: what the producer makes then is revoked.
+    pub given_up: Arc<AtomicBool>,
 }
 
 impl From<Map<String, Value>> for Wish {
@@ -116,7 +119,10 @@ impl Engine {
                     }
                 }
                 Err(LedgerError::Changed { .. }) => return Err(CatalogError::Changed(name.clone()).into()),
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.take_back(LeaseKey { item_id: open.secret.id, lease_id: order.lease_id }, creating);
+                    return Err(error.into());
+                }
             }
         };
         self.note(&intent.lease);
@@ -131,6 +137,10 @@ impl Engine {
         };
         failpoint::reach("created");
         match answer {
+            Ok(created) if wish.given_up.load(Ordering::Acquire) => {
+                self.discard(intent, created.id, creating);
+                Err(IssueError::Timeout("nobody waits for the credential any more; it is revoked".to_owned()))
+            }
             Ok(created) => self.activate(intent, created, &open, again.as_ref(), creating).await,
             Err(CreateError::NotCreated(why)) => {
                 // Should this fail, the lease becomes UNKNOWN at its deadline: too careful, and safe.
@@ -176,6 +186,30 @@ impl Engine {
             also.push(again.take(&lease));
         }
         self.ledger.open(lease, &also, secret.max_leases).await
+    }
+
+    /// Takes INTENT back that may have been written though the commit seemed to fail: no producer was called for it, and it
+    /// must not look as if one had been. A task of its own, for which a stop waits.
+    fn take_back(self: &Arc<Self>, key: LeaseKey, creating: OwnedRwLockReadGuard<()>) {
+        let engine = Arc::clone(self);
+        self.runtime.spawn(async move {
+            for pause in TAKING_BACK {
+                let taken = match engine.ledger.get(key).await {
+                    Ok(None) => Ok(()),
+                    Ok(Some(intent)) if matches!(intent.lease.state, LeaseState::Intent { .. }) => {
+                        engine.ledger.withdraw(&intent).await
+                    }
+                    Ok(Some(_)) => break,
+                    Err(error) => Err(error),
+                };
+                match taken {
+                    Ok(()) => break,
+                    Err(error) => tracing::warn!(lease = %key.lease_id, %error, "intent not taken back yet"),
+                }
+                engine.clock.sleep(pause).await;
+            }
+            drop(creating);
+        });
     }
 
     /// When a producer that has `timeout_sec` is waited for no longer, if it is asked at `now`.
@@ -316,9 +350,13 @@ fn order(now: &Timestamp, open: &OpenSecret, holder: &Holder, wish: &Wish) -> Or
 const GRACE: Duration = Duration::from_secs(5);
 
 /// With less time than this a producer is not asked.
-const LEAST: Duration = Duration::from_millis(500);
+pub(super) const LEAST: Duration = Duration::from_millis(500);
 
 const NO_TIME: &str = "there is no time left to ask the producer; nothing was made, so try again";
+
+/// How long is waited after each try to take INTENT back. Then it counts as UNKNOWN at its deadline.
+const TAKING_BACK: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// How often something is looked at anew that others have changed.
 const TRIES: usize = 3;

@@ -31,15 +31,15 @@ pub(super) struct Lane {
     open_until: Option<Timestamp>,
 }
 
-/// What came of a lane's work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of a lane's work; of several, the greatest counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
+    /// There was nothing to call it for.
+    NotCalled,
     /// The producer has answered.
     Answered,
     /// It was called, and has not.
     Failed,
-    /// There was nothing to call it for.
-    NotCalled,
 }
 
 /// What became of an offered lease.

@@ -30,6 +30,7 @@ use tokio::sync::{Notify, RwLock};
 
 use guard::Guard;
 pub use guard::Held;
+use issue::LEAST;
 pub use issue::{IssueError, Issued, Wish};
 use lane::Lane;
 pub use operator::{OperatorError, Settlement};
@@ -166,6 +167,11 @@ impl Engine {
     /// being made comes with the answer.
     pub async fn finish(&self) {
         let _nobody_creates = self.creating.write().await;
+    }
+
+    /// Whether there is no time left to call anybody.
+    fn is_out_of_time(&self) -> bool {
+        self.call_end.get() < self.clock.now() + LEAST
     }
 
     /// Has the producer of `secret` tried out, and says what it can do.

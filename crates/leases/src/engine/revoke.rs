@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use gateward_model::{DynamicSecret, ItemName};
 use gateward_store::StoreError;
 
 use super::{Engine, lock};
 use crate::due::LeaseKey;
 use crate::failpoint;
+use crate::items::CatalogError;
 use crate::lease::{LeaseId, LeaseState};
 use crate::ledger::{Hold, LedgerError};
 
@@ -25,6 +27,9 @@ pub enum RevokeError {
     /// The store failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The item's record cannot be read or written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
     /// The engine's task was ended.
     #[error("the gateway is stopping; what was asked for is recorded and will be done")]
     Stopping,
@@ -48,13 +53,62 @@ impl Engine {
     pub async fn revoke_all(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
         let engine = Arc::clone(self);
         let task = self.runtime.spawn(async move {
-            let leases = engine.ledger.of_item(item_id).await?;
-            let revocable = leases.iter().filter(|recorded| recorded.lease.producer_id().is_some());
-            engine
-                .revoke_now(item_id, revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect())
-                .await
+            let keys = engine.revocable(item_id).await?;
+            engine.revoke_now(item_id, keys).await
         });
         task.await.map_err(|_| RevokeError::Stopping)?
+    }
+
+    /// Deletes the dynamic secret `name`, and its leases with it: now if the producer can be reached, else as soon as it
+    /// can. That they must go is durable in the commit that deletes it.
+    ///
+    /// A task of the engine: once begun it is done, whoever hangs up.
+    pub async fn delete(self: &Arc<Self>, name: &ItemName) -> Result<DynamicSecret, RevokeError> {
+        let (engine, name) = (Arc::clone(self), name.clone());
+        let task = self.runtime.spawn(async move {
+            let secret = engine.catalog.delete(&name).await?;
+            failpoint::reach("deleted");
+            if let Err(error) = engine.revoke_deleted(secret.id).await {
+                tracing::warn!(item = %name, %error, "leases of a deleted item wait for their producer");
+            }
+            engine.catalog.forget(secret.id).await?;
+            Ok(secret)
+        });
+        task.await.map_err(|_| RevokeError::Stopping)?
+    }
+
+    /// Writes down what a deletion that was interrupted has not: which leases go with it.
+    pub(crate) async fn finish_deletions(&self) -> Result<(), RevokeError> {
+        for item_id in self.catalog.going().await? {
+            self.bring_all_forward(item_id).await?;
+        }
+        Ok(())
+    }
+
+    async fn revoke_deleted(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
+        let wished = self.bring_all_forward(item_id).await?;
+        self.await_revocation(item_id, &wished).await
+    }
+
+    /// All of a deletion is durable, and then its mark is not needed any more.
+    async fn bring_all_forward(&self, item_id: u64) -> Result<Vec<LeaseKey>, RevokeError> {
+        let mut wished = Vec::new();
+        for key in self.revocable(item_id).await? {
+            match self.bring_forward(key).await {
+                Ok(()) => wished.push(key),
+                // Over meanwhile.
+                Err(RevokeError::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.catalog.gone(item_id).await?;
+        Ok(wished)
+    }
+
+    async fn revocable(&self, item_id: u64) -> Result<Vec<LeaseKey>, LedgerError> {
+        let leases = self.ledger.of_item(item_id).await?;
+        let revocable = leases.iter().filter(|recorded| recorded.lease.producer_id().is_some());
+        Ok(revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect())
     }
 
     async fn revoke_now(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) -> Result<(), RevokeError> {
@@ -67,6 +121,16 @@ impl Engine {
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }
+        outcome.and(self.await_revocation(item_id, &wished).await)
+    }
+
+    /// Does what was brought forward, before all that waits, and says whether all of it is over.
+    async fn await_revocation(
+        self: &Arc<Self>,
+        item_id: u64,
+        wished: &[LeaseKey],
+    ) -> Result<(), RevokeError> {
+        let mut outcome = Ok(());
         {
             let mut lanes = lock(&self.lanes);
             let lane = lanes.entry(item_id).or_default();
@@ -74,8 +138,8 @@ impl Engine {
             wished.iter().rev().for_each(|key| lane.urge(*key));
         }
         self.begin_work(item_id);
-        let waits = self.no_longer_known(item_id, &wished).await;
-        for key in &wished {
+        let waits = self.no_longer_known(item_id, wished).await;
+        for key in wished {
             if let Some(left) = self.ledger.get(*key).await? {
                 let why = match left.lease.state {
                     LeaseState::Revoking(work) | LeaseState::Parked(work) => work.last_error,
@@ -128,7 +192,7 @@ impl Engine {
                 if !keys.iter().any(|key| lane.knows(key)) {
                     return false;
                 }
-                if lane.open_until(self.clock.now()).is_some() {
+                if lane.open_until(self.clock.now()).is_some() || self.is_out_of_time() {
                     return true;
                 }
             }

@@ -9,6 +9,7 @@ mod outside;
 mod people;
 mod race;
 mod sentences;
+mod slow;
 mod status;
 mod turn_histories;
 mod turns;

@@ -94,6 +94,9 @@ impl Rounds {
     async fn read(&mut self, engine: &Arc<Engine>, now: Timestamp) {
         if now >= self.look_at || engine.is_to_look_again() {
             self.look_at = now + LOOK;
+            if let Err(error) = engine.finish_deletions().await {
+                tracing::error!(%error, "leases of a deleted item are not written down as to be revoked yet");
+            }
             if let Err(error) = engine.offer_overdue(now).await {
                 tracing::error!(%error, "due index not read");
                 self.look_at = now + SOON;

@@ -52,11 +52,23 @@ impl Engine {
                 break;
             }
         }
-        if self.clock.now().secs() % COMPACT_EVERY < 60 {
-            let forgotten = self.ledger.compact(now - self.retention).await;
-            forgotten.map_err(|error| TurnError::Unread(error.into()))?;
-        }
         Ok(())
+    }
+
+    /// In the first minute of an hour, forgets leases that are over. What is not forgotten at `until` waits for the next one.
+    pub async fn forget_some(&self, until: Timestamp) {
+        let now = self.clock.now();
+        if now.secs() % COMPACT_EVERY >= 60 {
+            return;
+        }
+        tokio::select! {
+            biased;
+            forgotten = self.ledger.compact(now - self.retention) => match forgotten {
+                Ok(forgotten) => tracing::info!(forgotten, "leases that were over are forgotten"),
+                Err(error) => tracing::warn!(%error, "leases that were over are not forgotten yet"),
+            },
+            () = self.clock.sleep_until(until) => {}
+        }
     }
 
     /// The moments after `from` and up to `to`, in whole seconds, at which something falls due.

@@ -62,6 +62,14 @@ pub(super) fn standing_key(id: u64) -> Key {
     Key { partition: "standing".to_owned(), sort: format!("{id:020}") }
 }
 
+/// Where it is marked that the leases of a deleted secret are not all written down as to be revoked.
+pub(super) fn going_key(id: u64) -> Key {
+    Key { partition: GOING.to_owned(), sort: format!("{id:020}") }
+}
+
+/// The partition of these marks.
+pub(super) const GOING: &str = "~going";
+
 impl Producer {
     /// What stands in `entry`, the record of the secret `id`.
     pub(super) fn open(sealer: &Sealer, id: u64, entry: &Entry) -> Result<Self, CatalogError> {

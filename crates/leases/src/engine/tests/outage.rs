@@ -4,9 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateward_clock::Clock as _;
+
 use super::SETTLE;
 use super::sentences::{alive_and_calls, issue, issued, leases, pass};
-use super::world::{PLAIN, REMEMBERING, TTL, World, holder, name};
+use super::turns::Function;
+use super::world::{OTHER, PLAIN, REMEMBERING, TTL, World, holder, name};
 use crate::engine::{IssueError, Query, RenewError, RevokeError, Wish};
 use crate::producer::RevokeFailure;
 
@@ -118,4 +121,51 @@ fn a_producer_that_hangs_delays_nobody_else() {
     let lease = leases(&life, REMEMBERING)[0].id;
     life.runtime.block_on(life.engine.revoke(REMEMBERING, lease)).unwrap();
     assert_eq!(world.outside().alive.len(), 1, "the one that hangs");
+}
+
+#[test]
+fn an_intent_that_was_written_though_the_store_did_not_say_so_is_taken_back() {
+    let world = World::calm(57);
+    let life = world.start();
+    life.run(SETTLE);
+    world.store.state().lost_answers = 1;
+    assert!(matches!(issue(&life, PLAIN, Wish::default()), Err(IssueError::Ledger(_))));
+    life.run(SETTLE);
+    assert_eq!((leases(&life, PLAIN), world.outside().count), (Vec::new(), 0), "nobody was called");
+    for _ in 0..3 {
+        pass(&world, &life, Duration::from_secs(60));
+    }
+    assert_eq!(leases(&life, PLAIN), [], "and nothing is UNKNOWN");
+}
+
+#[test]
+fn leases_of_a_deleted_secret_go_with_it_also_if_the_gateway_stopped_in_between() {
+    let world = World::calm(58);
+    let life = world.start();
+    for _ in 0..3 {
+        issued(&life);
+    }
+    // All that a deletion does in its first commit, after which the process is killed.
+    life.runtime.block_on(world.catalog().delete(&name(PLAIN))).unwrap();
+    drop(life);
+    assert_eq!(alive_and_calls(&world).0, 3);
+    let life = world.start();
+    life.run(SETTLE);
+    assert_eq!(alive_and_calls(&world).0, 0, "long before their time");
+    assert!(life.runtime.block_on(world.catalog().going()).unwrap().is_empty());
+    assert!(life.runtime.block_on(world.catalog().forget(PLAIN)).is_ok());
+}
+
+#[test]
+fn leases_of_a_secret_that_is_deleted_in_a_function_go_at_the_next_tick_if_not_at_once() {
+    let function = Function::new(59, 0);
+    function.at(function.world.clock.now());
+    for _ in 0..3 {
+        function.issue(3 * TTL);
+    }
+    let runtime = &function.life.runtime;
+    runtime.block_on(function.world.catalog().delete(&name(OTHER))).unwrap();
+    function.tick();
+    assert_eq!(function.alive(), 0);
+    assert!(runtime.block_on(function.world.catalog().going()).unwrap().is_empty());
 }

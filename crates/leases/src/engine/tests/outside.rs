@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gateward_clock::{Clock, ManualClock, Timestamp};
@@ -63,6 +64,8 @@ pub struct Outside {
     pub brings_down: Option<Arc<Flaky>>,
     /// Every credential has one of so many names.
     pub names: Option<u64>,
+    /// How long a call to revoke takes.
+    pub call_takes: Duration,
     /// A call to revoke gets no answer.
     pub hangs: bool,
     /// A call to create gets no answer.
@@ -161,6 +164,8 @@ impl Producer for Hostile {
         if self.outside().hangs || self.chance(3) {
             std::future::pending::<()>().await;
         }
+        let takes = self.outside().call_takes;
+        self.clock.advance(takes);
         let down = self.outside().down;
         let failure = down.or_else(|| self.chance(20).then_some(RevokeFailure::Transient));
         let failure = failure.or_else(|| self.chance(3).then_some(RevokeFailure::Misconfigured));

@@ -64,15 +64,15 @@ impl Announcer for Queue {
     }
 }
 
-struct Function {
-    world: World,
-    life: Life,
+pub struct Function {
+    pub world: World,
+    pub life: Life,
     queue: Arc<Queue>,
-    turns: Turns,
+    pub turns: Turns,
 }
 
 impl Function {
-    fn new(seed: u64, faults: u16) -> Self {
+    pub fn new(seed: u64, faults: u16) -> Self {
         let world = World::calm(seed);
         world.keep(DynamicSecret { user_ttl: GoDuration::minutes(60), ..secret(OTHER) });
         let life = world.asleep();
@@ -84,17 +84,17 @@ impl Function {
         Self { world, life, queue, turns }
     }
 
-    fn at(&self, now: Timestamp) {
+    pub fn at(&self, now: Timestamp) {
         self.world.clock.set(now);
         *self.queue.now.lock().unwrap() = now;
     }
 
-    fn until(&self) -> Timestamp {
+    pub fn until(&self) -> Timestamp {
         self.world.clock.now() + Duration::from_secs(25)
     }
 
     /// A request that gets a credential for `ttl`.
-    fn issue(&self, ttl: Duration) {
+    pub fn issue(&self, ttl: Duration) {
         let wish = Wish { ttl: Some(ttl), ..Wish::default() };
         self.life.runtime.block_on(async {
             self.turns.begin(self.until());
@@ -103,11 +103,11 @@ impl Function {
         });
     }
 
-    fn tick(&self) {
+    pub fn tick(&self) {
         self.life.runtime.block_on(self.turns.tick(self.until())).unwrap();
     }
 
-    fn call(&self, due: Timestamp) {
+    pub fn call(&self, due: Timestamp) {
         self.life.runtime.block_on(self.turns.call(due, self.until())).unwrap();
     }
 
@@ -116,7 +116,7 @@ impl Function {
         self.queue.calls.lock().unwrap().values().flatten().copied().collect()
     }
 
-    fn alive(&self) -> usize {
+    pub fn alive(&self) -> usize {
         let outside = self.world.outside();
         assert_eq!(outside.wrong, Vec::<String>::new());
         outside.alive.len()

@@ -236,6 +236,8 @@ pub struct FlakyState {
     pub faulty: bool,
     /// Nothing is read or written.
     pub down: bool,
+    /// The answers of so many commits are lost, which are done.
+    pub lost_answers: usize,
     /// After so many calls one panics.
     pub panics_after: Option<usize>,
     rng: fastrand::Rng,
@@ -245,7 +247,7 @@ impl Flaky {
     fn new(seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed.rotate_left(17));
         let inner = Arc::new(MemoryStore::new());
-        let state = FlakyState { inner, faulty: true, down: false, panics_after: None, rng };
+        let state = FlakyState { inner, faulty: true, down: false, lost_answers: 0, panics_after: None, rng };
         Self { state: Mutex::new(state) }
     }
 
@@ -319,6 +321,11 @@ impl Store for Flaky {
         let done = self.inner().commit(writes).await;
         self.take_a_while().await;
         self.fails(10)?;
+        let left = self.state().lost_answers.checked_sub(1);
+        if let Some(left) = left {
+            self.state().lost_answers = left;
+            return Err(StoreError::Engine("the answer is lost".into()).into());
+        }
         done
     }
 
