@@ -47,6 +47,19 @@ fn the_lambda_host_answers_for_routes_and_for_control() {
         assert_eq!(ask(event("GET", path, stage, ""))["statusCode"], 200, "{path}");
     }
     assert_eq!(ask(event("GET", "/nowhere", "$default", ""))["statusCode"], 404);
+    // A load balancer asks without a Host, and is answered.
+    for headers in ["headers", "multiValueHeaders"] {
+        let agent = if headers == "headers" {
+            json!("ELB-HealthChecker/2.0")
+        } else {
+            json!(["ELB-HealthChecker/2.0"])
+        };
+        let check = json!({
+            "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:target"}},
+            "httpMethod": "GET", "path": "/health", headers: {"user-agent": agent}, "body": "", "isBase64Encoded": false,
+        });
+        assert_eq!(ask(check)["statusCode"], 200);
+    }
 
     let login = |key: &str| {
         json!({"access-id": ACCESS_ID, "access-key": key, "access-type": "access_key"}).to_string()

@@ -2,8 +2,12 @@
 //!
 //! The client's address is the last in `X-Forwarded-For`, where the load balancer has put it; port and scheme are its
 //! own listener's. Names and values of the query are as the client has written them.
+//!
+//! A load balancer gives every request of a client's a Host. Its own health checks have none, and hardly another header.
 
 use gateward_net::Scheme;
+use http::HeaderValue;
+use http::header::HOST;
 
 use super::envelope::Envelope;
 use super::request::{Origin, Parsed, assemble, headers, parameters};
@@ -16,7 +20,8 @@ pub(super) fn request(event: &Envelope<'_>) -> Parsed {
     };
     let mut target = path(raw_path);
     append_encoded(&mut target, &parameters(event));
-    let headers = headers(event)?;
+    let mut headers = headers(event)?;
+    headers.entry(HOST).or_insert(HeaderValue::from_static(NO_CLIENTS_HOST));
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let client = text("x-forwarded-for").rsplit(',').next().unwrap_or_default().trim().to_owned();
     let scheme = if text("x-forwarded-proto") == "http" { Scheme::Http } else { Scheme::Https };
@@ -25,3 +30,7 @@ pub(super) fn request(event: &Envelope<'_>) -> Parsed {
     let origin = Origin { client: &client, scheme, port };
     assemble(event, method, target, headers, &origin)
 }
+
+/// The host of a request that no client has sent. No name that somebody has ends so (RFC 6761), so that a route takes it
+/// only if it names it, or takes every host.
+const NO_CLIENTS_HOST: &str = "load-balancer.invalid";

@@ -3,6 +3,7 @@ use http::{Method, Response};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::hygiene;
 
 /// An event as API Gateway documents it.
 fn event(changes: &Value) -> Value {
@@ -250,6 +251,52 @@ fn an_event_of_a_load_balancer_becomes_the_request_that_the_client_sent() {
     assert_eq!(request.headers().get_all("x-a").iter().count(), 2);
     assert_eq!(request.headers()["x-forwarded-for"], "9.9.9.9");
     assert_eq!((conn.client.ip().to_string().as_str(), conn.scheme), ("72.12.164.125", Scheme::Https));
+}
+
+/// The event by which a load balancer asks whether its target is healthy.
+fn health_check(changes: &Value) -> Value {
+    let mut event = json!({
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/lambda/49e9d65c45c6791a"}},
+        "httpMethod": "GET", "path": "/health", "queryStringParameters": {},
+        "headers": {"user-agent": "ELB-HealthChecker/2.0"}, "body": "", "isBase64Encoded": false
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+#[test]
+fn a_load_balancers_own_health_check_has_a_host_that_no_client_has() {
+    let multi = json!({
+        "headers": null, "queryStringParameters": null, "multiValueQueryStringParameters": {},
+        "multiValueHeaders": {"user-agent": ["ELB-HealthChecker/2.0"]},
+    });
+    for changes in [json!({}), multi, json!({"headers": null}), json!({"headers": {}})] {
+        let (request, conn) = read(&health_check(&changes)).unwrap();
+        let target = hygiene::check(&request).unwrap();
+        assert_eq!((target.host, request.uri().path()), ("load-balancer.invalid", "/health"), "{changes}");
+        assert_eq!(conn.client.ip().to_string(), "0.0.0.0");
+    }
+}
+
+#[test]
+fn a_host_that_a_client_has_sent_wrong_stays_wrong_in_every_form() {
+    let twice = json!({"headers": null, "multiValueHeaders": {"host": ["a.example", "b.example"]}});
+    let empty = json!({"headers": {"host": ""}, "multiValueHeaders": null});
+    let mut nameless = rest(&json!({"headers": {}, "multiValueHeaders": null}));
+    nameless["requestContext"]["domainName"] = Value::Null;
+    for event in [
+        load_balancer(&twice),
+        load_balancer(&empty),
+        rest(&twice),
+        rest(&empty),
+        event(&json!({"headers": {"host": ""}})),
+        nameless,
+    ] {
+        let (request, _) = read(&event).unwrap();
+        assert!(hygiene::check(&request).is_err(), "{event}");
+    }
 }
 
 #[test]
