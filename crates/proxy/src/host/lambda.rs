@@ -55,7 +55,7 @@ pub struct LambdaParts {
 /// the API's integration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseMode {
-    /// Whole, up to 6 MB.
+    /// Whole, up to 6 MB, and to a load balancer up to 1 MB.
     #[default]
     Buffered,
     /// Part by part, up to 200 MB.

@@ -14,23 +14,37 @@ use serde::Serialize;
 
 use super::Form;
 
-/// The JSON that answers the event. What does not fit into an answer of Lambda becomes a 502 that says so.
+/// The JSON that answers the event. What does not fit into an answer of its form becomes a 502 that says so.
 pub(in super::super) async fn response(form: Form, response: Response<Body>) -> Bytes {
     let (head, body) = response.into_parts();
     let refused = |why| {
         let (head, body) = refusal(ErrorStatus::BAD_GATEWAY, &head.headers, why).into_parts();
         encode(form, head.status, &head.headers, Some(&body))
     };
-    let body = match body.collect(LARGEST_ANSWER).await {
+    let (largest, too_large) = limit(form);
+    let body = match body.collect(largest).await {
         Ok(body) => body,
-        Err(CollectError::TooLarge { .. }) => return refused(TOO_LARGE),
+        Err(CollectError::TooLarge { .. }) => return refused((TOO_LARGE, too_large)),
         Err(CollectError::Broken(_)) => return refused(BROKEN),
     };
     let answer = encode(form, head.status, &head.headers, Some(&body));
-    if answer.len() > LARGEST_ANSWER {
-        return refused(TOO_LARGE);
+    if answer.len() > largest {
+        return refused((TOO_LARGE, too_large));
     }
     answer
+}
+
+/// How large an answer may be as JSON, and what is said of a larger one: what takes it from the function may take less
+/// than the Runtime API does, and would say nothing but 502.
+fn limit(form: Form) -> (usize, &'static str) {
+    match form {
+        Form::LoadBalancer => {
+            (MB, "the answer is larger than the 1 MB that a load balancer takes of a function")
+        }
+        Form::HttpApi | Form::RestApi => {
+            (6 * MB, "the answer is larger than the 6 MB that a Lambda function can give")
+        }
+    }
 }
 
 /// What comes before the body of an answer that is streamed: the same JSON without a body, and eight zeros.
@@ -151,10 +165,8 @@ fn told(headers: &HeaderMap) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
 
 const SET_COOKIE_NAME: &str = "set-cookie";
 
-const TOO_LARGE: (&str, &str) =
-    ("answer_too_large", "the answer is larger than the 6 MB that a Lambda function can give");
+const TOO_LARGE: &str = "answer_too_large";
 
 const BROKEN: (&str, &str) = ("answer_broken", "the answer broke off");
 
-/// What the Runtime API takes.
-const LARGEST_ANSWER: usize = 6 * 1024 * 1024;
+const MB: usize = 1024 * 1024;

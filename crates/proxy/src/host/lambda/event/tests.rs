@@ -384,12 +384,35 @@ async fn a_body_that_is_no_text_is_base64() {
 }
 
 #[tokio::test]
-async fn an_answer_that_lambda_would_not_take_is_a_502_with_the_request_id() {
-    for body in [vec![b'a'; 6 * 1024 * 1024 + 1], vec![255; 5 * 1024 * 1024]] {
+async fn an_answer_that_lambda_or_what_asked_it_would_not_take_is_a_502_with_the_request_id() {
+    const MB: usize = 1024 * 1024;
+    for (form, body, limit) in [
+        (Form::HttpApi, vec![b'a'; 6 * MB + 1], "6 MB"),
+        (Form::RestApi, vec![255; 5 * MB], "6 MB"),
+        (Form::LoadBalancer, vec![b'a'; MB + 1], "1 MB"),
+        (Form::LoadBalancer, vec![255; MB - MB / 5], "1 MB"),
+    ] {
         let response = Response::builder().header("x-request-id", "r1").body(Body::full(body)).unwrap();
-        let told = answer(response).await;
+        let told = answer_as(form, response).await;
         assert_eq!(told["statusCode"], 502);
-        assert_eq!(told["headers"]["x-request-id"], "r1");
-        assert!(told["body"].as_str().unwrap().contains("answer_too_large"));
+        let id = if form == Form::RestApi {
+            &told["multiValueHeaders"]["x-request-id"][0]
+        } else {
+            &told["headers"]["x-request-id"]
+        };
+        assert_eq!(id, "r1");
+        let body: Value = serde_json::from_str(told["body"].as_str().unwrap()).unwrap();
+        assert_eq!(body["code"], "answer_too_large");
+        assert!(body["error_msg"].as_str().unwrap().contains(limit), "{form:?}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_just_fits_into_its_form_is_given() {
+    for (form, length) in
+        [(Form::LoadBalancer, 1_000_000), (Form::HttpApi, 6_000_000), (Form::RestApi, 6_000_000)]
+    {
+        let told = answer_as(form, Response::new(Body::full(vec![b'a'; length]))).await;
+        assert_eq!((&told["statusCode"], told["body"].as_str().unwrap().len()), (&json!(200), length));
     }
 }
