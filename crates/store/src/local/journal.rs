@@ -20,7 +20,7 @@
 //! not opened. Zeros are what was never written.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 #[cfg(test)]
@@ -87,11 +87,13 @@ impl Batch {
 }
 
 impl Journal {
-    /// Opens the journal in `directory`, tells `change` everything that stands in it, in order, and begins a segment.
+    /// Opens the journal in `directory`, tells `change` everything that stands in it, in order, and begins a segment: a new
+    /// one, or the last again if nothing stands in that.
     pub(super) fn open(directory: &Path, mut change: impl FnMut(Changed<'_>)) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let segments = segments(directory)?;
         let last = segments.last().copied();
+        let mut empty = None;
         // They are deleted in order. After a power cut an early one may be back though a later one is gone.
         let gap = segments.windows(2).rposition(|pair| pair[1] != pair[0] + 1);
         let needed = gap.map_or(0, |gap| gap + 1);
@@ -113,9 +115,20 @@ impl Journal {
             let segment = OpenOptions::new().write(true).open(&path)?;
             segment.set_len(end as u64)?;
             segment.sync_all()?;
+            empty = (end <= MAGIC.len()).then_some(segment);
         }
-        let number = last.unwrap_or_default() + 1;
-        let segment = begin(directory, number)?;
+        let (number, segment) = match (last, empty) {
+            // Or there would be one more with each start, thousands where a disk is full and the process is started again
+            // and again. It keeps its place: by its number it is known that none before it is missing.
+            (Some(last), Some(segment)) => {
+                prepare(directory, &segment)?;
+                (last, segment)
+            }
+            (last, _) => {
+                let number = last.unwrap_or_default() + 1;
+                (number, begin(directory, number, prepare)?)
+            }
+        };
         Ok(Self {
             directory: directory.to_owned(),
             segment,
@@ -175,15 +188,8 @@ impl Journal {
     /// Begins the next segment; returns the number of the one before, which goes on where there is no room for it.
     pub(super) fn begin_next(&mut self) -> Result<u64, JournalError> {
         let before = self.number;
-        self.segment = begin(&self.directory, before + 1).map_err(|error| {
-            if !is_full(&error) {
-                return JournalError::Broken(error);
-            }
-            // The next try makes it anew.
-            match fs::remove_file(path(&self.directory, before + 1)) {
-                Err(left) if left.kind() != io::ErrorKind::NotFound => JournalError::Broken(left),
-                _ => JournalError::Full(error),
-            }
+        self.segment = begin(&self.directory, before + 1, prepare).map_err(|error| {
+            if is_full(&error) { JournalError::Full(error) } else { JournalError::Broken(error) }
         })?;
         (self.number, self.end) = (before + 1, MAGIC.len() as u64);
         Ok(before)
@@ -298,14 +304,28 @@ fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number:020}{SUFFIX}"))
 }
 
-fn begin(directory: &Path, number: u64) -> io::Result<File> {
-    let mut segment = OpenOptions::new().write(true).create_new(true).open(path(directory, number))?;
-    segment.write_all(MAGIC)?;
+/// Makes the segment `number`, as `prepare` does it. One that cannot be finished is taken away, or the next try would
+/// find it in its way.
+fn begin(
+    directory: &Path,
+    number: u64,
+    prepare: impl FnOnce(&Path, &File) -> io::Result<()>,
+) -> io::Result<File> {
+    let path = path(directory, number);
+    let segment = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    if let Err(error) = prepare(directory, &segment) {
+        fs::remove_file(&path)?;
+        return Err(error);
+    }
+    Ok(segment)
+}
+
+fn prepare(directory: &Path, segment: &File) -> io::Result<()> {
+    segment.write_all_at(MAGIC, 0)?;
     // Room from the start, so that not every sync has to write down a new length.
     segment.set_len(ROOM)?;
     segment.sync_all()?;
-    File::open(directory)?.sync_all()?;
-    Ok(segment)
+    File::open(directory)?.sync_all()
 }
 
 const MAGIC: &[u8] = b"gateward journal 1\n";

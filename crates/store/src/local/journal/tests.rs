@@ -148,6 +148,48 @@ fn a_bit_that_flips_before_a_whole_batch_is_an_error_in_the_last_segment_too() {
     assert_eq!(opened.unwrap(), [owned("a", Some("1"))], "the last may have been torn");
 }
 
+#[test]
+fn a_start_after_the_other_leaves_no_more_segments_than_have_something_in_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(directory.path(), |_| panic!("nothing was written")).unwrap();
+    journal.append(batch(&[("a", Some("1"))])).unwrap();
+    let first = journal.number;
+    let mut torn = segment(&[vec![7; 3000]]).0;
+    torn[MAGIC.len()..SECTOR].fill(0);
+    // What a kill, a full disk and a power cut leave of a segment, where one has just been begun.
+    let left = [vec![], MAGIC[..7].to_vec(), MAGIC.to_vec(), vec![0; 8192], torn];
+    for (round, left) in left.into_iter().enumerate() {
+        for _ in 0..3 {
+            assert_eq!(read(directory.path()).unwrap().len(), 1 + round);
+        }
+        let newest = first + 1 + round as u64;
+        assert_eq!(segments(directory.path()).unwrap(), (first..=newest).collect::<Vec<_>>());
+        fs::write(path(directory.path(), newest), left).unwrap();
+        let mut journal = Journal::open(directory.path(), |_| {}).unwrap();
+        assert_eq!(journal.number, newest);
+        journal.append(batch(&[("b", None)])).unwrap();
+    }
+    assert_eq!(read(directory.path()).unwrap().len(), 6);
+}
+
+#[test]
+fn a_segment_that_cannot_be_finished_is_not_left_behind_and_none_is_taken_away_that_was_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = |_: &Path, segment: &File| {
+        segment.write_all_at(&MAGIC[..7], 0)?;
+        Err(io::ErrorKind::StorageFull.into())
+    };
+    for _ in 0..2 {
+        let refused = begin(directory.path(), 1, full).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert!(segments(directory.path()).unwrap().is_empty());
+    }
+    begin(directory.path(), 1, prepare).unwrap();
+    let refused = begin(directory.path(), 1, full).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+    assert_eq!(segments(directory.path()).unwrap(), [1]);
+}
+
 /// A segment of batches with these values, and where each of them begins, and the last one ends.
 fn segment(values: &[Vec<u8>]) -> (Vec<u8>, Vec<usize>) {
     let mut segment = MAGIC.to_vec();
