@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gateward_model::Invalid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -44,6 +45,9 @@ pub enum AllowedError {
         "allowed access permissions are JSON: [{{\"name\": \"\", \"access_id\": \"p-…\", \"permissions\": [\"admin\"]}}]"
     )]
     Form,
+    /// No JSON, or a key stands twice in it.
+    #[error("allowed access permissions are JSON: {0}")]
+    Json(Invalid),
     /// An entry is wrong.
     #[error("allowed access permissions, entry {entry}: {problem}")]
     Entry {
@@ -61,7 +65,7 @@ impl AllowedAccess {
         if text.trim().is_empty() {
             return Ok(Vec::new());
         }
-        let read = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| AllowedError::Form);
+        let read = |text: &str| gateward_model::from_admin(text.as_bytes()).map_err(AllowedError::Json);
         let mut list = read(text)?;
         if let Value::String(inner) = &list {
             list = if inner.trim().is_empty() { Value::Array(Vec::new()) } else { read(inner)? };

@@ -104,7 +104,12 @@ async fn value(State(parts): State<Arc<ControlParts>>, request: Request<Body>) -
         Ok(body) => body,
         Err(error) => return refused(error.status(), &error.to_string()),
     };
-    let json = gateward_model::from_admin(&body).unwrap_or_default();
+    let json = match gateward_model::from_admin(&body) {
+        Ok(json) => json,
+        Err(error) => {
+            return refused(StatusCode::BAD_REQUEST, &format!("the body is no JSON object: {error}"));
+        }
+    };
     let Some(text) = json.get("reference").and_then(Value::as_str) else {
         let problem = "the body is {\"reference\": \"{vault://the-vault/the-secret}\"}";
         return refused(StatusCode::BAD_REQUEST, problem);

@@ -1,23 +1,35 @@
 //! Reading JSON that a person wrote.
 
+mod once;
+
+use once::Once;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Invalid;
 
+pub use once::stands_twice;
+
 /// Reads the JSON body of an administrator's request.
 ///
-/// A comma before a closing bracket is tolerated, because documents that people paste from have it. The error tells
-/// the line and column, never the text: a body may hold secrets.
+/// A comma before a closing bracket is tolerated, because documents that people paste from have it. A key that stands
+/// twice in one map is refused by its name. Else the error tells the line and column, never the text: a body may hold
+/// secrets.
 pub fn from_admin(body: &[u8]) -> Result<Value, Invalid> {
     let tolerated = without_trailing_commas(body);
-    serde_json::from_slice(&tolerated).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Eof => "it ends too early",
-            _ => "it is not JSON",
+    serde_json::from_slice(&tolerated).map(|Once(json)| json).map_err(|error| {
+        let problem = match error.classify() {
+            // Only a key that stands twice is wrong in what is JSON; these words name it and the place.
+            serde_json::error::Category::Data => error.to_string(),
+            serde_json::error::Category::Eof => at("it ends too early", &error),
+            _ => at("it is not JSON", &error),
         };
-        Invalid::new("", format!("{what} at line {} column {}", error.line(), error.column()))
+        Invalid::new("", problem)
     })
+}
+
+fn at(what: &str, error: &serde_json::Error) -> String {
+    format!("{what} at line {} column {}", error.line(), error.column())
 }
 
 /// Reads a `T` out of `json`; the error names the field by its path.
@@ -105,6 +117,31 @@ mod tests {
         for body in ["{,}x", "[1,,]", "{\"a\" 1}", "", "[1,", "{\"a\":1}}"] {
             assert!(from_admin(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_in_one_map_is_refused_by_its_name() {
+        for body in [
+            r#"{"plugins": {"key-auth": {}}, "plugins": {}}"#,
+            r#"{"routes": [{"uri": "/a", "plugins": 1, "x": 2, "plugins": 1}]}"#,
+            r#"{"plugins": 1, "plu\u0067ins": 2}"#,
+        ] {
+            let error = from_admin(body.as_bytes()).unwrap_err();
+            assert!(
+                error.problem.starts_with("the key \"plugins\" stands twice in one map at line 1"),
+                "{error}"
+            );
+        }
+        let apart = br#"{"a": {"b": 1}, "b": {"a": 1, "A": 2}}"#;
+        assert_eq!(from_admin(apart), Ok(json!({"a": {"b": 1}, "b": {"a": 1, "A": 2}})));
+    }
+
+    #[test]
+    fn every_kind_of_value_is_read_as_it_was() {
+        let body = br#"[null, true, -1, 18446744073709551615, 1.5, 1e400000000, "a\n", [], {}]"#;
+        assert!(from_admin(body).is_err(), "a number that no number is");
+        let body = br#"[null, true, -1, 18446744073709551615, 1.5, "a\n", [], {}]"#;
+        assert_eq!(from_admin(body), Ok(serde_json::from_slice(body).unwrap()));
     }
 
     #[test]

@@ -17,6 +17,6 @@ pub use failure::{ErrorStatus, Failure, Origin};
 pub use go_duration::GoDuration;
 pub use invalid::Invalid;
 pub use item::{DynamicSecret, ItemName, ProducerCapabilities, ProducerUrl};
-pub use json::{from_admin, parse};
+pub use json::{from_admin, parse, stands_twice};
 pub use producer::{AwsSettings, CustomSettings, PostgresqlSettings, ProducerSettings};
 pub use vault::Vault;

@@ -28,6 +28,18 @@ fn what_is_no_list_is_refused_by_its_entry() {
     let cases = [
         ("{", "are JSON"),
         ("{}", "are JSON"),
+        (
+            r#"[{"access_id": "p-1", "permissions": ["targets"], "permissions": ["admin"]}]"#,
+            "the key \"permissions\" stands twice",
+        ),
+        (
+            r#"[{"access_id": "p-1", "permissions": ["admin"], "sub_claims": {"a": "b", "a": "*"}}]"#,
+            "the key \"a\" stands twice",
+        ),
+        (
+            r#""[{\"access_id\": \"p-1\", \"permissions\": \"admin\", \"access_id\": \"p-2\"}]""#,
+            "the key \"access_id\" stands twice",
+        ),
         ("[1]", "entry 1: it is no object"),
         (r#"[{"access_id": "p-1"}]"#, "permissions is missing"),
         (r#"[{"access_id": "p-1", "permissions": []}]"#, "permissions is empty"),

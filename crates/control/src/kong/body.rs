@@ -29,7 +29,8 @@ impl Fields {
             JSON if bytes.trim_ascii().is_empty() => Ok(Self::Json(Map::new())),
             JSON => match gateward_model::from_admin(&bytes) {
                 Ok(Value::Object(fields)) => Ok(Self::Json(fields)),
-                _ => Err(KongError::Unreadable("Cannot parse JSON body")),
+                Ok(_) => Err(KongError::Unreadable("Cannot parse JSON body")),
+                Err(error) => Err(KongError::NoJson(error)),
             },
             "application/x-www-form-urlencoded" => Form::of_urlencoded(&bytes).map(|form| Self::Form(form.0)),
             "multipart/form-data" => parts(&content_type, bytes).await.map(|form| Self::Form(form.0)),
@@ -73,7 +74,7 @@ async fn parts(content_type: &str, bytes: Bytes) -> Result<Form, KongError> {
         let is_json = part.content_type().is_some_and(|kind| kind.essence_str() == JSON);
         let bytes = part.bytes().await.map_err(unreadable)?;
         let value = match is_json {
-            true => gateward_model::from_admin(&bytes).ok(),
+            true => Some(gateward_model::from_admin(&bytes).map_err(KongError::NoJson)?),
             false => std::str::from_utf8(&bytes).ok().map(Value::from),
         };
         form.add(&name, value.ok_or(KongError::Unreadable("Cannot parse multipart body"))?)?;

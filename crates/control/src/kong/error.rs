@@ -34,6 +34,8 @@ pub(super) enum KongError {
     NoKind(String),
     /// The body is no JSON, or no form.
     Unreadable(&'static str),
+    /// The body is no JSON that can be read: where, or which key stands twice.
+    NoJson(Invalid),
     /// The body is of a kind that is not read here.
     MediaType,
     /// The body cannot be had.
@@ -166,6 +168,7 @@ impl KongError {
             }
             Self::NoKind(name) => message(StatusCode::NOT_FOUND, format!("No vault named '{name}'")),
             Self::Unreadable(what) => message(bad, what.to_owned()),
+            Self::NoJson(error) => message(bad, format!("Cannot parse JSON body: {error}")),
             Self::MediaType => {
                 let text = "send application/json, application/x-www-form-urlencoded or multipart/form-data";
                 message(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned())

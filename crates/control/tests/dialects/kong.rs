@@ -103,7 +103,8 @@ async fn what_is_wrong_is_named_in_kongs_words() {
     assert!(message == format!("schema violation (prefix: {taken})"), "{message}");
 
     let not_json = plane.ask(Surface::KongOpen, "PUT", "/vaults/my-vault", &[JSON], "canary").await;
-    assert_eq!(not_json.json, json!({"message": "Cannot parse JSON body"}));
+    let says = not_json.json["message"].as_str().unwrap();
+    assert!(says.starts_with("Cannot parse JSON body: it"), "{says}");
     let text =
         plane.ask(Surface::KongOpen, "PUT", "/vaults/my-vault", &[("content-type", "text/plain")], "").await;
     assert_eq!(text.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);

@@ -145,9 +145,7 @@ impl From<Spanned<Content>> for Node {
 fn refused(error: &serde_saphyr::Error) -> (Place, String) {
     let place = error.location().map_or(Place::START, Place::from);
     let problem = match error.without_snippet() {
-        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("the key {key:?} stands twice in one map")
-        }
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => gateward_model::stands_twice(key),
         serde_saphyr::Error::DuplicateMappingKey { key: None, .. } => {
             "a key stands twice in one map".to_owned()
         }
