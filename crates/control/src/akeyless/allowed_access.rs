@@ -52,6 +52,7 @@ impl Entry {
 /// `/gateway-create-allowed-access`.
 pub(super) async fn create(call: Call) -> Answer {
     let sent: Entry = call.fields()?;
+    call.refuse_others(FIELDS, |_| true, UNKNOWN)?;
     let permissions = sent.permissions()?.ok_or_else(|| Invalid::new("permissions", "is missing"))?;
     let sub_claims = sent.sub_claims()?.unwrap_or_default();
     let access_id = sent.access_id.clone().ok_or_else(|| Invalid::new("access-id", "is missing"))?;
@@ -83,6 +84,7 @@ pub(super) async fn create(call: Call) -> Answer {
 /// `/gateway-update-allowed-access`.
 pub(super) async fn update(call: Call) -> Answer {
     let sent: Entry = call.fields()?;
+    call.refuse_others(FIELDS, |_| true, UNKNOWN)?;
     let (permissions, sub_claims) = (sent.permissions()?, sent.sub_claims()?);
     check_free(&call.parts, &sent.name)?;
     if let Some(name) = &sent.new_name {
@@ -225,5 +227,22 @@ pub(super) fn directory(parts: &ControlParts) -> Result<&Directory, ApiError> {
 fn missing(name: &str) -> DirectoryError {
     DirectoryError::Missing { kind: KIND, name: name.to_owned() }
 }
+
+/// Those of an entry, and those of every call.
+const FIELDS: &[&str] = &[
+    "name",
+    "new-name",
+    "access-id",
+    "permissions",
+    "sub-claims",
+    "case-sensitive",
+    "description",
+    "token",
+    "uid-token",
+    "json",
+];
+
+/// A field that is ignored might have been the one that bounds the entry.
+const UNKNOWN: &str = "is no field of an entry; leave it out";
 
 const KIND: &str = "allowed access";

@@ -38,6 +38,7 @@ struct Method {
 /// `/auth-method-create-api-key`: the only answer in which the key stands.
 pub(super) async fn create_api_key(call: Call) -> Answer {
     let sent: Method = call.fields()?;
+    call.refuse_others(&["bound-ips"], is_bound, "bounds no API key here; leave it out")?;
     let (kind, key) = MethodKind::api_key();
     let made = create(&call, sent, kind).await?;
     Ok(json!({"access_id": made.access_id, "access_key": key.expose(), "name": made.name}).into())
@@ -46,6 +47,12 @@ pub(super) async fn create_api_key(call: Call) -> Answer {
 /// `/auth-method-create-aws-iam`.
 pub(super) async fn create_aws_iam(call: Call) -> Answer {
     let mut sent: Method = call.fields()?;
+    call.refuse_others(
+        AWS_BOUNDS,
+        is_bound,
+        "is no bound of aws_iam here; those are told by `gateward auth-method create \
+                       aws-iam --help`",
+    )?;
     let bounds = AwsBounds {
         accounts: std::mem::take(&mut sent.bound_aws_account_id),
         arns: std::mem::take(&mut sent.bound_arn),
@@ -173,5 +180,21 @@ fn shown(method: &AuthMethod) -> Value {
 fn missing(name: &str) -> DirectoryError {
     DirectoryError::Missing { kind: KIND, name: name.to_owned() }
 }
+
+/// Whether a field would bound who may log in: one that is not known is not to be ignored.
+fn is_bound(field: &str) -> bool {
+    field.starts_with("bound-") || field.starts_with("gw-bound-") || field == "force-sub-claims"
+}
+
+const AWS_BOUNDS: &[&str] = &[
+    "bound-ips",
+    "bound-aws-account-id",
+    "bound-arn",
+    "bound-role-name",
+    "bound-role-id",
+    "bound-resource-id",
+    "bound-user-name",
+    "bound-user-id",
+];
 
 const KIND: &str = "auth method";

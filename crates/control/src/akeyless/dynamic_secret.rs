@@ -47,7 +47,7 @@ struct Definition {
     tags: Option<Vec<String>>,
     #[serde(default, deserialize_with = "fields::text")]
     description: Option<String>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::maybe_flag")]
+    #[serde(default, deserialize_with = "fields::maybe_flag")]
     delete_protection: Option<bool>,
     #[serde(default, deserialize_with = "fields::flag")]
     skip_dry_run: bool,
@@ -55,7 +55,13 @@ struct Definition {
     enable_admin_rotation: Option<bool>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     admin_rotation_interval_days: Option<u64>,
-    #[serde(default, deserialize_with = "fields::text")]
+    #[serde(
+        default,
+        alias = "producer-encryption-key",
+        alias = "protection-key",
+        alias = "key",
+        deserialize_with = "fields::text"
+    )]
     producer_encryption_key_name: Option<String>,
     /// Ours: how many credentials may live at once; 0 is no bound.
     #[serde(default, deserialize_with = "fields::maybe_whole")]
@@ -315,6 +321,7 @@ pub(super) async fn deleted(parts: &ControlParts, name: &ItemName) -> Result<Dyn
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct GetValue {
     name: ItemName,
     #[serde(default, deserialize_with = "fields::texts")]
@@ -330,7 +337,7 @@ struct GetValue {
     #[serde(default, deserialize_with = "fields::text")]
     ttl: Option<String>,
     /// The same again is the same wish; the header `Idempotency-Key` says it too.
-    #[serde(default, rename = "idempotency-key", deserialize_with = "fields::text")]
+    #[serde(default, deserialize_with = "fields::text")]
     idempotency_key: Option<String>,
 }
 

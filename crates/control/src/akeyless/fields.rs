@@ -1,6 +1,35 @@
-//! Fields as client libraries send them: booleans as text, numbers as text, one text where a list may stand.
+//! Fields as client libraries send them: `_` for `-` in names, booleans as text, numbers as text, one text where a list
+//! may stand.
 
+use gateward_model::Invalid;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+/// The fields of a body, each with `-` in its name where `_` may have stood. A name that stands in both spellings is
+/// refused: one of the two would count, and nobody could tell which.
+pub(super) fn in_kebab_case(sent: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
+    let mut fields = Map::with_capacity(sent.len());
+    for (name, value) in sent {
+        let name = name.replace('_', "-");
+        if fields.contains_key(&name) {
+            let problem = "is given twice: - and _ are one and the same in the name of a field";
+            return Err(Invalid::new(name, problem));
+        }
+        fields.insert(name, value);
+    }
+    Ok(fields)
+}
+
+/// Whether a field says anything: clients send empty ones and false for what nobody said.
+pub(super) fn is_said(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty() && text != "false",
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
 
 /// `true`, `"true"`, `false`, `"false"` or `""`.
 pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {

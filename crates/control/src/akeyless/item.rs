@@ -286,7 +286,7 @@ struct Update {
     add_tag: Vec<String>,
     #[serde(default, deserialize_with = "fields::texts")]
     rm_tag: Vec<String>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::maybe_flag")]
+    #[serde(default, deserialize_with = "fields::maybe_flag")]
     delete_protection: Option<bool>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     max_versions: Option<u64>,

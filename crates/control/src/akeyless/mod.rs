@@ -1,7 +1,8 @@
 //! The Akeyless API: POST with a JSON body, the token in the body, `{"error": text}` when it fails.
 //!
-//! Requests have kebab-case names and carry many defaults that client libraries send; what is not known here is
-//! ignored, what is known and cannot be done is refused.
+//! Requests have kebab-case names, the vendor's with some exceptions, so `_` and `-` are one there; and they carry many
+//! defaults that client libraries send: what is not known here is ignored, what is known and cannot be done is refused.
+//! Where a name that is not known may be a restriction, as in auth methods and allowed access, it is refused too.
 
 mod allowed_access;
 mod auth_method;
@@ -206,6 +207,20 @@ impl Call {
         Ok(gateward_model::parse(&self.body)?)
     }
 
+    /// Refuses every field but those of `known` that says something, where `is_meant` says that it must not be ignored.
+    pub(crate) fn refuse_others(
+        &self,
+        known: &[&str],
+        is_meant: impl Fn(&str) -> bool,
+        problem: &str,
+    ) -> Result<(), Invalid> {
+        let mut sent = self.body.as_object().into_iter().flatten();
+        let other = sent.find(|(name, value)| {
+            is_meant(name) && !known.contains(&name.as_str()) && fields::is_said(value)
+        });
+        other.map_or(Ok(()), |(name, _)| Err(Invalid::new(name, problem)))
+    }
+
     /// A header of the request, if it is there and not empty.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<String> {
         let value = self.headers.get(name)?.to_str().ok().filter(|value| !value.is_empty());
@@ -288,10 +303,8 @@ async fn body(request: Request<Body>) -> Result<(HeaderMap, Value), ApiError> {
     let bytes = request::read(body).await?;
     let json = gateward_model::from_admin(&bytes)
         .map_err(|error| ApiError::bad(format!("the body is no JSON object: {error}")))?;
-    if !json.is_object() {
-        return Err(ApiError::bad("the body is no JSON object"));
-    }
-    Ok((head.headers, json))
+    let Value::Object(sent) = json else { return Err(ApiError::bad("the body is no JSON object")) };
+    Ok((head.headers, Value::Object(fields::in_kebab_case(sent)?)))
 }
 
 async fn only_post() -> Response {

@@ -43,7 +43,7 @@ struct Common {
     tags: Option<Vec<String>>,
     #[serde(default, deserialize_with = "fields::text")]
     description: Option<String>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::maybe_flag")]
+    #[serde(default, deserialize_with = "fields::maybe_flag")]
     delete_protection: Option<bool>,
     #[serde(default, deserialize_with = "fields::flag")]
     skip_dry_run: bool,
@@ -51,9 +51,13 @@ struct Common {
     target_name: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
     custom_username_template: Option<String>,
-    #[serde(default, deserialize_with = "fields::text")]
-    producer_encryption_key: Option<String>,
-    #[serde(default, deserialize_with = "fields::text")]
+    #[serde(
+        default,
+        alias = "producer-encryption-key",
+        alias = "protection-key",
+        alias = "key",
+        deserialize_with = "fields::text"
+    )]
     producer_encryption_key_name: Option<String>,
     #[serde(default, deserialize_with = "fields::flag")]
     enable_admin_rotation: bool,
@@ -305,9 +309,9 @@ fn tags(text: &str) -> Result<Vec<(String, String)>, Invalid> {
 }
 
 impl Common {
-    /// What it is to be sealed with, by either name of the field.
+    /// What it is to be sealed with.
     fn key(&self) -> Option<&str> {
-        self.producer_encryption_key_name.as_deref().or(self.producer_encryption_key.as_deref())
+        self.producer_encryption_key_name.as_deref()
     }
 
     fn applied_to(

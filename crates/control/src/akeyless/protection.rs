@@ -24,7 +24,7 @@ struct Create {
     metadata: Option<String>,
     #[serde(default, deserialize_with = "fields::texts")]
     tag: Vec<String>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::flag")]
+    #[serde(default, deserialize_with = "fields::flag")]
     delete_protection: bool,
 }
 

@@ -35,7 +35,7 @@ struct Definition {
     rotation_hour: Option<u64>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     timeout_sec: Option<u64>,
-    #[serde(default, deserialize_with = "fields::text")]
+    #[serde(default, alias = "protection-key", deserialize_with = "fields::text")]
     key: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
     description: Option<String>,
@@ -50,7 +50,7 @@ struct Definition {
     rm_tag: Vec<String>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     max_versions: Option<u64>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::maybe_flag")]
+    #[serde(default, deserialize_with = "fields::maybe_flag")]
     delete_protection: Option<bool>,
 }
 

@@ -25,13 +25,13 @@ struct Create {
     metadata: Option<String>,
     #[serde(default, deserialize_with = "fields::texts")]
     tags: Vec<String>,
-    #[serde(default, rename = "protection_key", deserialize_with = "fields::text")]
+    #[serde(default, alias = "key", deserialize_with = "fields::text")]
     protection_key: Option<String>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     max_versions: Option<u64>,
     #[serde(default, deserialize_with = "fields::text")]
     accessibility: Option<String>,
-    #[serde(default, rename = "delete_protection", deserialize_with = "fields::flag")]
+    #[serde(default, deserialize_with = "fields::flag")]
     delete_protection: bool,
 }
 
@@ -114,7 +114,7 @@ struct Update {
     keep_prev_version: Option<bool>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     last_version: Option<u64>,
-    #[serde(default, deserialize_with = "fields::text")]
+    #[serde(default, alias = "protection-key", deserialize_with = "fields::text")]
     key: Option<String>,
     #[serde(default, deserialize_with = "fields::text")]
     accessibility: Option<String>,

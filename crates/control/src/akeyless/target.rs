@@ -20,7 +20,7 @@ struct Definition {
     /// What older clients call the description.
     #[serde(default, deserialize_with = "fields::text")]
     comment: Option<String>,
-    #[serde(default, deserialize_with = "fields::text")]
+    #[serde(default, alias = "protection-key", deserialize_with = "fields::text")]
     key: Option<String>,
 }
 

@@ -13,6 +13,7 @@ use crate::ControlParts;
 use crate::request::json_answer;
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Validate {
     creds: String,
     expected_access_id: String,

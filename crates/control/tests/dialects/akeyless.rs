@@ -81,7 +81,7 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
         ("rotate-sync-url", json!("nope"), "rotate-sync-url"),
         ("enable-admin-rotation", json!(true), "enable-admin-rotation"),
         ("producer-encryption-key-name", json!("k"), "producer-encryption-key-name"),
-        ("delete_protection", json!("canary"), "delete_protection"),
+        ("delete_protection", json!("canary"), "delete-protection"),
     ];
     for (field, value, named) in cases {
         let mut body = create(&token);

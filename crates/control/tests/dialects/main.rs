@@ -23,6 +23,7 @@ mod listening;
 mod metrics;
 mod references;
 mod repointing;
+mod spelling;
 
 use std::sync::Arc;
 use std::time::Duration;
