@@ -101,6 +101,7 @@ def live(terraform, folder, place, binary):
         command("apply", "-no-color", "-input=false", "-auto-approve")
         look_at_state(example / "terraform.tfstate")
         variables = look_at_function(url)
+        look_at_ticks(url)
         if binary:
             function_life.live(binary, place, url, variables, access_id="p-check", access_key=CANARY)
         command("plan", "-no-color", "-input=false", "-out", "second.plan")
@@ -408,14 +409,23 @@ def look_at_state(state):
     assert outputs.get("repository_url") is None, outputs
 
 
+def look_at_ticks(url):
+    """What Lambda does with a tick that it could not bring to the function, or that failed there: nothing."""
+    config = json.loads(ask_lambda(url, "2019-09-25/functions/akeyless-serverless-gateway/event-invoke-config"))
+    kept = config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]
+    assert kept == (0, 60), config
+
+
+def ask_lambda(url, path):
+    authorization = "AWS4-HMAC-SHA256 Credential=check/20260101/us-east-2/lambda/aws4_request, SignedHeaders=host, Signature=0"
+    request = urllib.request.Request(f"{url}/{path}", headers={"Authorization": authorization})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+        return answer.read().decode()
+
+
 def look_at_function(url):
     """What whoever reads the function's configuration reads."""
-    authorization = "AWS4-HMAC-SHA256 Credential=check/20260101/us-east-2/lambda/aws4_request, SignedHeaders=host, Signature=0"
-    request = urllib.request.Request(
-        f"{url}/2015-03-31/functions/akeyless-serverless-gateway/configuration", headers={"Authorization": authorization}
-    )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
-        text = answer.read().decode()
+    text = ask_lambda(url, "2015-03-31/functions/akeyless-serverless-gateway/configuration")
     variables = json.loads(text)["Environment"]["Variables"]
     assert CANARY not in text, "a secret stands in the function's environment"
     assert variables["GATEWARD_ADMIN_ACCESS_KEY"].startswith("{vault://aws/arn:aws:secretsmanager:"), variables

@@ -79,11 +79,19 @@ resource "aws_cloudwatch_event_target" "tick" {
   rule = aws_cloudwatch_event_rule.tick.name
   arn  = aws_lambda_function.gateway.arn
 
-  # The next tick does what this one could not.
+  # Of the way to Lambda's own queue. A tick that cannot be brought there is the next one's.
   retry_policy {
     maximum_event_age_in_seconds = 60
     maximum_retry_attempts       = 0
   }
+}
+
+# Of the way from that queue to the function. The next tick does what this one could not: one that failed is not repeated
+# (Lambda would, twice), and one that found no instance free is not kept for longer than until then (it would be, for 6 hours).
+resource "aws_lambda_function_event_invoke_config" "tick" {
+  function_name                = aws_lambda_function.gateway.function_name
+  maximum_retry_attempts       = 0
+  maximum_event_age_in_seconds = 60
 }
 
 resource "aws_lambda_permission" "tick" {
