@@ -100,6 +100,7 @@ def live(terraform, folder, place, binary):
         command("validate", "-no-color")
         command("apply", "-no-color", "-input=false", "-auto-approve")
         look_at_state(example / "terraform.tfstate")
+        look_at_role(example / "terraform.tfstate")
         variables = look_at_function(url)
         look_at_ticks(url)
         if binary:
@@ -116,9 +117,10 @@ def live(terraform, folder, place, binary):
         told = command("plan", *AS_IT_IS, changes=AWS_IAM, expected=2)
         assert ROLE in told and "events:PutEvents" in told, told
         for changes, expected in OTHER_WAYS:
-            told = command("plan", *AS_IT_IS, changes=changes, expected=2)
+            told = command("plan", *AS_IT_IS, "-out", "other.plan", changes=changes, expected=2)
             missing = [words for words in expected if words not in told]
             assert not missing, f"{changes}: {missing} not in {told}"
+            look_at_network(json.loads(command("show", "-json", "other.plan", changes=changes)), "vpc_subnet_ids" in changes)
         command("destroy", "-no-color", "-input=false", "-auto-approve")
         left = json.loads((example / "terraform.tfstate").read_text())["resources"]
         assert left == [], left
@@ -407,6 +409,34 @@ def look_at_state(state):
     assert outputs["aws_lambda_function"].endswith(":function:akeyless-serverless-gateway"), outputs
     assert ":/restapis/" in outputs["aws_api_gateway_rest_api"], outputs
     assert outputs.get("repository_url") is None, outputs
+
+
+def look_at_role(state):
+    """The role may do with the table what the documents say that a gateway needs, and nothing else."""
+    resources = json.loads(state.read_text())["resources"]
+    policies = [resource for resource in resources if (resource["type"], resource["name"]) == ("aws_iam_role_policy", "gateway")]
+    policy = json.loads(policies[0]["instances"][0]["attributes"]["policy"])
+    allowed = {action for statement in policy["Statement"] if statement["Sid"] == "Store" for action in statement["Action"]}
+    documents = (HERE.parents[1] / "docs" / "serverless.md").read_text()
+    documented = set(re.findall(r'"(dynamodb:\w+)"', documents))
+    assert allowed == documented, f"the role: {allowed}; docs/serverless.md: {documented}"
+
+
+def look_at_network(plan, is_in_vpc):
+    """Lambda may make network interfaces where there are any, and what runs in the function may not."""
+    changes = {resource["address"]: resource["change"] for resource in plan["resource_changes"]}
+    policy = json.loads(changes["module.gateway.aws_iam_role_policy.gateway"]["after"]["policy"])
+    effects = {"Allow": [], "Deny": []}
+    for statement in policy["Statement"]:
+        if any(action.startswith("ec2:") for action in statement["Action"]):
+            effects[statement["Effect"]].append(statement)
+    if not is_in_vpc:
+        assert effects == {"Allow": [], "Deny": []}, effects
+        return
+    (allowed,), (denied,) = effects["Allow"], effects["Deny"]
+    function = "arn:aws:lambda:us-east-2:123456789012:function:akeyless-serverless-gateway"
+    assert denied["Condition"] == {"ArnEquals": {"lambda:SourceFunctionArn": function}}, denied
+    assert set(allowed["Action"]) < set(denied["Action"]) and allowed["Resource"] == denied["Resource"] == ["*"], effects
 
 
 def look_at_ticks(url):

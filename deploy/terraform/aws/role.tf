@@ -2,6 +2,17 @@
 
 locals {
   log_group = "arn:${local.partition}:logs:${local.region}:${local.account}:log-group:${var.cloudwatch_log_group_lambda_name}"
+  # By its name: the function itself is made after its role.
+  function_arn = "arn:${local.partition}:lambda:${local.region}:${local.account}:function:${var.lambda_func_name}"
+  network_actions = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+  ]
+  network_resources = length(var.vpc_subnet_ids) > 0 ? ["*"] : []
 }
 
 resource "aws_iam_role" "function" {
@@ -52,7 +63,6 @@ locals {
       Action = [
         "dynamodb:ConditionCheckItem",
         "dynamodb:DeleteItem",
-        "dynamodb:DescribeTable",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
@@ -99,17 +109,19 @@ locals {
       Resource = var.assumable_role_arns
     },
     {
-      # Network interfaces of a function in a VPC have no ARN that could be named before.
-      Sid = "Network"
-      Action = [
-        "ec2:AssignPrivateIpAddresses",
-        "ec2:CreateNetworkInterface",
-        "ec2:DeleteNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSubnets",
-        "ec2:UnassignPrivateIpAddresses",
-      ]
-      Resource = length(var.vpc_subnet_ids) > 0 ? ["*"] : []
+      # Lambda makes the network interfaces of a function in a VPC, in the name of its role. They have no ARN that could be
+      # named before.
+      Sid      = "Network"
+      Action   = local.network_actions
+      Resource = local.network_resources
+    },
+    {
+      # What runs in the function has the same role, and no business with them. Only its requests carry this key.
+      Sid       = "NetworkNotFromWithin"
+      Effect    = "Deny"
+      Action    = concat(local.network_actions, ["ec2:DetachNetworkInterface"])
+      Resource  = local.network_resources
+      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.function_arn } }
     },
   ]
 }
