@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateward_clock::{Clock, Timestamp};
-use gateward_items::{ItemError, ItemKind};
+use gateward_items::{ItemError, ItemKind, ItemState};
 use gateward_model::{ItemName, ProducerUrl};
 use gateward_seal::SecretValue;
 use gateward_store::Store;
@@ -255,6 +255,10 @@ impl Rotator {
                     Err(error) => return Err(error.into()),
                 }
             }
+            // It stays due, so that it is rotated when it is enabled again.
+            if wish == Wish::Due && self.is_disabled(&name).await? {
+                return Ok(None);
+            }
             if wish == Wish::Asked && loaded.has_no_url() {
                 return Err(RotateFailure::NoUrl(name));
             }
@@ -278,6 +282,11 @@ impl Rotator {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    async fn is_disabled(&self, name: &ItemName) -> Result<bool, ItemError> {
+        let item = self.parts.catalog.tree().get(name).await?.item;
+        Ok(item.record.state == ItemState::Disabled)
     }
 
     async fn call(&self, loaded: &Loaded, id: &str) -> Result<RotateCall, RotateFailure> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use gateward_clock::ManualClock;
-use gateward_items::{Tree, Which};
+use gateward_items::{ItemState, Tree, Which};
 use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ProducerSettings};
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::MemoryStore;
@@ -145,6 +145,17 @@ impl World {
         };
         world.secrets.create(new).await.unwrap();
         world
+    }
+
+    async fn switch(&self, item: &ItemName, state: ItemState) {
+        self.catalog.tree().update(item, |record| record.state = state).await.unwrap();
+    }
+
+    async fn rotation(&self, item: &ItemName) -> Rotation {
+        match self.secrets.known(item).await {
+            Ok(known) => known.rotation,
+            Err(_) => self.catalog.known(item).await.unwrap().rotation,
+        }
     }
 
     fn answer(&self, answer: Result<&'static str, RotateError>) {
@@ -347,6 +358,38 @@ async fn what_came_for_a_secret_that_has_changed_meanwhile_is_not_kept() {
     world.secrets.update(&name("/renamed"), &set).await.unwrap();
     begun.abort();
     assert_eq!(world.secrets.value(&name("/renamed"), Which::Current).await.unwrap().expose(), "canary-mine");
+}
+
+#[tokio::test]
+async fn what_is_disabled_is_not_rotated_by_itself_nor_told_of_until_it_is_enabled_again() {
+    let daily = Some(Every::days(1));
+    for (world, item) in
+        [(World::with_dynamic(daily).await, name("/d")), (World::with_rotated(daily).await, name("/r"))]
+    {
+        world.switch(&item, ItemState::Disabled).await;
+        let rotator = world.rotator(Handle::current());
+        let timer = rotator.start();
+        for _ in 0..30 {
+            world.clock.advance(Duration::from_secs(24 * 3600));
+            settle().await;
+        }
+        assert!(world.called_with().is_empty(), "{item}");
+        assert_eq!(world.told(), Vec::<String>::new(), "{item}");
+        let rotation = world.rotation(&item).await;
+        assert_eq!((rotation.attempts, rotation.failure, rotation.under_way), (0, None, None), "{item}");
+        assert!(matches!(rotator.rotate(&item).await, Err(RotateFailure::Item(ItemError::Disabled(_)))));
+
+        world.switch(&item, ItemState::Enabled).await;
+        world.answer(Ok("canary-two"));
+        world.clock.advance(REFILL);
+        settle().await;
+        assert_eq!((world.called_with().len(), world.told()), (1, vec![format!("{item} Rotated")]));
+        world.answer(Ok("canary-three"));
+        world.clock.advance(Duration::from_secs(24 * 3600));
+        settle().await;
+        assert_eq!(world.called_with().len(), 2, "{item} goes on as before");
+        timer.abort();
+    }
 }
 
 #[tokio::test]
