@@ -2,8 +2,11 @@
 //!
 //! With AWS KMS it is a data key: made by KMS at the first start, sealed under a key that never leaves KMS, and kept so
 //! in the store. Whoever reads the store has nothing, and whoever may use the KMS key is written down by AWS.
+//!
+//! One is made for an empty store only. Everything else in a store was sealed with a key that is somewhere, and a new one
+//! in its place would open none of it and be taken for the right one from then on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use gateward_aws::kms::{DataKey, Kms, KmsError};
@@ -21,6 +24,15 @@ pub enum NoRootKey {
     /// What was given is none, or cannot be read.
     #[error(transparent)]
     Local(#[from] RootKeyError),
+    /// There is something in the store, and no file: the key that sealed it is lost, or elsewhere.
+    #[error(
+        "root_key_file: there is no {}, and the store has records that were sealed with a root key, which a new one \
+         would not open; put the file back, or start with the key that they were sealed with", path.display()
+    )]
+    Lost {
+        /// Where the file would be.
+        path: PathBuf,
+    },
     /// KMS does not open it, or makes none.
     #[error("root_key_kms: the root key cannot be had from the KMS key \"{key}\"")]
     Kms {
@@ -85,7 +97,11 @@ impl<'s> Origin<'s> {
     pub async fn open(&self, store: &dyn Store, before: Revision) -> Result<RootKey, NoRootKey> {
         match self {
             Self::Text(text) => Ok(RootKey::from_text(text.expose())?),
-            Self::File(path) => Ok(RootKey::from_file_or_create(path)?),
+            Self::File(path) => match RootKey::from_file(path)? {
+                Some(key) => Ok(key),
+                None if before > Revision::default() => Err(NoRootKey::Lost { path: path.to_path_buf() }),
+                None => Ok(RootKey::from_file_or_create(path)?),
+            },
             Self::Kms(kms, key) => Asking { kms, key }.open(store, before).await,
         }
     }

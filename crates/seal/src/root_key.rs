@@ -78,21 +78,27 @@ impl RootKey {
         Ok(Self { bytes: Zeroizing::new(*bytes), origin: Origin::Given })
     }
 
+    /// Reads the key from the file at `path`, if there is one.
+    pub fn from_file(path: &Path) -> Result<Option<Self>, RootKeyError> {
+        match File::open(path) {
+            Ok(file) => Self::read(path, file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed(path, source)),
+        }
+    }
+
     /// Reads the key from the file at `path`; makes a random one, and the file and its directory, if there is none.
     pub fn from_file_or_create(path: &Path) -> Result<Self, RootKeyError> {
-        match File::open(path) {
-            Ok(file) => Self::read(path, file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = Self::generate();
-                match made.create(path) {
-                    Ok(()) => Ok(made),
-                    // Another process was faster: its key is the one that stands.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        let file = File::open(path).map_err(|source| failed(path, source))?;
-                        Self::read(path, file)
-                    }
-                    Err(source) => Err(failed(path, source)),
-                }
+        if let Some(found) = Self::from_file(path)? {
+            return Ok(found);
+        }
+        let made = Self::generate();
+        match made.create(path) {
+            Ok(()) => Ok(made),
+            // Another process was faster: its key is the one that stands.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = File::open(path).map_err(|source| failed(path, source))?;
+                Self::read(path, file)
             }
             Err(source) => Err(failed(path, source)),
         }

@@ -26,6 +26,7 @@ mod one_at_a_time;
 mod plot;
 mod race;
 mod revocations;
+mod root_key;
 mod rotation;
 mod status_events;
 mod table;
