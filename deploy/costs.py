@@ -19,7 +19,7 @@ PRICES = {
 MEMORY_GB = 0.5
 TICKS = 30 * 24 * 60
 TICK_SECONDS = 0.02
-TICK_READS = 4
+TICK_READS = 5
 # Five pollers of an event source mapping wait 20 s each for a message.
 POLLS = 5 * 3 * TICKS
 STARTS = 30 * 24

@@ -6,6 +6,7 @@ use gateward_model::Invalid;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::aws_iam::is_arn;
 use crate::{AccessId, Identity, Permission, wildcard};
 
 /// What an auth method says of whoever logged in: names, and values of each.
@@ -79,15 +80,22 @@ impl AllowedAccess {
 
     /// Whether this is about `identity`: its access id, and of each name one of the values.
     pub fn is_about(&self, identity: &Identity) -> bool {
-        let same = |pattern: &str, value: &str| match self.case_insensitive {
-            true => wildcard::matches(&pattern.to_lowercase(), &value.to_lowercase()),
-            false => wildcard::matches(pattern, value),
+        let matches = |name: &str, pattern: &str, value: &str| match name {
+            // A pattern of fewer parts could be spelt out by the path that a user of any account may have.
+            "arn" if value.starts_with("arn:") => {
+                pattern == "*" || pattern.splitn(6, ':').count() == 6 && is_arn(pattern, value)
+            }
+            _ => wildcard::matches(pattern, value),
+        };
+        let same = |name: &str, pattern: &str, value: &str| match self.case_insensitive {
+            true => matches(name, &pattern.to_lowercase(), &value.to_lowercase()),
+            false => matches(name, pattern, value),
         };
         self.access_id == identity.access_id
             && self.sub_claims.iter().all(|(name, wanted)| {
                 let known = identity.sub_claims.get(name);
                 known.is_some_and(|known| {
-                    wanted.iter().any(|wanted| known.iter().any(|known| same(wanted, known)))
+                    wanted.iter().any(|wanted| known.iter().any(|known| same(name, wanted, known)))
                 })
             })
     }

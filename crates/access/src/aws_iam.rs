@@ -50,7 +50,7 @@ impl AwsBounds {
 
 /// Whether `pattern` is `arn`, part by part: a star in one part never takes another along, or a user of any account could
 /// have a path that spells out the rest.
-fn is_arn(pattern: &str, arn: &str) -> bool {
+pub(crate) fn is_arn(pattern: &str, arn: &str) -> bool {
     let (wanted, parts): (Vec<&str>, Vec<&str>) =
         (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
     if wanted.len() < 6 {

@@ -82,7 +82,7 @@ impl Tokens {
 
     /// Tokens that last for `ttl`, under a key derived by `sealer`.
     pub fn new(sealer: &Sealer, clock: Arc<dyn Clock>, ttl: Duration) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, sealer.derive("access token").as_slice());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, sealer.derive_from_both("access token").as_slice());
         Self { key, clock, ttl }
     }
 

@@ -261,6 +261,15 @@ impl Sealer {
         expand(&self.root, &[&prefixed(purpose), &self.id.0])
     }
 
+    /// The same from both halves, where a customer fragment seals what nobody chose a key for: whoever has the root key
+    /// alone does not find it.
+    pub fn derive_from_both(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        match self.default.map(|place| &self.both[place]) {
+            Some(BothHalves { prk, id, .. }) => expand(prk, &[&prefixed(purpose), &id.0]),
+            None => self.derive(purpose),
+        }
+    }
+
     fn random_bytes<const LENGTH: usize>(&self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         self.random.fill(&mut bytes).expect("the operating system has randomness");

@@ -191,7 +191,11 @@ impl Store for LocalStore {
         let (answer, answered) = oneshot::channel();
         self.orders.send(Order::Commit { writes, answer }).map_err(|_| StoreError::Closed)?;
         // Everything that was ordered is answered, unless a panic has ended it.
-        answered.await.map_err(|_| StoreError::Engine(PANIC.into()))?
+        answered.await.map_err(|_| {
+            // The writer may be about to say so, and whoever hears this asks why.
+            self.trouble.ends(PANIC.to_owned());
+            StoreError::Engine(PANIC.into())
+        })?
     }
 
     async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {

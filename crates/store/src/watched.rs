@@ -17,6 +17,8 @@ pub enum Call {
     List,
     /// [`Store::commit`].
     Commit,
+    /// The same, when it is done: whoever refuses this loses the answer.
+    Committed,
     /// [`Store::changes`].
     Changes,
     /// [`Store::revision`].
@@ -68,7 +70,9 @@ impl Store for Watched {
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Revision, CommitError> {
         self.ask(Call::Commit).await?;
-        self.inner.commit(writes).await
+        let done = self.inner.commit(writes).await;
+        self.ask(Call::Committed).await?;
+        done
     }
 
     async fn changes(&self, since: Revision) -> Result<Changes, StoreError> {

@@ -75,3 +75,26 @@ fn each_name_must_match_and_of_its_values_one() {
     let loose = AllowedAccess { case_insensitive: true, ..entry.clone() };
     assert!(loose.is_about(&identity("p-1", &[("group", "OPS"), ("arn", "user/Ann")])));
 }
+
+#[test]
+fn a_star_in_an_arn_takes_no_other_part_of_it_along() {
+    let is_let_in = |pattern: &str, arn: &str| {
+        let entry = r#"[{"access_id": "p-1", "permissions": ["admin"], "sub_claims": {"arn": ["PATTERN"]}}]"#;
+        let entries = AllowedAccess::parse_list(&entry.replace("PATTERN", pattern)).unwrap();
+        entries[0].is_about(&identity("p-1", &[("arn", arn)]))
+    };
+    let (ann, forged) = (
+        "arn:aws:sts::123456789012:assumed-role/admin/ann",
+        "arn:aws:iam::999999999999:user/x:123456789012:assumed-role/admin/ann",
+    );
+    for (pattern, lets_ann_in) in [
+        ("arn:aws:sts::123456789012:assumed-role/admin/*", true),
+        ("arn:*:*:*:123456789012:assumed-role/admin/*", true),
+        // It has five parts, and an ARN six.
+        ("arn:aws:*:123456789012:assumed-role/admin/*", false),
+        ("*:123456789012:assumed-role/admin/*", false),
+    ] {
+        assert_eq!((is_let_in(pattern, ann), is_let_in(pattern, forged)), (lets_ann_in, false), "{pattern}");
+    }
+    assert!(is_let_in("*", forged), "whoever says anybody means it");
+}

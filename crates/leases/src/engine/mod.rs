@@ -174,13 +174,19 @@ impl Engine {
         self.call_end.get() < self.clock.now() + LEAST
     }
 
-    /// Has the producer of `secret` tried out, and says what it can do.
+    /// Has the producer of `secret` tried out, and says what it can do. What it makes is unmade, so neither call may take
+    /// more than half of the time that is left.
     pub async fn dry_run(
         &self,
         secret: &DynamicSecret,
         payload: SecretValue,
     ) -> Result<Capabilities, String> {
-        let producer = self.producers.of(secret, payload);
+        let left = self.call_end.get().saturating_since(self.clock.now()).saturating_sub(LEAST);
+        if left < 2 * SOON {
+            return Err("there is no time left to ask the producer; try again".to_owned());
+        }
+        let timeout_sec = secret.timeout_sec.min(left.as_secs() / 2);
+        let producer = self.producers.of(&DynamicSecret { timeout_sec, ..secret.clone() }, payload);
         tokio::select! {
             biased;
             outcome = producer.dry_run() => outcome,

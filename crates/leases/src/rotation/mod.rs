@@ -316,12 +316,16 @@ impl Rotator {
         mut next: impl FnMut(&Rotation) -> Rotation,
     ) -> Result<(), RotateFailure> {
         let mut wait = Duration::from_millis(50);
+        let mut tried = None;
         loop {
             let outcome = match self.load(subject).await {
                 Ok(Some(loaded)) if loaded.rotation().is_at(id) => {
                     let rotation = next(&loaded.rotation());
+                    tried = Some(rotation.clone());
                     self.save(&loaded, rotation, payload).await
                 }
+                // Written, though the store did not say so.
+                Ok(Some(loaded)) if tried == Some(loaded.rotation()) => Ok(()),
                 // Deleted, or somebody has set a payload: what came is about nothing any more.
                 Ok(_) => {
                     tracing::error!(?subject, "what a rotation brought is not kept: the item has changed");

@@ -7,7 +7,10 @@ use gateward_clock::ManualClock;
 use gateward_items::{ItemState, Tree, Which};
 use gateward_model::{CustomSettings, DynamicSecret, GoDuration, ProducerSettings};
 use gateward_seal::{RootKey, Sealer};
-use gateward_store::MemoryStore;
+use gateward_store::{Call, MemoryStore, Watched};
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 use crate::items::{DynamicSecretChange, NewDynamicSecret};
@@ -87,7 +90,10 @@ fn dynamic(rotate: Option<&str>) -> DynamicSecret {
 
 impl World {
     fn new() -> Self {
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        Self::on(Arc::new(MemoryStore::new()))
+    }
+
+    fn on(store: Arc<dyn Store>) -> Self {
         let sealer = Arc::new(Sealer::new(RootKey::generate()));
         let clock = ManualClock::at(Timestamp::from_secs(1_700_000_000));
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -123,9 +129,13 @@ impl World {
 
     async fn with_dynamic(every: Option<Every>) -> Self {
         let world = Self::new();
-        let new = NewDynamicSecret::new(dynamic(Some("http://h/rotate")), SecretValue::from("canary-one"));
-        world.catalog.create(&NewDynamicSecret { every, ..new }).await.unwrap();
+        world.create(every).await;
         world
+    }
+
+    async fn create(&self, every: Option<Every>) {
+        let new = NewDynamicSecret::new(dynamic(Some("http://h/rotate")), SecretValue::from("canary-one"));
+        self.catalog.create(&NewDynamicSecret { every, ..new }).await.unwrap();
     }
 
     async fn with_rotated(every: Option<Every>) -> Self {
@@ -265,6 +275,37 @@ async fn a_rotation_whose_answer_a_crash_has_lost_is_told_and_left_to_people() {
     let known = world.catalog.known(&name("/d")).await.unwrap();
     assert!(known.rotation.failure.is_none() && known.rotation.next_at.is_some());
     assert_eq!(world.told(), ["/d Unknown", "/d Rotated"]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_kept_though_the_store_did_not_say_so_is_done() {
+    let commits_left = Arc::new(AtomicUsize::new(0));
+    let left = Arc::clone(&commits_left);
+    let store = Watched::new(Arc::new(MemoryStore::new()), move |call| {
+        let takes = |left: usize| left.checked_sub(1);
+        let is_lost = call == Call::Committed && left.fetch_update(Relaxed, Relaxed, takes) == Ok(1);
+        if is_lost { Err("the answer is lost".to_owned()) } else { Ok(()) }
+    });
+    let world = World::on(store);
+    world.create(None).await;
+    world.answer(Ok("canary-two"));
+    // That the call begins, and what it brought.
+    commits_left.store(2, Relaxed);
+    let rotating = world.rotator(Handle::current());
+    let named = name("/d");
+    let done = async {
+        let rotated = rotating.rotate(&named);
+        let time = async {
+            loop {
+                settle().await;
+                world.clock.advance(Duration::from_millis(100));
+            }
+        };
+        tokio::select! { done = rotated => done, () = time => unreachable!("it goes on for ever") }
+    };
+    done.await.unwrap();
+    assert_eq!(world.payload().await, "canary-two");
+    assert_eq!(world.called_with(), ["canary-one"], "the producer was called once");
 }
 
 #[tokio::test]

@@ -111,3 +111,14 @@ fn a_made_fragment_can_be_given() {
     assert_eq!(read.0[0].value(), made.value());
     assert_ne!(made.hash(), Fragment::generate("n", "d").hash());
 }
+
+#[test]
+fn with_a_default_fragment_tokens_have_a_key_that_the_root_key_alone_does_not_give() {
+    let key = |list: &[(&str, u8)], default| sealer(7, list, default).derive_from_both("access token");
+    let bare = sealer(7, &[], None).derive("access token");
+    assert_eq!(key(&[], None), bare);
+    assert_eq!(key(&[("cf-a", 1)], None), bare, "a fragment that seals nothing by itself changes nothing");
+    let both = key(&[("cf-a", 1)], Some("cf-a"));
+    assert!(both != bare && both != key(&[("cf-a", 2)], Some("cf-a")));
+    assert_eq!(both, key(&[("cf-b", 2), ("cf-a", 1)], Some("cf-a")));
+}

@@ -2,7 +2,8 @@
 //!
 //! Two, because a merge may take seconds, and memory must not fill up meanwhile. Whoever writes faster than both waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,10 @@ struct ToDo {
     /// Whether there may be something to merge.
     merge: bool,
     closing: bool,
+    /// How many threads write files, which files there were when the first of them began, and whether one was refused since.
+    writing: usize,
+    files_before: BTreeSet<OsString>,
+    unfinished: bool,
     /// Why nothing can be kept in shape at the moment.
     waiting: BTreeMap<Part, Arc<lsm_tree::Error>>,
     /// The same, any more.
@@ -107,9 +112,11 @@ impl Work {
                 }
                 todo = self.wait(todo);
             };
+            self.begin(&mut todo);
             drop(todo);
             let written = self.tables.flush().and_then(|()| Ok(journal::forget(&self.journal, last)?));
             let mut todo = self.todo();
+            self.end(&mut todo, written.is_err());
             match written {
                 Ok(()) => {
                     todo.sealed.retain(|segment| *segment > last);
@@ -138,9 +145,11 @@ impl Work {
                 return;
             }
             todo.merge = false;
+            self.begin(&mut todo);
             drop(todo);
             let merged = self.tables.compact();
             let mut todo = self.todo();
+            self.end(&mut todo, merged.is_err());
             match merged {
                 Ok(is_more) => {
                     todo.merge |= is_more;
@@ -177,8 +186,26 @@ impl Work {
         }
         self.trouble.waits(part, told);
         self.changed.notify_all();
-        let waited = self.changed.wait_timeout(todo, AGAIN);
+        let is_open = |todo: &mut ToDo| !todo.closing;
+        let waited = self.changed.wait_timeout_while(todo, AGAIN, is_open);
         waited.unwrap_or_else(PoisonError::into_inner).0.closing
+    }
+
+    /// A thread begins to write files.
+    fn begin(&self, todo: &mut ToDo) {
+        if todo.writing == 0 {
+            todo.files_before = self.tables.files();
+        }
+        todo.writing += 1;
+    }
+
+    /// It has ended. What it could not finish would take the room that it lacks; what the other writes is not touched.
+    fn end(&self, todo: &mut ToDo, is_refused: bool) {
+        todo.writing -= 1;
+        todo.unfinished |= is_refused;
+        if todo.writing == 0 && std::mem::take(&mut todo.unfinished) {
+            self.tables.forget_unfinished(&todo.files_before);
+        }
     }
 
     fn goes_on(&self, todo: &mut ToDo, part: Part) {
@@ -210,7 +237,7 @@ impl Drop for Told<'_> {
     }
 }
 
-/// When a disk that had no room is tried again; sooner if something has happened.
+/// When a disk that had no room is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// How much sealed memory may wait: what a start has to read again, besides what is not sealed.
@@ -237,5 +264,34 @@ mod tests {
         assert!(ended.join().is_err());
         assert!(keeper.room().is_err_and(|error| error.to_string().contains("panic")));
         assert!(trouble.why().is_some_and(|why| why.contains("panic")));
+    }
+
+    #[test]
+    fn what_a_refused_thread_left_is_deleted_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let tables = Arc::new(Tables::open(&directory.path().join("tree")).unwrap());
+        let write = |key: &[u8]| {
+            tables.change([(key, Some(&b"value"[..]))]);
+            tables.seal();
+            tables.flush().unwrap();
+        };
+        let folder = directory.path().join("tree/tables");
+        write(b"a");
+        std::fs::write(folder.join("1000"), "from before").unwrap();
+        let keeper =
+            Keeper::start(Arc::clone(&tables), directory.path().join("journal"), Arc::default()).unwrap();
+        let work = Arc::clone(&keeper.work);
+        drop(keeper);
+        let (mut todo, refused) = (work.todo(), true);
+        work.begin(&mut todo);
+        work.begin(&mut todo);
+        write(b"b");
+        std::fs::write(folder.join("1001"), "what found room").unwrap();
+        work.end(&mut todo, refused);
+        assert!(folder.join("1001").exists(), "the other thread may be writing it");
+        work.end(&mut todo, !refused);
+        assert!(!folder.join("1001").exists() && folder.join("1000").exists());
+        let snapshot = tables.snapshot();
+        assert!(snapshot.get(b"a").unwrap().is_some() && snapshot.get(b"b").unwrap().is_some());
     }
 }

@@ -4,9 +4,11 @@
 //! is the library's (lsm-tree). Ours is which changes are shown: a batch gets one number, and readers see everything below
 //! the number that is shown, so they see batches whole. A number that a reader looks below is kept from being merged away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lsm_tree::compaction::Leveled;
@@ -17,6 +19,8 @@ use super::journal::Changed;
 /// The sorted tree.
 pub(super) struct Tables {
     tree: AnyTree,
+    /// Where the sorted files are, each under its number.
+    folder: PathBuf,
     numbers: SequenceNumberCounter,
     shown: Mutex<Shown>,
 }
@@ -43,7 +47,7 @@ impl Tables {
             .open()?;
         numbers.fetch_max(tree.get_highest_persisted_seqno().map_or(1, |highest| highest + 1));
         let shown = Mutex::new(Shown { below: numbers.get(), readers: BTreeMap::new() });
-        Ok(Self { tree, numbers, shown })
+        Ok(Self { tree, folder: path.join("tables"), numbers, shown })
     }
 
     /// Makes `changes`, which readers see all at once. They are durable by now, and one caller at a time makes any.
@@ -87,6 +91,28 @@ impl Tables {
         let before = self.tree.current_version().id();
         self.tree.compact(Arc::new(Leveled::default()), self.oldest_seen())?;
         Ok(self.tree.current_version().id() != before)
+    }
+
+    /// The sorted files that there are, by their names.
+    pub(super) fn files(&self) -> BTreeSet<OsString> {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name()).collect()
+    }
+
+    /// Deletes files that were begun since there were those of `before`, and that nobody has finished. Nobody must be writing
+    /// any at the moment.
+    pub(super) fn forget_unfinished(&self, before: &BTreeSet<OsString>) {
+        let version = self.tree.current_version();
+        let finished: BTreeSet<OsString> =
+            version.iter_tables().map(|table| table.id().to_string().into()).collect();
+        for name in self.files() {
+            if before.contains(&name) || finished.contains(&name) {
+                continue;
+            }
+            if let Err(error) = fs::remove_file(self.folder.join(&name)) {
+                tracing::warn!(%error, "an unfinished file of the store stays until the next start");
+            }
+        }
     }
 
     /// How many sorted files there are that were not merged yet, each of which a reader has to look into.
