@@ -364,6 +364,7 @@ pub(super) async fn get_value(call: Call) -> Answer {
     let holder = call.holder();
     let engine = Arc::clone(engine(&call.parts)?);
     let secret = call.parts.catalog.get(&name).await?;
+    native::check_input(&secret.producer, &wish.input)?;
     let issuing = {
         let (engine, name) = (Arc::clone(&engine), name.clone());
         Handle::current().spawn(async move { engine.issue(&name, holder, wish).await })
@@ -420,16 +421,27 @@ async fn issued_within(
     }
 }
 
-/// Each argument is `name=value` or a JSON object; together they are the producer's input.
+/// Each argument is `name=value` or a JSON object; together they are the producer's input, in which no name stands twice.
 fn input(args: &[String]) -> Result<Map<String, Value>, Invalid> {
     let mut input = Map::new();
     for (index, arg) in args.iter().enumerate() {
-        if let Ok(Value::Object(fields)) = gateward_model::from_admin(arg.as_bytes()) {
-            input.extend(fields);
+        let wrong = |problem: String| Invalid::new(format!("args[{index}]"), problem);
+        let said = if arg.trim_start().starts_with('{') {
+            match gateward_model::from_admin(arg.as_bytes()) {
+                Ok(Value::Object(fields)) => fields,
+                Ok(_) => Map::new(),
+                Err(error) => return Err(wrong(format!("is no JSON object: {error}"))),
+            }
         } else if let Some((name, value)) = arg.split_once('=') {
-            input.insert(name.to_owned(), Value::from(value));
+            Map::from_iter([(name.to_owned(), Value::from(value))])
         } else {
-            return Err(Invalid::new(format!("args[{index}]"), "is name=value or a JSON object"));
+            return Err(wrong("is name=value or a JSON object".to_owned()));
+        };
+        for (name, value) in said {
+            if input.contains_key(&name) {
+                return Err(wrong(format!("{name:?} is given twice")));
+            }
+            input.insert(name, value);
         }
     }
     Ok(input)
@@ -462,10 +474,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_pairs_or_json_and_later_ones_win() {
-        let args = ["a=b".to_owned(), "{\"c\":1,}".to_owned(), "a=c=d".to_owned()];
-        assert_eq!(input(&args).map(Value::Object), Ok(json!({"a": "c=d", "c": 1})));
-        assert!(input(&["nonsense".to_owned()]).is_err());
-        assert!(input(&["[1]".to_owned()]).is_err());
+    fn arguments_are_pairs_or_json_and_none_is_given_twice() {
+        let read = |args: &[&str]| input(&args.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>());
+        assert_eq!(read(&["a=b=c", "{\"c\":1,}"]).map(Value::Object), Ok(json!({"a": "b=c", "c": 1})));
+        for wrong in [&["nonsense"][..], &["[1]"], &["{\"a\": \"x=y\", \"a\": 1}"], &["{a=b"]] {
+            assert!(read(wrong).is_err(), "{wrong:?}");
+        }
+        for twice in [["a=1", "a=2"], ["{\"a\": 1}", "a=2"]] {
+            let error = read(&twice).unwrap_err().to_string();
+            assert!(error.contains("args[1]") && error.contains("\"a\" is given twice"), "{error}");
+        }
     }
 }

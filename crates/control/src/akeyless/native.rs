@@ -378,6 +378,23 @@ fn allowed(
     Ok(permitted(&call.parts, "postgresql-host", &url.map_err(|error| error.within("postgresql-host"))?)?)
 }
 
+/// Refuses an argument that a producer of the gateway's own would leave aside: what is got would be something else than was
+/// asked for. What others know, they say themselves.
+pub(super) fn check_input(producer: &ProducerSettings, input: &Map<String, Value>) -> Result<(), Invalid> {
+    let (known, there_is): (&[&str], &str) = match producer {
+        ProducerSettings::Custom(_) => return Ok(()),
+        ProducerSettings::Postgresql(_) => (&[], "a producer of PostgreSQL takes none"),
+        ProducerSettings::Aws(_) => (&["role_arn", "role-arn"], "a producer of AWS takes role_arn alone"),
+    };
+    if let Some(other) = input.keys().find(|name| !known.contains(&name.as_str())) {
+        return Err(Invalid::new("args", format!("{other:?} is no argument: {there_is}")));
+    }
+    if input.len() > 1 {
+        return Err(Invalid::new("args", "role_arn is given twice"));
+    }
+    Ok(())
+}
+
 /// What may be seen of a producer, in the vendor's words.
 pub(super) fn described(producer: &ProducerSettings) -> Value {
     match producer {
