@@ -46,7 +46,8 @@ pub(super) async fn list(call: Call) -> Answer {
         Some("disabled") => true,
         Some(_) => return Err(Invalid::new("auto-pagination", "is enabled or disabled").into()),
     };
-    let kinds = kinds(&sent.kinds);
+    let kinds = kinds(&sent.kinds)?;
+    check_page(sent.pagination_token.as_deref())?;
     if kinds.is_empty() {
         return Ok(json!({"items": [], "folders": [], "has_next": false, "next_page": ""}).into());
     }
@@ -71,21 +72,39 @@ pub(super) async fn list(call: Call) -> Answer {
     .into())
 }
 
-/// The kinds that are meant by the vendor's words for them; all but targets, if nothing is said. Words for kinds that
-/// there are not here mean nothing.
-fn kinds(words: &[String]) -> Vec<ItemKind> {
+/// The kinds that are meant by the vendor's words for them; all but targets, if nothing is said. The vendor's words for
+/// kinds that there are not here mean nothing, and others are refused: a list that is empty must be true.
+fn kinds(words: &[String]) -> Result<Vec<ItemKind>, Invalid> {
     if words.is_empty() {
-        return vec![ItemKind::StaticSecret, ItemKind::DynamicSecret, ItemKind::RotatedSecret];
+        return Ok(vec![ItemKind::StaticSecret, ItemKind::DynamicSecret, ItemKind::RotatedSecret]);
     }
-    let kind = |word: &String| match word.to_lowercase().replace('_', "-").as_str() {
-        "static-secret" => Some(ItemKind::StaticSecret),
-        "dynamic-secret" => Some(ItemKind::DynamicSecret),
-        "rotated-secret" => Some(ItemKind::RotatedSecret),
-        "target" => Some(ItemKind::Target),
-        "key" | "dfc-key" => Some(ItemKind::Key),
-        _ => None,
-    };
-    words.iter().filter_map(kind).collect()
+    let mut kinds = Vec::with_capacity(words.len());
+    for word in words {
+        match word.to_lowercase().replace('_', "-").as_str() {
+            "static-secret" => kinds.push(ItemKind::StaticSecret),
+            "dynamic-secret" => kinds.push(ItemKind::DynamicSecret),
+            "rotated-secret" => kinds.push(ItemKind::RotatedSecret),
+            "target" => kinds.push(ItemKind::Target),
+            "key" | "dfc-key" => kinds.push(ItemKind::Key),
+            other if KINDS_OF_THE_VENDOR.contains(&other) => {}
+            _ => {
+                let problem = "is static-secret, dynamic-secret, rotated-secret, target or key";
+                return Err(Invalid::new("type", problem));
+            }
+        }
+    }
+    Ok(kinds)
+}
+
+/// Refuses where no page can begin: it is what the page before has told as `next_page`, and that is a name.
+pub(super) fn check_page(token: Option<&str>) -> Result<(), Invalid> {
+    match token {
+        Some(token) if !token.starts_with('/') || ItemName::parse(token).is_err() => Err(Invalid::new(
+            "pagination-token",
+            "is no page; it is what the page before has told as next_page",
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[derive(Deserialize)]
@@ -368,19 +387,25 @@ struct Move {
 
 /// `/move-objects`: an item, or a folder with all in it. It is looked first whether all new names are free, and then each
 /// item moves by itself: one that cannot after all ends it, which is told, and the same call again moves those that are
-/// left. At no moment does an item have two names, or none.
+/// left. At no moment does an item have two names, or none. A slash at the end says folder: as the source only that, and as
+/// the target the one that it moves into.
 pub(super) async fn move_objects(call: Call) -> Answer {
     let Move { source, target, objects_type } = call.fields()?;
     if objects_type.is_some_and(|kind| kind != "item") {
         return Err(Invalid::new("objects-type", "is item").into());
     }
     let within = |error: Invalid, field: &str| Invalid { field: field.to_owned(), ..error };
+    let is_folder = source.ends_with('/');
     let source = ItemName::parse(source.trim_end_matches('/')).map_err(|error| within(error, "source"))?;
-    let target = ItemName::parse(target.trim_end_matches('/')).map_err(|error| within(error, "target"))?;
+    let target = match target.strip_suffix('/') {
+        Some(folder) => format!("{folder}/{}", source.as_str().rsplit('/').next().unwrap_or_default()),
+        None => target,
+    };
+    let target = ItemName::parse(&target).map_err(|error| within(error, "target"))?;
     let tree = tree(&call.parts);
     let moved = match tree.get(&source).await {
-        Ok(_) => vec![source.clone()],
-        Err(ItemError::Missing(_)) => {
+        Ok(_) if !is_folder => vec![source.clone()],
+        Ok(_) | Err(ItemError::Missing(_)) => {
             if target.as_str().strip_prefix(source.as_str()).is_some_and(|below| below.starts_with('/')) {
                 return Err(Invalid::new("target", "is in the folder that is to move").into());
             }
@@ -454,6 +479,21 @@ async fn edit(
 pub(super) fn tree(parts: &ControlParts) -> &Tree {
     parts.catalog.tree()
 }
+
+/// What the vendor has besides, and this gateway has not.
+const KINDS_OF_THE_VENDOR: &[&str] = &[
+    "bastion-certificate",
+    "certificate",
+    "classic-key",
+    "oidc-app",
+    "passkey",
+    "password",
+    "pki-cert-issuer",
+    "ssh-cert-issuer",
+    "tokenizer",
+    "universal-secrets-connector",
+    "usc",
+];
 
 /// As many items as a page has.
 const PAGE: usize = 1000;

@@ -38,7 +38,8 @@ pub(super) async fn report(call: Call) -> Answer {
     };
     let after = match (list, after) {
         // Each name comes after it.
-        (Some(list), after) => Some((attention(&list)?, after.unwrap_or_default())),
+        (Some(list), None) => Some((attention(&list)?, String::new())),
+        (Some(list), Some(after)) => Some((attention(&list)?, page(&list, after)?)),
         (None, Some(_)) => {
             return Err(Invalid::new("after", "goes with `list`: of which list the page is").into());
         }
@@ -140,6 +141,18 @@ fn attention(word: &str) -> Result<Attention, Invalid> {
     let kinds = [Attention::Failing, Attention::Parked, Attention::Unknown, Attention::Quarantined];
     let found = kinds.into_iter().find(|kind| word_of(*kind) == word);
     found.ok_or_else(|| Invalid::new("list", "is failing, parked, unknown or quarantined"))
+}
+
+/// Where a page of the list `list` begins, if it can be one that an answer has told.
+fn page(list: &str, after: String) -> Result<String, Invalid> {
+    let is_lease = after
+        .split_once('/')
+        .is_some_and(|(item, lease)| item.parse::<u64>().is_ok() && LeaseId::parse(lease).is_some());
+    // What is in quarantine may be there because of its name.
+    if is_lease || list == word_of(Attention::Quarantined) {
+        return Ok(after);
+    }
+    Err(Invalid::new("after", "is no place in a list; it is what the page before has told as next"))
 }
 
 fn word_of(kind: Attention) -> &'static str {

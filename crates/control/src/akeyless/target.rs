@@ -5,7 +5,7 @@ use gateward_model::{Invalid, ItemName, ProducerUrl};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, dynamic_secret::permitted, fields, item::tree};
+use super::{Answer, Call, dynamic_secret::permitted, fields, item::check_page, item::tree};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -88,6 +88,12 @@ struct List {
 /// `/target-list`, and `/list-targets`.
 pub(super) async fn list(call: Call) -> Answer {
     let List { kinds, filter, pagination_token } = call.fields()?;
+    check_page(pagination_token.as_deref())?;
+    for kind in &kinds {
+        if !KINDS_OF_THE_VENDOR.contains(&kind.to_lowercase().replace('_', "-").as_str()) {
+            return Err(Invalid::new("type", "is web; there are no targets of other types").into());
+        }
+    }
     if !kinds.is_empty() && !kinds.iter().any(|kind| kind.eq_ignore_ascii_case("web")) {
         return Ok(json!({"targets": [], "next_page": ""}).into());
     }
@@ -120,5 +126,41 @@ fn shown(item: &Item) -> Value {
 fn is_said(text: &String) -> bool {
     text != "default_comment" && text != "default_metadata"
 }
+
+/// The vendor's types of targets; there are none here but web.
+const KINDS_OF_THE_VENDOR: &[&str] = &[
+    "web",
+    "artifactory",
+    "aws",
+    "azure",
+    "chef",
+    "db",
+    "dockerhub",
+    "eks",
+    "gcp",
+    "gemini",
+    "github",
+    "gitlab",
+    "gke",
+    "globalsign",
+    "globalsign-atlas",
+    "godaddy",
+    "google",
+    "hashi-vault",
+    "k8s",
+    "ldap",
+    "letsencrypt",
+    "linked",
+    "openai",
+    "ping",
+    "rabbitmq",
+    "rabbit-mq",
+    "salesforce",
+    "sectigo",
+    "ssh",
+    "venafi",
+    "windows",
+    "zerossl",
+];
 
 const PAGE: usize = 1000;

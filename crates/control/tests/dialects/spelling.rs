@@ -119,6 +119,86 @@ async fn what_might_be_a_bound_and_is_not_known_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_filter_that_means_nothing_is_refused_and_gives_no_empty_list() {
+    let api = Api::new().await;
+    for (call, filter, named) in [
+        ("list-items", json!({"type": "secret"}), "type"),
+        ("list-items", json!({"type": ["static-secret", "dynamic"]}), "type"),
+        ("list-items", json!({"pagination-token": "garbage"}), "pagination-token"),
+        ("list-targets", json!({"type": ["wbe"]}), "type"),
+        ("list-targets", json!({"pagination_token": "garbage"}), "pagination-token"),
+        ("lease-report", json!({"list": "failing", "after": "garbage"}), "after"),
+        ("lease-report", json!({"list": "parked", "after": "1/l-1"}), "after"),
+        ("lease-report", json!({"list": "failed"}), "list"),
+    ] {
+        let (status, says) = api.refused(call, filter.clone()).await;
+        assert!(status == 400 && says.contains(&format!("\"{named}\"")), "{call} {filter}: {status} {says}");
+    }
+    // What the vendor has and this gateway has not is truly none.
+    let none = api
+        .done("list-items", json!({"type": ["classic-key", "SSH_CERT_ISSUER"], "pagination-token": "/a"}))
+        .await;
+    assert_eq!(none["items"], json!([]));
+    assert_eq!(api.done("list-targets", json!({"type": "aws"})).await["targets"], json!([]));
+    let after = format!("7/l-{}", "a".repeat(32));
+    api.done("lease-report", json!({"list": "failing", "after": after})).await;
+    api.done("lease-report", json!({"list": "quarantined", "after": "whatever"})).await;
+}
+
+#[tokio::test]
+async fn an_argument_that_a_producer_of_the_gateways_own_would_leave_aside_is_refused_by_its_name() {
+    let api = Api::new().await;
+    let role = "arn:aws:iam::123456789012:role/reader";
+    let aws =
+        json!({"name": "/aws", "access-mode": "assume_role", "aws-role-arns": role, "skip-dry-run": true});
+    api.done("dynamic-secret-create-aws", aws).await;
+    let postgresql = json!({
+        "name": "/db", "postgresql-db-name": "d", "postgresql-username": "u", "postgresql-password": "p",
+        "skip-dry-run": true,
+    });
+    api.done("dynamic-secret-create-postgresql", postgresql).await;
+    for (name, args, says) in [
+        ("/aws", json!(["rol_arn=x"]), "\"rol_arn\" is no argument"),
+        ("/aws", json!(["{\"role_arn\": \"x\", \"session\": 1}"]), "\"session\" is no argument"),
+        ("/aws", json!(["role_arn=x", "role_arn=y"]), "\"role_arn\" is given twice"),
+        ("/aws", json!(["role_arn=x", "role-arn=y"]), "role_arn is given twice"),
+        ("/db", json!("user=ann"), "\"user\" is no argument"),
+    ] {
+        let (status, told) =
+            api.refused("get-dynamic-secret-value", json!({"name": name, "args": args})).await;
+        assert!(status == 400 && told.contains("args") && told.contains(says), "{args}: {status} {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_says_folder() {
+    let api = Api::new().await;
+    let made = async |name: &str| api.done("create-secret", json!({"name": name, "value": "v"})).await;
+    for name in ["/from/x", "/to/y", "/to"] {
+        made(name).await;
+    }
+    let names = async || {
+        let listed = api.done("list-items", json!({})).await;
+        let items = listed["items"].as_array().unwrap();
+        items.iter().map(|item| item["item_name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    api.done("move-objects", json!({"source": "/from/x", "target": "/to/"})).await;
+    assert_eq!(names().await, ["/to", "/to/x", "/to/y"]);
+    made("/from/y").await;
+    let (status, says) = api.refused("move-objects", json!({"source": "/from/y", "target": "/to/"})).await;
+    assert!(status == 409 && says.contains("/to/y"), "{status} {says}");
+    // The folder, and not the item of its name; into another folder, and out to the top.
+    api.done("move-objects", json!({"source": "/to/", "target": "/deep/er/"})).await;
+    assert_eq!(names().await, ["/deep/er/to/x", "/deep/er/to/y", "/from/y", "/to"]);
+    api.done("move-objects", json!({"source": "/deep/er/to/x", "target": "/"})).await;
+    assert_eq!(names().await, ["/deep/er/to/y", "/from/y", "/to", "/x"]);
+    let (status, says) = api.refused("move-objects", json!({"source": "/x", "target": "/a//"})).await;
+    assert!(status == 400 && says.contains("target"), "{status} {says}");
+    let (status, says) = api.refused("move-objects", json!({"source": "/deep/", "target": "/deep/"})).await;
+    assert!(status == 400 && says.contains("target"), "{status} {says}");
+}
+
+#[tokio::test]
 async fn a_key_that_stands_twice_is_refused_by_its_name_on_all_three_apis() {
     let plane = Plane::new().await;
     let token = plane.token().await;
