@@ -21,6 +21,7 @@ mod permissions;
 mod references;
 mod request;
 mod resources;
+mod store_status;
 mod vault_usage;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -6,9 +6,10 @@ use std::ops::Bound;
 
 use gateward_proxy::DOCUMENT_PURPOSE;
 use gateward_store::{Change, CommitError, Entry, Key, Precondition, Revision, StoreError, Write};
+use http::StatusCode;
 use serde_json::Value;
 
-use crate::ControlParts;
+use crate::{ControlParts, store_status};
 
 /// A document as it stands.
 #[derive(Debug)]
@@ -36,6 +37,16 @@ pub(crate) enum ResourceError {
     Sealed { kind: String, id: String, why: String },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl ResourceError {
+    /// The status that it is answered with, where a dialect has no other for it.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Store(error) => store_status::of_store(error),
+            Self::Changed | Self::Sealed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 impl Standing {

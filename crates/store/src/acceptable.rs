@@ -25,7 +25,7 @@ pub(crate) fn writes(writes: &[Write]) -> Result<(), StoreError> {
         if let Change::Put(value) = &write.change {
             bytes += value.len();
             if value.len() > MAX_VALUE_BYTES {
-                return Err(StoreError::Unacceptable("a value has at most 390 KiB"));
+                return Err(StoreError::TooLarge("a value has at most 390 KiB, as it is sealed"));
             }
         }
         if !seen.insert(&write.key) {
@@ -33,7 +33,7 @@ pub(crate) fn writes(writes: &[Write]) -> Result<(), StoreError> {
         }
     }
     if bytes > MAX_COMMIT_BYTES {
-        return Err(StoreError::Unacceptable("the values of a commit have at most 3 MiB together"));
+        return Err(StoreError::TooLarge("the values of a commit have at most 3 MiB together"));
     }
     Ok(())
 }
@@ -47,7 +47,7 @@ pub(crate) fn no_counter() -> StoreError {
 pub(crate) fn key(key: &Key) -> Result<(), StoreError> {
     partition(&key.partition)?;
     if key.sort.len() > MAX_KEY_BYTES {
-        return Err(StoreError::Unacceptable("a sort key has at most 1023 bytes"));
+        return Err(StoreError::TooLarge("a sort key has at most 1023 bytes"));
     }
     Ok(())
 }
@@ -55,7 +55,7 @@ pub(crate) fn key(key: &Key) -> Result<(), StoreError> {
 /// Refuses a partition that cannot be held. NUL is what stands between the partition and the sort key.
 pub(crate) fn partition(partition: &str) -> Result<(), StoreError> {
     if partition.len() > MAX_KEY_BYTES {
-        return Err(StoreError::Unacceptable("a partition has at most 1023 bytes"));
+        return Err(StoreError::TooLarge("a partition has at most 1023 bytes"));
     }
     if partition.contains('\0') {
         return Err(StoreError::Unacceptable("a partition has no NUL in it"));

@@ -169,8 +169,10 @@ pub enum StoreError {
     /// The engine failed.
     #[error("the store failed: {0}")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// More than [`MAX_WRITES`] writes, two for one key, a key that no engine holds (NUL in its partition, or a part
-    /// longer than [`MAX_KEY_BYTES`]), or values beyond [`MAX_VALUE_BYTES`] each or [`MAX_COMMIT_BYTES`] together.
+    /// A part of a key beyond [`MAX_KEY_BYTES`], or values beyond [`MAX_VALUE_BYTES`] each or [`MAX_COMMIT_BYTES`] together.
+    #[error("this is too large to be kept: {0}")]
+    TooLarge(&'static str),
+    /// More than [`MAX_WRITES`] writes, two for one key, NUL in a partition, or a counter where something else stands.
     #[error("the store cannot take this: {0}")]
     Unacceptable(&'static str),
     /// The store is closed.

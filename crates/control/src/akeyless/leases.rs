@@ -225,7 +225,8 @@ impl From<OperatorError> for ApiError {
             OperatorError::Missing(_) => StatusCode::NOT_FOUND,
             OperatorError::NotParked(_) | OperatorError::NotUnknown(_) => StatusCode::CONFLICT,
             OperatorError::NoReason => StatusCode::BAD_REQUEST,
-            OperatorError::Guard(_) | OperatorError::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+            OperatorError::Guard(_) => StatusCode::SERVICE_UNAVAILABLE,
+            OperatorError::Ledger(error) => return error.into(),
         };
         Self::new(status, error.to_string())
     }

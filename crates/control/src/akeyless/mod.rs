@@ -44,7 +44,7 @@ use serde_json::{Value, json};
 use native::Kind;
 
 use crate::request::{BodyRefused, json_answer};
-use crate::{ControlParts, authenticate, permissions, request};
+use crate::{ControlParts, authenticate, permissions, request, store_status};
 
 /// What a call does.
 type Handle = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -378,7 +378,7 @@ impl From<BodyRefused> for ApiError {
 
 impl From<CatalogError> for ApiError {
     fn from(error: CatalogError) -> Self {
-        let status = match error {
+        let status = match &error {
             CatalogError::Missing(_) | CatalogError::NoVersion { .. } => StatusCode::NOT_FOUND,
             CatalogError::Exists(_) | CatalogError::Changed(_) | CatalogError::InUse { .. } => {
                 StatusCode::CONFLICT
@@ -387,7 +387,8 @@ impl From<CatalogError> for ApiError {
                 StatusCode::FORBIDDEN
             }
             CatalogError::Kind { .. } | CatalogError::Invalid(_) => StatusCode::BAD_REQUEST,
-            CatalogError::Sealed { .. } | CatalogError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            CatalogError::Sealed { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            CatalogError::Store(error) => store_status::of_store(error),
         };
         Self::new(status, error.to_string())
     }
@@ -395,13 +396,14 @@ impl From<CatalogError> for ApiError {
 
 impl From<DirectoryError> for ApiError {
     fn from(error: DirectoryError) -> Self {
-        let status = match error {
+        let status = match &error {
             DirectoryError::Missing { .. } => StatusCode::NOT_FOUND,
             DirectoryError::Exists { .. } | DirectoryError::Busy | DirectoryError::Full => {
                 StatusCode::CONFLICT
             }
             DirectoryError::Deployed { .. } => StatusCode::FORBIDDEN,
-            DirectoryError::Sealed(_) | DirectoryError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            DirectoryError::Sealed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            DirectoryError::Store(error) => store_status::of_store(error),
         };
         Self::new(status, error.to_string())
     }
@@ -415,7 +417,7 @@ impl From<OutOfReach> for ApiError {
 
 impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        Self::new(store_status::of_ledger(&error), error.to_string())
     }
 }
 
@@ -423,11 +425,12 @@ impl From<IssueError> for ApiError {
     fn from(error: IssueError) -> Self {
         let status = match error {
             IssueError::Catalog(error) => return error.into(),
+            IssueError::Ledger(ref error) => store_status::of_ledger(error),
             IssueError::Full(_) => StatusCode::TOO_MANY_REQUESTS,
             IssueError::Again(_) => StatusCode::CONFLICT,
             IssueError::Producer(_) => StatusCode::BAD_GATEWAY,
             IssueError::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            IssueError::Ledger(_) | IssueError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            IssueError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }
@@ -440,7 +443,7 @@ impl From<RenewError> for ApiError {
             RenewError::Over(_) => StatusCode::CONFLICT,
             RenewError::Producer(_) => StatusCode::BAD_GATEWAY,
             RenewError::Catalog(error) => return error.into(),
-            RenewError::Ledger(_) => StatusCode::SERVICE_UNAVAILABLE,
+            RenewError::Ledger(error) => return error.into(),
         };
         Self::new(status, error.to_string())
     }
@@ -453,7 +456,8 @@ impl From<RevokeError> for ApiError {
             RevokeError::Unknown(_) => StatusCode::CONFLICT,
             RevokeError::Producer(_) => StatusCode::BAD_GATEWAY,
             RevokeError::Catalog(error) => return error.into(),
-            RevokeError::Ledger(_) | RevokeError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            RevokeError::Ledger(error) => return error.into(),
+            RevokeError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())
     }

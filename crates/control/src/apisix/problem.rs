@@ -55,7 +55,7 @@ impl Problem {
 
 impl From<ResourceError> for Problem {
     fn from(error: ResourceError) -> Self {
-        Self::status(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        Self::status(error.status(), error.to_string())
     }
 }
 

@@ -182,7 +182,7 @@ impl KongError {
             Self::Resource(error @ ResourceError::Changed) => {
                 message(StatusCode::CONFLICT, error.to_string())
             }
-            Self::Resource(error) => message(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Self::Resource(error) => message(error.status(), error.to_string()),
         }
     }
 }

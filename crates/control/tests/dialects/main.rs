@@ -24,6 +24,7 @@ mod metrics;
 mod references;
 mod repointing;
 mod spelling;
+mod too_large;
 
 use std::sync::Arc;
 use std::time::Duration;
