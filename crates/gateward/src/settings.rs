@@ -9,6 +9,7 @@ mod error;
 mod given;
 mod lease_limits;
 mod limits;
+mod log_filter;
 mod producers_tls;
 mod references;
 mod sources;
@@ -264,7 +265,7 @@ impl Settings {
                 || surroundings.cores.clamp(1, USUAL_MOST_THREADS),
                 |threads| usize::from(threads.0),
             ),
-            log: given.log.map_or_else(|| "info".to_owned(), |filter| filter.0),
+            log: given.log.unwrap_or_default().into_text(),
             access_log: given.access_log.unwrap_or_default(),
             revocation_queue: given.revocation_queue,
             events_bus: given.events_bus,

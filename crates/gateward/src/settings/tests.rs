@@ -96,7 +96,7 @@ fn serve_has_the_usual_settings_when_only_the_administrator_is_set() {
     assert_eq!(settings.root_key, RootKeySource::File("/var/lib/gateward/root.key".into()));
     assert_eq!(settings.admin.access_id().as_str(), "p-admin");
     assert_eq!((settings.admin_is_new, settings.apisix_admin_key), (false, None));
-    assert_eq!((settings.data_threads, settings.log.as_str()), (4, "info"));
+    assert_eq!((settings.data_threads, settings.log.as_str()), (4, "info,audit=info"));
     assert_eq!(settings.drain, Duration::from_secs(30));
 }
 
@@ -109,7 +109,7 @@ fn a_flag_wins_over_the_environment_and_the_environment_over_the_file() {
         .with(&[("GATEWARD_DRAIN_SECONDS", "2"), ("GATEWARD_LOG", "debug")]);
     let settings = place.decide(Mode::Serve, &["--drain-seconds", "3"]).unwrap();
     assert_eq!(settings.drain, Duration::from_secs(3));
-    assert_eq!(settings.log, "debug");
+    assert_eq!(settings.log, "debug,audit=info");
     assert_eq!(settings.data_threads, 3);
 }
 
@@ -319,6 +319,7 @@ fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
         ("data_threads", "0", "from 1 to 1024"),
         ("data_threads", "canary", "from 1 to 1024"),
         ("log", "canary=[", "a filter is"),
+        ("log", "canary", "error, warn, info, debug or trace"),
         ("drain_seconds", "-1", "from 0 to 3600"),
         ("tls_listen", "proxy+canary", "an IP address and a port"),
         ("access_log", "canary", "off, stdout, stderr"),

@@ -11,10 +11,10 @@ use gateward_leases::producer::allowed::AllowedProducers;
 use gateward_proxy::host::lambda::ResponseMode;
 use gateward_seal::SecretValue;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use tracing_subscriber::EnvFilter;
 
 pub use super::lease_limits::LeaseLimits;
 pub use super::limits::LimitChanges;
+pub use super::log_filter::LogFilter;
 
 /// A value is not what its setting takes. Says what that is, and never what it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,10 +96,6 @@ pub struct LambdaAnswers(pub(super) ResponseMode);
 /// How long to drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainSeconds(pub(super) u16);
-
-/// What is logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFilter(pub(super) String);
 
 impl FromStr for Addresses {
     type Err = Wrong;
@@ -266,19 +262,6 @@ impl FromStr for DrainSeconds {
     fn from_str(text: &str) -> Result<Self, Wrong> {
         let seconds = text.parse().ok().filter(|seconds| *seconds <= 3600);
         seconds.map(Self).ok_or(Wrong("it is a whole number of seconds from 0 to 3600"))
-    }
-}
-
-impl FromStr for LogFilter {
-    type Err = Wrong;
-
-    fn from_str(text: &str) -> Result<Self, Wrong> {
-        match EnvFilter::try_new(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(_) => Err(Wrong(
-                "a filter is error, warn, info, debug or trace, or tracing's own, such as info,gateward_leases=debug",
-            )),
-        }
     }
 }
 

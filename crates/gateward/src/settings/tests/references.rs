@@ -86,7 +86,7 @@ fn a_flag_may_be_a_reference_and_its_text_is_never_the_setting() {
     let settings = place().with(&there).with_admin().decide(Mode::Serve, &flags).unwrap();
     assert!(settings.apisix_admin_key.unwrap().matches("canary-key"));
     assert_eq!(settings.control.addresses, addresses(&["127.0.0.1:1234"]));
-    assert_eq!((settings.log.as_str(), settings.drain), ("warn", Duration::from_secs(1234)));
+    assert_eq!((settings.log.as_str(), settings.drain), ("warn,audit=info", Duration::from_secs(1234)));
     for (flags, problem) in [
         (
             &["--apisix-admin-key={vault://env/absent}"][..],
