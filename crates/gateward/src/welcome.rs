@@ -1,6 +1,6 @@
 //! What `gateward dev` says when it has started, and the sample resources that it says it about.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use gateward_control::Control;
@@ -34,6 +34,7 @@ pub fn tell(
 ) {
     let admin = &settings.admin;
     let traffic = traffic.first().map(ToString::to_string).unwrap_or_default();
+    let there = control.map(option_for).unwrap_or_default();
     let control = control.map(|address| address.to_string()).unwrap_or_default();
     let binary = std::env::current_exe().ok().and_then(|path| {
         let here = std::env::current_dir().ok()?;
@@ -79,16 +80,32 @@ pub fn tell(
          --access-id {id} --jwks http://{control}/.well-known/jwks.json &\
          \n  until curl -s http://127.0.0.1:7070 >/dev/null; do sleep 1; done\
          \n  {gateward} dynamic-secret create -n /demo/login --create-sync-url http://127.0.0.1:7070/sync/create \
-         --revoke-sync-url http://127.0.0.1:7070/sync/revoke --user-ttl 20s\
-         \n  {gateward} get-dynamic-secret-value -n /demo/login\
-         \n  {gateward} dynamic-secret tmp-creds get -n /demo/login\
+         --revoke-sync-url http://127.0.0.1:7070/sync/revoke --user-ttl 20s{there}\
+         \n  {gateward} get-dynamic-secret-value -n /demo/login{there}\
+         \n  {gateward} dynamic-secret tmp-creds get -n /demo/login{there}\
          \n  cat users.json; sleep 21; cat users.json\
-         \n  {gateward} dynamic-secret delete -n /demo/login\
+         \n  {gateward} dynamic-secret delete -n /demo/login{there}\
          \n\nCtrl-C stops it.",
         id = admin.access_id().as_str(),
     );
     terminal.message(&text);
 }
+
+/// What says to a command that it is this gateway which is meant; nothing where commands go without being told.
+fn option_for(control: SocketAddr) -> String {
+    if (control.ip().is_loopback() || control.ip().is_unspecified()) && control.port() == USUAL_PORT {
+        return String::new();
+    }
+    let ip = match control.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!(" -u http://{}", SocketAddr::new(ip, control.port()))
+}
+
+/// Where commands ask that are not told where.
+const USUAL_PORT: u16 = 8000;
 
 /// A vault that everybody has: the environment of the gateway itself.
 const VAULT: &str = r#"{"name": "env", "description": "The gateway's own environment"}"#;
@@ -123,3 +140,23 @@ const MEMBERS_ROUTE: &str = r#"{
         }
     }
 }"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_told_of_a_gateway_that_is_not_where_they_would_ask() {
+        for (control, option) in [
+            ("127.0.0.1:8000", ""),
+            ("[::1]:8000", ""),
+            ("0.0.0.0:8000", ""),
+            ("127.0.0.1:18000", " -u http://127.0.0.1:18000"),
+            ("0.0.0.0:18000", " -u http://127.0.0.1:18000"),
+            ("[::]:18000", " -u http://[::1]:18000"),
+            ("10.0.0.5:8000", " -u http://10.0.0.5:8000"),
+        ] {
+            assert_eq!(option_for(control.parse().expect("an address")), option, "{control}");
+        }
+    }
+}

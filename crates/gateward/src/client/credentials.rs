@@ -1,10 +1,12 @@
 //! As whom a running gateway is asked.
 //!
 //! A token that was given, the profile that was, the token in the environment, the administrator there, the one whom
-//! `gateward dev` keeps in its directory, the profile `default`: the first that there is.
+//! `gateward dev` keeps in its directory, the profile `default`: the first that there is. Whom `gateward dev` keeps is known
+//! to a gateway on this machine alone, so nobody elsewhere is shown that key.
 
 use gateward_seal::SecretValue;
 
+use super::GatewayUrl;
 use super::profile::{self, ProfileError};
 use crate::arguments::Connection;
 use crate::settings::{AdminFile, AdminFileError};
@@ -46,6 +48,18 @@ pub enum CredentialsError {
          GATEWARD_ADMIN_ACCESS_KEY, or give a token (GATEWARD_TOKEN, --token), or keep a profile (`gateward configure`)"
     )]
     None,
+    /// The only ones are for a gateway on this machine.
+    #[error(
+        "the key in {file} is for the gateway that `gateward dev` runs on this machine, and is not sent to {url}; give a token \
+         (GATEWARD_TOKEN, --token), or keep a profile (`gateward configure`), or set GATEWARD_ADMIN_ACCESS_ID and \
+         GATEWARD_ADMIN_ACCESS_KEY"
+    )]
+    NotForThere {
+        /// Where they are kept.
+        file: String,
+        /// Which gateway was to be asked.
+        url: String,
+    },
     /// Half an identity.
     #[error(
         "the environment has {0} alone; GATEWARD_ADMIN_ACCESS_ID and GATEWARD_ADMIN_ACCESS_KEY go together"
@@ -65,6 +79,7 @@ pub enum CredentialsError {
 /// The credentials for any command.
 pub(super) fn find(
     connection: &Connection,
+    url: &GatewayUrl,
     surroundings: &Surroundings,
 ) -> Result<Credentials, CredentialsError> {
     if let Some(token) = &connection.token {
@@ -73,13 +88,14 @@ pub(super) fn find(
     let profile = connection.at.profile.as_deref();
     match surroundings.variable("GATEWARD_TOKEN").filter(|_| profile.is_none()) {
         Some(token) => Ok(Credentials::Token(SecretValue::from(token))),
-        None => find_login(profile, surroundings).map(Credentials::Identity),
+        None => find_login(profile, url, surroundings).map(Credentials::Identity),
     }
 }
 
-/// What to log in with: by the profile that was named, else by what there is.
+/// What to log in with at `url`: by the profile that was named, else by what there is.
 pub(super) fn find_login(
     profile: Option<&str>,
+    url: &GatewayUrl,
     surroundings: &Surroundings,
 ) -> Result<Login, CredentialsError> {
     if let Some(name) = profile {
@@ -101,12 +117,19 @@ pub(super) fn find_login(
         (None, Some(_)) => return Err(CredentialsError::Half("GATEWARD_ADMIN_ACCESS_KEY")),
         (None, None) => {}
     }
-    if let Some(kept) = AdminFile::of_dev(surroundings).read()? {
+    let file = AdminFile::of_dev(surroundings);
+    if url.is_loopback()
+        && let Some(kept) = file.read()?
+    {
         let proof = Proof::AccessKey(kept.access_key);
         return Ok(Login { access_id: kept.access_id.to_string(), proof });
     }
     match profile::read("default", surroundings) {
         Ok(Some(login)) => Ok(login),
+        Ok(None) | Err(ProfileError::NoHome) if file.path().exists() => Err(CredentialsError::NotForThere {
+            file: file.path().display().to_string(),
+            url: url.to_string(),
+        }),
         Ok(None) | Err(ProfileError::NoHome) => Err(CredentialsError::None),
         Err(error) => Err(error.into()),
     }

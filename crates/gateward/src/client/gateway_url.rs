@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use url::Url;
+use url::{Host, Url};
 
 use super::AskError;
 use crate::arguments::At;
@@ -30,6 +30,17 @@ impl GatewayUrl {
             }
         }
         Ok(Self(USUAL.to_owned()))
+    }
+
+    /// Whether it is on this machine, and nobody else hears what is sent there.
+    pub(super) fn is_loopback(&self) -> bool {
+        let url = Url::parse(&self.0).ok();
+        match url.as_ref().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
     }
 
     /// Where `operation` of the Akeyless API is asked for.
@@ -91,6 +102,25 @@ mod tests {
         ] {
             let url: GatewayUrl = text.parse().unwrap();
             assert_eq!((url.akeyless("auth"), url.vault("a-b")), (auth.into(), vault.into()));
+        }
+    }
+
+    #[test]
+    fn this_machine_is_what_nobody_else_hears() {
+        for (text, is) in [
+            ("http://localhost:8000", true),
+            ("http://LOCALHOST/api/v2", true),
+            ("https://127.1.2.3", true),
+            ("http://2130706433:8000", true),
+            ("http://[::1]:8000", true),
+            ("http://10.9.9.9:7998", false),
+            ("http://0.0.0.0:8000", false),
+            ("http://localhost.example.com", false),
+            ("http://127.0.0.1.example.com", false),
+            ("http://[::ffff:10.0.0.1]", false),
+            ("http://gateway", false),
+        ] {
+            assert_eq!(text.parse::<GatewayUrl>().unwrap().is_loopback(), is, "{text}");
         }
     }
 

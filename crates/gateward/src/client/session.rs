@@ -38,7 +38,7 @@ impl Session {
     /// Finds out which gateway to ask and as whom, and logs in where there is no token.
     pub async fn open(connection: &Connection, surroundings: &Surroundings) -> Result<Self, AskError> {
         let gateway = Gateway::find(&connection.at, surroundings)?;
-        let token = match credentials::find(connection, surroundings)? {
+        let token = match credentials::find(connection, &gateway.url, surroundings)? {
             Credentials::Token(token) => token,
             Credentials::Identity(login) => gateway.log_in(&login, None, surroundings).await?,
         };
@@ -179,7 +179,7 @@ pub(super) async fn log_in(auth: &Auth, surroundings: &Surroundings) -> Result<S
         (Some(access_id), Some(access_key)) => {
             Login { access_id: access_id.clone(), proof: Proof::AccessKey(access_key.clone()) }
         }
-        _ => credentials::find_login(auth.at.profile.as_deref(), surroundings)?,
+        _ => credentials::find_login(auth.at.profile.as_deref(), &gateway.url, surroundings)?,
     };
     gateway.log_in(&login, auth.server_id.as_deref(), surroundings).await
 }

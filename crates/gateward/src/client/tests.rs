@@ -260,24 +260,54 @@ async fn without_a_token_the_administrator_of_the_environment_logs_in_first() {
     assert_eq!(asked[1].body["token"], "t-9");
 }
 
-#[tokio::test]
-async fn the_administrator_that_dev_keeps_logs_in_when_nobody_else_does() {
+/// A directory in which `gateward dev` keeps the administrator p-kept.
+fn directory_of_dev() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     let file = crate::settings::AdminFile::within(&directory.path().join(".gateward"));
-    let (kept, _) = file
-        .read_or_create(|| crate::settings::Kept {
-            access_id: "p-kept".parse().unwrap(),
-            access_key: "key".into(),
-            apisix_admin_key: "a".into(),
-        })
-        .unwrap();
+    let kept = || crate::settings::Kept {
+        access_id: "p-kept".parse().unwrap(),
+        access_key: "canary-key".into(),
+        apisix_admin_key: "a".into(),
+    };
+    file.read_or_create(kept).unwrap();
+    directory
+}
+
+#[tokio::test]
+async fn the_administrator_that_dev_keeps_is_shown_to_nobody_on_another_machine() {
+    let (directory, home) = (directory_of_dev(), tempfile::tempdir().unwrap());
+    let mut surroundings = surroundings(&[("HOME", home.path().to_str().unwrap())]);
+    surroundings.directory = directory.path().to_owned();
+    for words in [&["auth"][..], &["list-items"], &["gateway-get-config"]] {
+        let error =
+            run(&[words, &["-u", "http://192.0.2.1:7998"]].concat(), &surroundings).await.unwrap_err();
+        let told = error.to_string();
+        let says = ["admin.json", "this machine", "http://192.0.2.1:7998", "GATEWARD_TOKEN"];
+        assert!(says.iter().all(|word| told.contains(word)) && !told.contains("canary"), "{words:?}: {told}");
+    }
+    // Who may be shown there is found all the same.
+    let words = ["gateward", "configure", "--access-id", "p-mine", "--access-key", "k"];
+    let Command::Configure(said) = arguments::parse(words.map(Into::into), &surroundings).unwrap().command
+    else {
+        panic!("it is configure")
+    };
+    super::configure(&said, &surroundings).unwrap();
+    for (url, who) in [("http://192.0.2.1:7998", "p-mine"), ("http://localhost:8000", "p-kept")] {
+        let login = super::credentials::find_login(None, &url.parse().unwrap(), &surroundings).unwrap();
+        assert_eq!(login.access_id, who, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn the_administrator_that_dev_keeps_logs_in_when_nobody_else_does() {
+    let directory = directory_of_dev();
     let server = Server::answering(&[(200, r#"{"token":"t-9"}"#)]);
     let mut surroundings = surroundings(&[]);
     surroundings.directory = directory.path().to_owned();
     let printed = run(&["auth", "--json", "-u", &server.url], &surroundings).await;
     assert_eq!(printed.unwrap(), r#"{"token":"t-9"}"#);
     let asked = server.asked.join().unwrap().remove(0);
-    assert_eq!(asked.body["access-id"], kept.access_id.as_str());
+    assert_eq!(asked.body["access-id"], "p-kept");
 }
 
 #[tokio::test]

@@ -83,6 +83,11 @@ impl AdminFile {
         }
     }
 
+    /// Where it is, or would be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Who is kept, if anybody is.
     pub fn read(&self) -> Result<Option<Kept>, AdminFileError> {
         let mut file = match File::open(&self.path) {
