@@ -154,7 +154,13 @@ pub fn parse(
         Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::Delete(revoke))) => {
             Command::Ask(Ask::RevokeTmpCreds(revoke))
         }
-        Spoken::Item(item) => Command::Ask(Ask::One(item.call())),
+        Spoken::Item(item) => {
+            let call = item.call();
+            if let Some(problem) = call.problem() {
+                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, problem).into());
+            }
+            Command::Ask(Ask::One(call))
+        }
         Spoken::DynamicSecret(SpokenSecret::One(call)) => {
             let call = call.call().ok_or_else(|| nothing_said(&mut usage))?;
             Command::Ask(Ask::One(call))

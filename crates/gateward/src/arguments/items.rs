@@ -52,6 +52,11 @@ pub trait OneCall: fmt::Debug {
     /// What every command has.
     fn common(&self) -> &Common;
 
+    /// What is wrong with what was said, where that is more than one word of it.
+    fn problem(&self) -> Option<String> {
+        None
+    }
+
     /// How long to wait for the answer.
     fn patience(&self) -> Duration {
         Duration::from_secs(30)

@@ -17,7 +17,7 @@ pub struct CreateAllowedAccess {
     /// What they may, with commas between: admin, dynamic_secret, targets …
     #[arg(short, long, value_name = "NAMES")]
     permissions: String,
-    /// What must be known of them, as group=a,b; may be repeated, and each must hold
+    /// What must be known of them, as group=a,b; may be repeated with other names, and each must hold
     #[arg(short, long, value_name = "NAME=VALUES", value_parser = sub_claim)]
     sub_claims: Vec<(String, String)>,
     /// Whether A is another letter than a there [default: true]
@@ -46,7 +46,7 @@ pub struct UpdateAllowedAccess {
     /// What they may, with commas between, in place of what they might
     #[arg(short, long, value_name = "NAMES", group = "change")]
     permissions: Option<String>,
-    /// What must be known of them, as group=a,b, in place of all that had to be; may be repeated
+    /// What must be known of them, as group=a,b, in place of all that had to be; may be repeated with other names
     #[arg(short, long, value_name = "NAME=VALUES", value_parser = sub_claim, group = "change")]
     sub_claims: Vec<(String, String)>,
     /// Whether A is another letter than a there
@@ -97,6 +97,10 @@ impl OneCall for CreateAllowedAccess {
         Some(format!("{} may {} now.", self.access_id, self.permissions))
     }
 
+    fn problem(&self) -> Option<String> {
+        twice(&self.sub_claims)
+    }
+
     fn common(&self) -> &Common {
         &self.common
     }
@@ -119,6 +123,10 @@ impl OneCall for UpdateAllowedAccess {
 
     fn told(&self, _: &Value) -> Option<String> {
         Some(format!("The entry {} was changed.", self.new_name.as_ref().unwrap_or(&self.name)))
+    }
+
+    fn problem(&self) -> Option<String> {
+        twice(&self.sub_claims)
     }
 
     fn common(&self) -> &Common {
@@ -160,6 +168,17 @@ impl OneCall for DeleteAllowedAccess {
     fn common(&self) -> &Common {
         &self.common
     }
+}
+
+/// Refuses a sub-claim that was said twice: of one the other would be lost, and with it what must be known.
+fn twice(said: &[(String, String)]) -> Option<String> {
+    let again = said
+        .iter()
+        .enumerate()
+        .find(|(place, (name, _))| said[..*place].iter().any(|(before, _)| before == name));
+    again.map(|(_, (name, _))| {
+        format!("the sub-claim {name} is given twice; write {name}=a,b where either value will do")
+    })
 }
 
 /// What must be known of somebody; none if nothing was said.

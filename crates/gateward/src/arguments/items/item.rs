@@ -130,7 +130,7 @@ pub struct MoveObjects {
     /// An item or a folder
     #[arg(short, long, value_name = "NAME")]
     source: String,
-    /// What it is called from now on
+    /// What it is called from now on; with a / at the end, the folder that it moves into
     #[arg(short, long, value_name = "NAME")]
     target: String,
     #[command(flatten)]
@@ -276,7 +276,10 @@ impl OneCall for MoveObjects {
     }
 
     fn told(&self, _: &Value) -> Option<String> {
-        Some(format!("{} is {} now.", self.source, self.target))
+        Some(match self.target.ends_with('/') {
+            true => format!("{} is in {} now.", self.source, self.target),
+            false => format!("{} is {} now.", self.source, self.target),
+        })
     }
 
     fn common(&self) -> &Common {
