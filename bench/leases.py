@@ -144,7 +144,7 @@ http {{
 """)
     producer = Program(nginx(configuration), place / "producer.log", environment={"PATH": DAEMONS})
     gateward = Program(
-        [str(binary), "serve", "--data-dir", str(place / "data"), "--log", "error",
+        [str(binary), "serve", "--data-dir", str(place / "data"), "--log", "error,audit=off",
          "--proxy-listen", f"127.0.0.1:{free_port()}", "--control-listen", f"127.0.0.1:{control}"],
         place / "gateward.log",
         environment={"GATEWARD_ADMIN_ACCESS_ID": ADMIN[0], "GATEWARD_ADMIN_ACCESS_KEY": ADMIN[1]},
