@@ -2,7 +2,6 @@
 
 locals {
   is_private = length(var.api_gw_vpc_endpoint_ids) > 0
-  has_policy = local.is_private || length(var.api_gw_allowed_cidrs) > 0
 
   # Every body may be bytes; the gateway says which are.
   binary_media_types = ["*/*"]
@@ -12,7 +11,6 @@ resource "aws_api_gateway_rest_api" "gateway" {
   name               = var.api_gw_name
   description        = var.api_gw_desc
   binary_media_types = local.binary_media_types
-  policy             = local.has_policy ? data.aws_iam_policy_document.callers.json : null
   tags               = var.api_gw_tags
 
   endpoint_configuration {
@@ -21,34 +19,34 @@ resource "aws_api_gateway_rest_api" "gateway" {
   }
 }
 
-data "aws_iam_policy_document" "callers" {
-  statement {
-    actions   = ["execute-api:Invoke"]
-    resources = ["execute-api:/*"]
+# Always there, also where it closes nothing to anybody: an API without a policy of its own keeps the one that it had, and a
+# policy is destroyed only after the deployment has copied it.
+resource "aws_api_gateway_rest_api_policy" "callers" {
+  rest_api_id = aws_api_gateway_rest_api.gateway.id
+  policy      = local.callers
+}
 
-    principals {
-      type        = "*"
-      identifiers = ["*"]
-    }
-
-    dynamic "condition" {
-      for_each = local.is_private ? [1] : []
-      content {
-        test     = "StringEquals"
-        variable = "aws:SourceVpce"
-        values   = var.api_gw_vpc_endpoint_ids
-      }
-    }
-
-    dynamic "condition" {
-      for_each = length(var.api_gw_allowed_cidrs) > 0 ? [1] : []
-      content {
-        test     = "IpAddress"
-        variable = "aws:SourceIp"
-        values   = var.api_gw_allowed_cidrs
-      }
-    }
-  }
+locals {
+  every_call = "${aws_api_gateway_rest_api.gateway.execution_arn}/*"
+  # With AWS_IAM, everybody would be every account of AWS. The own one leaves it to its policies who may call.
+  principal = { AWS = var.api_gw_authorization == "AWS_IAM" ? "arn:${local.partition}:iam::${local.account}:root" : "*" }
+  # Whoever calls from elsewhere is denied, and not only left out: a policy of the account's own may allow them.
+  callers = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [{ Effect = "Allow", Principal = local.principal, Action = "execute-api:Invoke", Resource = local.every_call }],
+      [for condition in [
+        { given = local.is_private, StringNotEquals = { "aws:SourceVpce" = var.api_gw_vpc_endpoint_ids } },
+        { given = length(var.api_gw_allowed_cidrs) > 0, NotIpAddress = { "aws:SourceIp" = var.api_gw_allowed_cidrs } },
+        ] : {
+        Effect    = "Deny"
+        Principal = { AWS = "*" }
+        Action    = "execute-api:Invoke"
+        Resource  = local.every_call
+        Condition = { for operator, keys in condition : operator => keys if operator != "given" }
+      } if condition.given],
+    )
+  })
 }
 
 resource "aws_api_gateway_resource" "everything" {
@@ -91,7 +89,7 @@ resource "aws_api_gateway_deployment" "gateway" {
     api = sha1(jsonencode([
       local.binary_media_types,
       var.api_gw_vpc_endpoint_ids,
-      local.has_policy ? data.aws_iam_policy_document.callers.json : "",
+      local.callers,
       aws_api_gateway_resource.everything.path_part,
       [for place in ["root", "everything"] : aws_api_gateway_method.any[place].authorization],
       [for place in ["root", "everything"] : aws_api_gateway_integration.function[place].uri],
@@ -102,7 +100,7 @@ resource "aws_api_gateway_deployment" "gateway" {
     create_before_destroy = true
   }
 
-  depends_on = [aws_api_gateway_integration.function]
+  depends_on = [aws_api_gateway_integration.function, aws_api_gateway_rest_api_policy.callers]
 }
 
 resource "aws_api_gateway_stage" "gateway" {
