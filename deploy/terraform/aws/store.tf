@@ -41,16 +41,26 @@ resource "aws_dynamodb_table" "store" {
 }
 
 # A lease that falls due within a quarter of an hour is queued for that moment. The schedule finds whatever was lost.
+#
+# Lambda wants a message hidden for six of the function's timeouts. It lasts for all of its tries, after the quarter of an hour
+# that it may wait for its moment and with half an hour to spare: the queue forgets an older one before its last try, and
+# nothing would come to the dead letters.
+locals {
+  revocation_tries   = 5
+  revocation_try_s   = var.lambda_timeout * 6
+  revocation_lasts_s = local.revocation_tries * local.revocation_try_s + 900 + 1800
+}
+
 resource "aws_sqs_queue" "revocations" {
   name                       = "${var.lambda_func_name}-revocations"
-  visibility_timeout_seconds = var.lambda_timeout * 6
-  message_retention_seconds  = 3600
+  visibility_timeout_seconds = local.revocation_try_s
+  message_retention_seconds  = local.revocation_lasts_s
   sqs_managed_sse_enabled    = true
   tags                       = var.lambda_tags
 
   redrive_policy = jsonencode({
     deadLetterTargetArn = aws_sqs_queue.failed.arn
-    maxReceiveCount     = 5
+    maxReceiveCount     = local.revocation_tries
   })
 }
 
