@@ -26,6 +26,7 @@ locals {
     },
     local.admin_key_secret == "" ? {} : { GATEWARD_ADMIN_ACCESS_KEY = "{vault://aws/${local.admin_key_secret}/}" },
     local.fragments_secret == "" ? {} : { GATEWARD_CUSTOMER_FRAGMENTS = "{vault://aws/${local.fragments_secret}/}" },
+    var.default_customer_fragment == "" ? {} : { GATEWARD_DEFAULT_CUSTOMER_FRAGMENT = var.default_customer_fragment },
     local.keeps_admin_key || local.keeps_fragments ? { SECRET_VERSIONS = local.secret_versions } : {},
     length(var.admin_bound_arns) == 0 ? {} : { GATEWARD_ADMIN_BOUND_ARNS = join(",", var.admin_bound_arns) },
     length(var.admin_bound_aws_accounts) == 0 ? {} : { GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS = join(",", var.admin_bound_aws_accounts) },

@@ -9,7 +9,11 @@ locals {
   # Whatever was given and is not plainly nothing: to take something for nothing would be to seal without fragments.
   has_fragments = !contains(["\"\"", "[]", "{}"], jsonencode(local.told_fragments))
   secret_arn    = "^arn:[^:]+:secretsmanager:[^:]+:[0-9]+:secret:.+$"
-  access_id     = "^p-[A-Za-z0-9_-]{1,64}$"
+  # As the gateway decodes it: padded, and the bits that nothing stands in are 0.
+  base64    = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+  access_id = "^p-[A-Za-z0-9_-]{1,64}$"
+  # As crates/access/src/allowed.rs reads an entry.
+  access_fields = ["access_id", "case_insensitive", "description", "name", "permissions", "sub_claims", "sub_claims_case_insensitive"]
   permission_names = [
     "acme", "admin", "automatic_migration", "caching", "classic_keys", "defaults", "dynamic_secret", "event_forwarding",
     "general", "hsm", "k8s_auth", "kerberos_auth", "kmip", "ldap_auth", "log_forwarding", "rotate_secret_value",
@@ -23,6 +27,7 @@ variable "admin_access_id_type" {
   description = "How the administrator logs in: access_key or aws_iam."
   type        = string
   default     = "access_key"
+  nullable    = false
 
   validation {
     condition     = contains(["access_key", "aws_iam"], var.admin_access_id_type)
@@ -33,6 +38,7 @@ variable "admin_access_id_type" {
 variable "admin_access_id" {
   description = "The administrator's access id: p- and then letters and digits."
   type        = string
+  nullable    = false
 
   validation {
     condition     = can(regex("^p-[A-Za-z0-9_-]{1,64}$", var.admin_access_id))
@@ -71,12 +77,17 @@ variable "admin_access_key_secret_arn" {
     condition     = var.admin_access_key_secret_arn == "" || can(regex(local.secret_arn, var.admin_access_key_secret_arn))
     error_message = "admin_access_key_secret_arn is the ARN of a secret in Secrets Manager."
   }
+  validation {
+    condition     = var.admin_access_key_secret_arn == "" || var.admin_access_id_type == "access_key"
+    error_message = "admin_access_key_secret_arn has no meaning with admin_access_id_type = aws_iam: leave it out."
+  }
 }
 
 variable "admin_bound_arns" {
   description = "With admin_access_id_type = aws_iam: the ARNs of administrators, as STS tells them, with * and ?. Each names its account, unless admin_bound_aws_accounts is given too."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = var.admin_access_id_type != "aws_iam" || length(var.admin_bound_arns) + length(var.admin_bound_aws_accounts) > 0
@@ -102,6 +113,7 @@ variable "admin_bound_aws_accounts" {
   description = "With admin_access_id_type = aws_iam: the AWS accounts of administrators. Alone, everybody in them is one: give admin_bound_arns too."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for account in var.admin_bound_aws_accounts : can(regex("^[0-9]{12}$", account))])
@@ -139,6 +151,37 @@ variable "allowed_access_permissions" {
     ], []))}."
   }
   validation {
+    condition = try(length(flatten([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) : [
+        for name, value in entry : name if !contains(local.access_fields, name) && !(value == "" && can(regex(local.access_id, name)))
+      ]
+    ])) == 0, true)
+    error_message = "allowed_access_permissions: an entry has no field ${join(", ", try(distinct(flatten([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) : [
+        for name, value in entry : name if !contains(local.access_fields, name) && !(value == "" && can(regex(local.access_id, name)))
+      ]
+    ])), []))}; there are ${join(", ", local.access_fields)}."
+  }
+  validation {
+    # What begins with a quotation mark in JSON is a text.
+    condition = try(alltrue(flatten([
+      for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) : [
+        [for name in ["name", "description"] : can(regex("^(null$|\")", jsonencode(lookup(entry, name, ""))))],
+        [for name in ["case_insensitive", "sub_claims_case_insensitive"] : can(regex("^(true|false)$", jsonencode(lookup(entry, name, false))))],
+        can(regex("^[\"\\[]", jsonencode(try(entry.permissions, [])))),
+        can(regex("^(null$|\\{)", jsonencode(try(entry.sub_claims, {})))),
+        [
+          for name in try(keys(entry.sub_claims), []) : try(
+            length(compact([for value in try(split(",", tostring(entry.sub_claims[name])), entry.sub_claims[name]) : trimspace(value)])) > 0 &&
+            can(regex("^(\"|\\[(\"([^\"\\\\]|\\\\.)*\",?)+\\]$)", jsonencode(entry.sub_claims[name]))),
+            false
+          )
+        ],
+      ]
+    ])), false) || !can(regex("^\\[\\{", jsonencode(try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions))))
+    error_message = "In an entry of allowed_access_permissions name and description are texts, permissions is a list of names, sub_claims has of each name a list of texts that is not empty, such as {group = [\"dba\"]}, and case_insensitive is true or false."
+  }
+  validation {
     # Permissions are a list, or one text with commas.
     condition = try(alltrue([
       for entry in try(jsondecode(var.allowed_access_permissions), var.allowed_access_permissions) :
@@ -166,7 +209,7 @@ variable "allowed_access_permissions" {
 }
 
 variable "customer_fragments" {
-  description = "Customer fragments, as gen-customer-fragment writes them: {customer_fragments = [{id, value, name, description}]}, or the list alone, or either as JSON. They go to a secret of their own, and never into the state."
+  description = "Customer fragments, as gen-customer-fragment writes them: {customer_fragments = [{id, value, name, description}]}, or the list alone, or either as JSON. They go to a secret of their own, and never into the state. Alone they seal nothing: they are there for what is asked to be sealed with them, item by item. default_customer_fragment names the one that seals everything."
   type        = any
   default     = {}
   nullable    = false
@@ -185,10 +228,23 @@ variable "customer_fragments" {
     condition = alltrue([
       for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(alltrue([
         for fragment in try(told.customer_fragments, told) :
-        can(regex("^cf-[A-Za-z0-9_-]{1,64}$", fragment.id)) && can(regex("^[A-Za-z0-9+/]{43,}={0,2}$", fragment.value))
+        can(regex("^cf-[A-Za-z0-9_-]{1,64}$", fragment.id)) && can(regex(local.base64, trimspace(fragment.value))) && try(
+          floor(length(trimspace(fragment.value)) / 4) * 3 - length(regexall("=", fragment.value)) >= 32 &&
+          floor(length(trimspace(fragment.value)) / 4) * 3 - length(regexall("=", fragment.value)) <= 1024,
+          false
+        )
       ]), true)
     ])
-    error_message = "A customer fragment has an id that begins with cf-, and a value of at least 32 bytes in base64."
+    error_message = "A customer fragment has an id that begins with cf-, and a value of at least 32 bytes in base64 (with its = at the end) and at most 1024."
+  }
+  validation {
+    condition = alltrue([
+      for told in [try(jsondecode(var.customer_fragments), var.customer_fragments)] : try(alltrue(flatten([
+        for fragment in try(told.customer_fragments, told) :
+        [for name in ["name", "description"] : can(regex("^(null$|\")", jsonencode(lookup(fragment, name, ""))))]
+      ])), true)
+    ])
+    error_message = "The name and the description of a customer fragment are texts."
   }
   validation {
     condition = alltrue([
@@ -214,12 +270,32 @@ variable "customer_fragments_secret_arn" {
   }
 }
 
+variable "default_customer_fragment" {
+  description = "The id of the customer fragment that seals all that is written from then on: one of customer_fragments, or of those in customer_fragments_secret_arn. Without it nothing is sealed with a fragment, but for items that ask for one. Keep a fragment in the list when another takes its place: what it has sealed opens only with it."
+  type        = string
+  default     = ""
+  nullable    = false
+
+  validation {
+    condition     = var.default_customer_fragment == "" || can(regex("^cf-[A-Za-z0-9_-]{1,64}$", var.default_customer_fragment))
+    error_message = "default_customer_fragment is the id of a customer fragment: cf- and then 1 to 64 letters, digits, - or _."
+  }
+  validation {
+    condition = (
+      var.default_customer_fragment == "" || var.customer_fragments_secret_arn != "" ||
+      contains(try([for fragment in local.customer_fragments : fragment.id], []), var.default_customer_fragment)
+    )
+    error_message = "default_customer_fragment is none of customer_fragments: give one of their ids."
+  }
+}
+
 # --- the function --------------------------------------------------------------------------------------------------
 
 variable "lambda_func_name" {
-  description = "The function's name. Other names that are not given begin with it."
+  description = "The function's name. Other names that are not given begin with it: the table's, the queues' and the secrets'. Choose it once: with another name Terraform makes a new, empty table and deletes the old one with all that stands in it, live leases too, which nothing revokes any more. deletion_protection keeps the old table, but the function then runs on the new one."
   type        = string
   default     = "akeyless-serverless-gateway"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_-]{1,48}$", var.lambda_func_name))
@@ -231,6 +307,7 @@ variable "package_type" {
   description = "Zip, or Image for a container image in a repository that this module makes."
   type        = string
   default     = "Zip"
+  nullable    = false
 
   validation {
     condition     = contains(["Zip", "Image"], var.package_type)
@@ -242,6 +319,7 @@ variable "package_file" {
   description = "The zip that `make lambda` writes. Required with package_type = Zip."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.package_type != "Zip" || can(filebase64sha256(var.package_file))
@@ -253,6 +331,7 @@ variable "image_tag" {
   description = "Which image of the repository. Required with package_type = Image."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.package_type != "Image" || can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", var.image_tag))
@@ -264,6 +343,7 @@ variable "lambda_architecture" {
   description = "x86_64 or arm64, as the package was built."
   type        = string
   default     = "x86_64"
+  nullable    = false
 
   validation {
     condition     = contains(["x86_64", "arm64"], var.lambda_architecture)
@@ -275,6 +355,7 @@ variable "lambda_memory_size" {
   description = "MiB of memory. The processor's share goes with it."
   type        = number
   default     = 512
+  nullable    = false
 
   validation {
     condition     = var.lambda_memory_size >= 128 && var.lambda_memory_size <= 10240 && floor(var.lambda_memory_size) == var.lambda_memory_size
@@ -286,6 +367,7 @@ variable "lambda_timeout" {
   description = "Seconds that one event may take. API Gateway itself waits for 29 s; revocations may take longer."
   type        = number
   default     = 60
+  nullable    = false
 
   validation {
     condition     = var.lambda_timeout >= 30 && var.lambda_timeout <= 900 && floor(var.lambda_timeout) == var.lambda_timeout
@@ -297,6 +379,7 @@ variable "lambda_role_name" {
   description = "The name of the function's role."
   type        = string
   default     = "iam-role-for-serverless-akeyless-gateway-lambda"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", var.lambda_role_name))
@@ -308,6 +391,7 @@ variable "func_logging_policy_name" {
   description = "The name of the role's policy for logs."
   type        = string
   default     = "function-logging-policy"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9+=,.@_-]{1,128}$", var.func_logging_policy_name))
@@ -319,12 +403,14 @@ variable "lambda_tags" {
   description = "Tags of the function and of what it needs."
   type        = map(string)
   default     = {}
+  nullable    = false
 }
 
 variable "vpc_subnet_ids" {
   description = "Subnets to run in; none for no VPC."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for id in var.vpc_subnet_ids : can(regex("^subnet-[0-9a-z]+$", id))])
@@ -336,6 +422,7 @@ variable "vpc_security_group_ids" {
   description = "Security groups in the VPC. Required with vpc_subnet_ids."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = (length(var.vpc_subnet_ids) == 0) == (length(var.vpc_security_group_ids) == 0)
@@ -351,6 +438,7 @@ variable "environment" {
   description = "Further settings, by their names: GATEWARD_LOG, GATEWARD_VAULT_AWS_REGION and so on. No secrets: whoever reads the function's configuration reads them. A name that does not begin with GATEWARD_ means nothing to the gateway, and its change puts new instances in the place of those that run: the version of a secret that was given by its ARN, say."
   type        = map(string)
   default     = {}
+  nullable    = false
 
   validation {
     condition     = alltrue([for name in keys(var.environment) : can(regex("^[A-Za-z][A-Za-z0-9_]*$", name))])
@@ -358,8 +446,10 @@ variable "environment" {
   }
   validation {
     condition = length(setintersection(keys(var.environment), [
-      "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_RUNTIME_API", "AWS_REGION",
-      "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+      "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+      "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
+      "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_MAX_CONCURRENCY", "AWS_LAMBDA_METADATA_API", "AWS_LAMBDA_METADATA_TOKEN",
+      "AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT",
     ])) == 0
     error_message = "environment has a name that Lambda keeps for itself, such as AWS_REGION: the region and the credentials are the function's own."
   }
@@ -367,7 +457,7 @@ variable "environment" {
     condition = length(setintersection(keys(var.environment), [
       "CUSTOMER_FRAGMENTS", "GATEWARD_ADMIN_ACCESS_ID", "GATEWARD_ADMIN_ACCESS_ID_TYPE", "GATEWARD_ADMIN_ACCESS_KEY",
       "GATEWARD_ADMIN_BOUND_ARNS", "GATEWARD_ADMIN_BOUND_AWS_ACCOUNTS", "GATEWARD_ALLOWED_ACCESS_PERMISSIONS",
-      "GATEWARD_CUSTOMER_FRAGMENTS", "GATEWARD_DYNAMODB_TABLE", "GATEWARD_EVENTS_BUS", "GATEWARD_REVOCATION_QUEUE",
+      "GATEWARD_CUSTOMER_FRAGMENTS", "GATEWARD_CUSTOMER_FRAGMENTS_FILE", "GATEWARD_DEFAULT_CUSTOMER_FRAGMENT", "GATEWARD_DYNAMODB_TABLE", "GATEWARD_EVENTS_BUS", "GATEWARD_REVOCATION_QUEUE",
       "GATEWARD_ROOT_KEY", "GATEWARD_ROOT_KEY_FILE", "GATEWARD_ROOT_KEY_KMS", "GATEWARD_STORE",
       "SECRET_VERSIONS",
     ])) == 0
@@ -379,6 +469,7 @@ variable "readable_secret_arns" {
   description = "Secrets that references may name through the aws vault."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.readable_secret_arns : can(regex(local.secret_arn, arn))])
@@ -390,6 +481,7 @@ variable "invocable_function_arns" {
   description = "Functions that routes may invoke by name."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.invocable_function_arns : can(regex("^arn:[^:]+:lambda:[^:]+:[0-9]{12}:function:[^:]+$", arn))])
@@ -401,6 +493,7 @@ variable "assumable_role_arns" {
   description = "Roles that plugins, vaults and producers may assume."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.assumable_role_arns : can(regex("^arn:[^:]+:iam::[0-9]{12}:role/.+$", arn))])
@@ -412,6 +505,7 @@ variable "events_bus_arn" {
   description = "The ARN of an EventBridge bus that hears of each change of a credential's state and of a producer's; none for no events."
   type        = string
   default     = ""
+  nullable    = false
 
   validation {
     condition     = var.events_bus_arn == "" || can(regex("^arn:[^:]+:events:[^:]+:[0-9]{12}:event-bus/[A-Za-z0-9._/-]+$", var.events_bus_arn))
@@ -425,12 +519,14 @@ variable "create_log_group_for_lambda" {
   description = "Whether the log group is made here. Else it must be there."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "cloudwatch_log_group_lambda_name" {
   description = "The log group that the function writes to."
   type        = string
   default     = "akeyless-serverless-gateway-lambda-log-group"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_/.#-]{1,512}$", var.cloudwatch_log_group_lambda_name))
@@ -442,6 +538,7 @@ variable "log_retention_days" {
   description = "Days for which logs are kept; 0 for ever."
   type        = number
   default     = 30
+  nullable    = false
 
   validation {
     condition = contains(
@@ -458,24 +555,28 @@ variable "api_gw_name" {
   description = "The name of the REST API."
   type        = string
   default     = "akeyless-serverless-gateway-api-gateway"
+  nullable    = false
 }
 
 variable "api_gw_desc" {
   description = "What the REST API is, for people."
   type        = string
   default     = "The API of the serverless gateway"
+  nullable    = false
 }
 
 variable "api_gw_tags" {
   description = "Tags of the REST API."
   type        = map(string)
   default     = {}
+  nullable    = false
 }
 
 variable "api_gw_deploy_stage_name" {
   description = "The name of the stage, with which every path of the URL begins."
   type        = string
   default     = "default"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_-]{1,128}$", var.api_gw_deploy_stage_name))
@@ -484,9 +585,10 @@ variable "api_gw_deploy_stage_name" {
 }
 
 variable "api_gw_authorization" {
-  description = "Who may call the API before the gateway is asked: NONE (the gateway authenticates), or AWS_IAM (signed calls only)."
+  description = "Who may call the API before the gateway is asked: NONE (the gateway authenticates), or AWS_IAM (only calls that are signed with credentials of this account)."
   type        = string
   default     = "NONE"
+  nullable    = false
 
   validation {
     condition     = contains(["NONE", "AWS_IAM"], var.api_gw_authorization)
@@ -498,6 +600,7 @@ variable "api_gw_allowed_cidrs" {
   description = "Address ranges that may call the API; none for all."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for range in var.api_gw_allowed_cidrs : can(cidrhost(range, 0))])
@@ -509,6 +612,7 @@ variable "api_gw_vpc_endpoint_ids" {
   description = "VPC endpoints of execute-api: with them the API is private, and can be called through them only."
   type        = list(string)
   default     = []
+  nullable    = false
 
   validation {
     condition     = alltrue([for id in var.api_gw_vpc_endpoint_ids : can(regex("^vpce-[0-9a-z]+$", id))])
@@ -526,18 +630,21 @@ variable "cloudwatch_event_rule_name" {
   description = "The name of the schedule that looks for what is due."
   type        = string
   default     = "akeyless-serverless-gateway-keepalive"
+  nullable    = false
 }
 
 variable "cloudwatch_event_rule_description" {
   description = "What the schedule is, for people."
   type        = string
   default     = "Revokes each credential whose time is over"
+  nullable    = false
 }
 
 variable "cloudwatch_event_rule_schedule" {
   description = "How often it is looked for what is due. Less often than a minute, and credentials are revoked later than promised."
   type        = string
   default     = "rate(1 minute)"
+  nullable    = false
 
   validation {
     condition     = can(regex("^(rate\\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\\)|cron\\([^()]+\\))$", var.cloudwatch_event_rule_schedule))
@@ -551,12 +658,14 @@ variable "deletion_protection" {
   description = "Whether the table refuses to be deleted. Switch it off, and apply, before `terraform destroy`."
   type        = bool
   default     = true
+  nullable    = false
 }
 
 variable "key_deletion_window_days" {
   description = "Days between the destruction of the key and its end, in which it can be brought back."
   type        = number
   default     = 30
+  nullable    = false
 
   validation {
     condition     = var.key_deletion_window_days >= 7 && var.key_deletion_window_days <= 30
@@ -570,6 +679,7 @@ variable "ecr_repo_name" {
   description = "The name of the repository for images."
   type        = string
   default     = "akeyless-serverless-gateway-repo-for-lambda"
+  nullable    = false
 
   validation {
     condition     = can(regex("^[a-z0-9]+([._/-][a-z0-9]+)*$", var.ecr_repo_name)) && length(var.ecr_repo_name) > 1
@@ -581,10 +691,12 @@ variable "ecr_tags" {
   description = "Tags of the repository."
   type        = map(string)
   default     = {}
+  nullable    = false
 }
 
 variable "ecr_force_delete" {
   description = "Whether the repository is deleted with the images in it."
   type        = bool
   default     = false
+  nullable    = false
 }

@@ -26,6 +26,12 @@ module "gateway" {
   admin_bound_aws_accounts   = var.admin_bound_aws_accounts
   allowed_access_permissions = var.allowed_access_permissions
   customer_fragments         = var.customer_fragments
+  default_customer_fragment  = var.default_customer_fragment
+  environment                = var.environment
+  readable_secret_arns       = var.readable_secret_arns
+  invocable_function_arns    = var.invocable_function_arns
+  assumable_role_arns        = var.assumable_role_arns
+  lambda_timeout             = var.lambda_timeout
   events_bus_arn             = var.events_bus_arn
   api_gw_authorization       = var.api_gw_authorization
   api_gw_allowed_cidrs       = var.api_gw_allowed_cidrs

@@ -22,3 +22,13 @@ output "repository_url" {
   description = "Where images are pushed to; null if the package is a zip."
   value       = module.gateway.repository_url
 }
+
+output "table" {
+  description = "The table that everything stands in."
+  value       = module.gateway.table
+}
+
+output "failed_revocations_queue" {
+  description = "Where messages go that could not be done five times. The schedule does their work still; a message here is a reason to look."
+  value       = module.gateway.failed_revocations_queue
+}

@@ -47,10 +47,46 @@ variable "allowed_access_permissions" {
 }
 
 variable "customer_fragments" {
-  description = "Customer fragments, as gen-customer-fragment writes them."
+  description = "Customer fragments, as gen-customer-fragment writes them. Alone they seal nothing: see default_customer_fragment."
   type        = any
   default     = {}
   sensitive   = true
+}
+
+variable "default_customer_fragment" {
+  description = "The id of one of customer_fragments, which seals all that is written from then on; none for the root key alone."
+  type        = string
+  default     = ""
+}
+
+variable "environment" {
+  description = "Further settings of the gateway, by their names, such as GATEWARD_LOG. No secrets."
+  type        = map(string)
+  default     = {}
+}
+
+variable "readable_secret_arns" {
+  description = "Secrets that references may name through the aws vault."
+  type        = list(string)
+  default     = []
+}
+
+variable "invocable_function_arns" {
+  description = "Functions that routes may invoke by name."
+  type        = list(string)
+  default     = []
+}
+
+variable "assumable_role_arns" {
+  description = "Roles that plugins, vaults and producers may assume."
+  type        = list(string)
+  default     = []
+}
+
+variable "lambda_timeout" {
+  description = "Seconds that one event may take."
+  type        = number
+  default     = 60
 }
 
 variable "events_bus_arn" {
@@ -96,7 +132,7 @@ variable "api_gw_name" {
 }
 
 variable "lambda_func_name" {
-  description = "The function's name."
+  description = "The function's name. With another name Terraform makes a new, empty table, and deletes the old one where deletion_protection does not keep it: choose it once."
   type        = string
   default     = "akeyless-serverless-gateway"
 }
