@@ -24,11 +24,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import function_life
+from cases import AWS_IAM, CANARY, GOOD, INTERTWINED, OTHER_WAYS, RIGHT, ROLE, WRONG
+
 MODULE = HERE / "aws"
-# What the gateway knows: the module must know the same.
-PERMISSIONS = re.findall(r'Self::\w+ => "(\w+)"', (HERE.parents[1] / "crates/access/src/permission.rs").read_text())
 PROVIDER = "registry.terraform.io/hashicorp/aws"
-CANARY = "Y2FuYXJ5LW9mLXRoZS10ZXJyYWZvcm0tY2hlY2stYW5kLWxvbmctZW5vdWdo"
 SERVICES = "apigateway dynamodb ec2 ecr events iam kms lambda logs secretsmanager sqs sts"
 
 
@@ -105,22 +104,32 @@ def live(terraform, folder, place, binary):
         look_at_ticks(url)
         if binary:
             function_life.live(binary, place, url, variables, access_id="p-check", access_key=CANARY)
-        command("plan", "-no-color", "-input=false", "-out", "second.plan")
-        look_at_plan(json.loads(command("show", "-json", "second.plan")))
+        opened = look_at_callers(example / "terraform.tfstate", url, None)
         # A new key is noticed, though the state does not hold the old one, and functions that run with the old one end.
         new_key = {"admin_access_key": CANARY + "x"}
-        command("apply", "-no-color", "-input=false", "-auto-approve", "-refresh=false", changes=new_key)
+        closing = {**new_key, "default_customer_fragment": "cf-1", "api_gw_allowed_cidrs": ["203.0.113.0/24"]}
+        command("apply", "-no-color", "-input=false", "-auto-approve", "-refresh=false", changes=closing)
         look_at_state(example / "terraform.tfstate")
         renewed = look_at_function(url)
         changed = {name for name in variables | renewed if variables.get(name) != renewed.get(name)}
-        assert changed == {"SECRET_VERSIONS"}, (variables, renewed)
+        assert changed == {"SECRET_VERSIONS", "GATEWARD_DEFAULT_CUSTOMER_FRAGMENT"}, (variables, renewed)
+        assert renewed["GATEWARD_DEFAULT_CUSTOMER_FRAGMENT"] == "cf-1", renewed
+        # What closes the API goes with its variable, and each time the stage gets a copy of what there is now.
+        closed = look_at_callers(example / "terraform.tfstate", url, {"NotIpAddress": {"aws:SourceIp": ["203.0.113.0/24"]}})
+        command("apply", "-no-color", "-input=false", "-auto-approve", "-refresh=false", changes=new_key)
+        opened_again = look_at_callers(example / "terraform.tfstate", url, None)
+        assert len({opened, closed, opened_again}) == 3, (opened, closed, opened_again)
+        command("plan", "-no-color", "-input=false", "-out", "second.plan", changes=new_key)
+        look_at_plan(json.loads(command("show", "-json", "second.plan", changes=new_key)))
         told = command("plan", *AS_IT_IS, changes=AWS_IAM, expected=2)
         assert ROLE in told and "events:PutEvents" in told, told
         for changes, expected in OTHER_WAYS:
             told = command("plan", *AS_IT_IS, "-out", "other.plan", changes=changes, expected=2)
             missing = [words for words in expected if words not in told]
             assert not missing, f"{changes}: {missing} not in {told}"
-            look_at_network(json.loads(command("show", "-json", "other.plan", changes=changes)), "vpc_subnet_ids" in changes)
+            plan = json.loads(command("show", "-json", "other.plan", changes=changes))
+            look_at_network(plan, "vpc_subnet_ids" in changes)
+            look_at_dead_letters(plan)
         command("destroy", "-no-color", "-input=false", "-auto-approve")
         left = json.loads((example / "terraform.tfstate").read_text())["resources"]
         assert left == [], left
@@ -167,190 +176,29 @@ def together(cases):
     return plans
 
 
-# Variables of which one decides about another.
-INTERTWINED = ("admin_", "api_gw_vpc_", "customer_fragments_", "image_", "package_", "vpc_")
+# API Gateway tells an API's policy with its quotation marks escaped, and the provider counts on it. moto tells it plainly.
+MOTO = """
+import json, sys
+from moto.apigateway.models import RestAPI
+from moto.server import main
 
-# What is given where nothing is wrong.
-RIGHT = {
-    "admin_access_id": "p-check",
-    "admin_access_key": CANARY,
-    "customer_fragments": {"customer_fragments": [{"id": "cf-1", "value": CANARY, "name": "n", "description": "d"}]},
-    "allowed_access_permissions": json.dumps([{"name": "n", "access_id": "p-2", "permissions": ["admin"]}]),
-    "deletion_protection": False,
-}
+plain = RestAPI.to_dict
 
-ROLE = "arn:aws:sts::123456789012:assumed-role/operators/*"
-BUS = "arn:aws:events:us-east-2:123456789012:event-bus/default"
+def escaped(self):
+    told = plain(self)
+    if told.get("policy"):
+        told["policy"] = json.dumps(told["policy"])[1:-1]
+    return told
 
-# The same with an administrator whom AWS knows.
-AWS_IAM = {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_arns": [ROLE], "events_bus_arn": BUS}
-
-# What may be said, too: both forms of fragments, also as JSON, and the entries of allowed access in all their spellings.
-FRAGMENT = {"id": "cf-1", "value": CANARY}
-SEEDS_OWN = '[{"name": "", "p-2": "", "permissions": ["admin"]}]'
-MIXED = [
-    {"name": "a", "access_id": "p-2", "permissions": ["admin"]},
-    {"name": "b", "access_id": "p-3", "sub_claims": {"group": ["x"]}, "permissions": ["targets", "caching"]},
-]
-GOOD = [
-    {},
-    AWS_IAM,
-    {"allowed_access_permissions": []},
-    {"allowed_access_permissions": ""},
-    {"allowed_access_permissions": SEEDS_OWN},
-    {"allowed_access_permissions": json.loads(SEEDS_OWN)},
-    {"allowed_access_permissions": MIXED},
-    {"allowed_access_permissions": json.dumps(MIXED)},
-    {"allowed_access_permissions": [{"access_id": "p-2", "permissions": PERMISSIONS}]},
-    {"allowed_access_permissions": [{"access_id": "p-2", "permissions": "targets, caching"}]},
-    {"customer_fragments": {}},
-    {"customer_fragments": []},
-    {"customer_fragments": ""},
-    {"customer_fragments": [FRAGMENT, {**FRAGMENT, "id": "cf-2", "name": "n"}]},
-    {"customer_fragments": json.dumps({"customer_fragments": [FRAGMENT]})},
-    {"customer_fragments": json.dumps([FRAGMENT])},
-    {"environment": {"GATEWARD_LOG": "debug", "GATEWARD_DEFAULT_CUSTOMER_FRAGMENT": "cf-1", "SHOWN": "x"}},
-    {"cloudwatch_event_rule_schedule": "cron(* * * * ? *)", "log_retention_days": 0},
-    {"readable_secret_arns": ["arn:aws:secretsmanager:us-east-2:123456789012:secret:team/*"]},
-    {"package_type": "Image", "image_tag": "0.1.0", "package_file": ""},
-]
-
-# Other ways to deploy it, and what must stand in the plan then.
-OTHER_WAYS = [
-    (
-        {
-            "package_type": "Image",
-            "image_tag": "0.1.0",
-            "lambda_architecture": "arm64",
-            "api_gw_authorization": "AWS_IAM",
-            "api_gw_vpc_endpoint_ids": ["vpce-0a1b2c3d"],
-        },
-        ["aws_ecr_repository", '"arm64"', '"PRIVATE"', '"AWS_IAM"', "vpce-0a1b2c3d", "aws:SourceVpce"],
-    ),
-    (
-        {
-            "api_gw_allowed_cidrs": ["203.0.113.0/24", "2001:db8::/32"],
-            "vpc_subnet_ids": ["subnet-0a1b2c3d"],
-            "vpc_security_group_ids": ["sg-0a1b2c3d"],
-        },
-        ["aws:SourceIp", "203.0.113.0/24", "ec2:CreateNetworkInterface", "subnet-0a1b2c3d"],
-    ),
-]
-
-# What somebody may get wrong, and what they are told.
-WRONG = [
-    ({"admin_access_id": "1234"}, "admin_access_id is p- and then"),
-    ({"admin_access_id_type": "saml"}, "admin_access_id_type is access_key or aws_iam"),
-    ({"admin_access_key": ""}, "admin_access_id_type = access_key wants admin_access_key"),
-    ({"admin_access_id_type": "aws_iam"}, "admin_access_key has no meaning with admin_access_id_type = aws_iam"),
-    (
-        {"admin_access_id_type": "aws_iam", "admin_access_key": "", "allowed_access_permissions": ""},
-        "admin_access_id_type = aws_iam wants allowed_access_permissions",
-    ),
-    (
-        {"admin_access_id_type": "aws_iam", "admin_access_key": ""},
-        "admin_access_id_type = aws_iam wants admin_bound_arns",
-    ),
-    (
-        {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_arns": ["arn:aws:iam::*:user/ann"]},
-        "names its account by its 12 digits",
-    ),
-    (
-        {"admin_access_id_type": "aws_iam", "admin_access_key": "", "admin_bound_aws_accounts": ["1234"]},
-        "an account's number, 12 digits",
-    ),
-    ({"admin_bound_arns": [ROLE]}, "admin_bound_arns has no meaning with admin_access_id_type = access_key"),
-    ({"admin_bound_aws_accounts": ["123456789012"]}, "admin_bound_aws_accounts has no meaning"),
-    ({"events_bus_arn": "default"}, "events_bus_arn is the ARN of an event bus"),
-    ({"allowed_access_permissions": "{"}, "allowed_access_permissions is a list of"),
-    ({"allowed_access_permissions": "admin"}, "allowed_access_permissions is a list of"),
-    ({"allowed_access_permissions": {"0": MIXED[0]}}, "allowed_access_permissions is a list of"),
-    ({"allowed_access_permissions": [MIXED[0], {"access_id": "p-2"}]}, "has permissions, such as [\"admin\"]; not so number 2."),
-    ({"customer_fragments": {"customer_fragments": [{"id": "x", "value": CANARY}]}}, "A customer fragment has an id that begins with cf-"),
-    ({"customer_fragments": {"customer_fragments": [{"id": "cf-1", "value": "*"}]}}, "A customer fragment has an id that begins with cf-"),
-    ({"customer_fragments": {"customer_fragment": [FRAGMENT]}}, "customer_fragments is {customer_fragments = ["),
-    *(
-        ({"customer_fragments": given}, "customer_fragments is {customer_fragments = [")
-        for given in (
-            "{canary",
-            "cf-1",
-            5,
-            FRAGMENT,
-            {"fragments": [FRAGMENT]},
-            {"customer_fragments": []},
-            {"customer_fragments": FRAGMENT},
-            {"customer_fragments": [FRAGMENT], "more": [FRAGMENT]},
-            json.dumps({"customer_fragment": [FRAGMENT]}),
-            json.dumps(json.dumps([FRAGMENT])),
-        )
-    ),
-    ({"customer_fragments": [FRAGMENT, FRAGMENT]}, "two customer fragments with one id"),
-    (
-        {"customer_fragments_secret_arn": "arn:aws:secretsmanager:us-east-2:123456789012:secret:cf"},
-        "customer_fragments and customer_fragments_secret_arn are both given",
-    ),
-    ({"customer_fragments_secret_arn": "cf", "customer_fragments": {}}, "customer_fragments_secret_arn is the ARN"),
-    ({"admin_access_key_secret_arn": "key", "admin_access_key": ""}, "admin_access_key_secret_arn is the ARN"),
-    (
-        {"admin_access_key_secret_arn": "arn:aws:secretsmanager:us-east-2:123456789012:secret:key"},
-        "admin_access_key and admin_access_key_secret_arn are both given",
-    ),
-    (
-        {"allowed_access_permissions": [{"name": "n", "permissions": ["admin"]}, MIXED[1], {**MIXED[0], "access_id": "ann"}]},
-        'says whom it is about, by one access_id = "p-..."; not so number 1, 3.',
-    ),
-    ({"allowed_access_permissions": json.dumps([MIXED[1], {"permissions": ["admin"]}])}, "not so number 2."),
-    ({"allowed_access_permissions": [MIXED[0], "p-2"]}, "not so number 2."),
-    ({"allowed_access_permissions": [{"access_id": "p-2", "permissions": []}]}, "has permissions, such as"),
-    (
-        {"allowed_access_permissions": [*MIXED, {"access_id": "p-4", "permissions": ["targets", "admn"]}]},
-        f"there is no permission admn; there are {', '.join(PERMISSIONS)}.",
-    ),
-    ({"allowed_access_permissions": json.dumps([{"access_id": "p-4", "permissions": "read,admin"}])}, "no permission read;"),
-    ({"allowed_access_permissions": {"access_id": "p-2"}}, "allowed_access_permissions is a list of"),
-    ({**AWS_IAM, "allowed_access_permissions": "[]"}, "admin_access_id_type = aws_iam wants allowed_access_permissions"),
-    ({**AWS_IAM, "admin_bound_arns": [ROLE + ",x"]}, "without commas and spaces"),
-    ({"lambda_func_name": "a b"}, "lambda_func_name is 1 to 48"),
-    ({"lambda_memory_size": 64}, "lambda_memory_size is a whole number from 128 to 10240"),
-    ({"lambda_memory_size": 512.5}, "lambda_memory_size is a whole number from 128 to 10240"),
-    ({"lambda_timeout": 29}, "lambda_timeout is a whole number from 30 to 900"),
-    ({"lambda_role_name": "a/b"}, "lambda_role_name is 1 to 64"),
-    ({"func_logging_policy_name": ""}, "func_logging_policy_name is 1 to 128"),
-    ({"vpc_subnet_ids": ["subnet-1"]}, "vpc_subnet_ids and vpc_security_group_ids are given together"),
-    ({"vpc_subnet_ids": ["one"], "vpc_security_group_ids": ["sg-1"]}, "vpc_subnet_ids is a subnet's id"),
-    ({"vpc_subnet_ids": ["subnet-1"], "vpc_security_group_ids": ["one"]}, "vpc_security_group_ids is a security group's id"),
-    ({"environment": {"1A": ""}}, "Each name in environment begins with a letter"),
-    ({"environment": {"AWS_REGION": "x"}}, "a name that Lambda keeps for itself"),
-    ({"environment": {"SECRET_VERSIONS": "x"}}, "a setting that this module makes of its own variables"),
-    ({"environment": {"GATEWARD_ADMIN_ACCESS_KEY": "x"}}, "a setting that this module makes of its own variables"),
-    ({"readable_secret_arns": ["db"]}, "readable_secret_arns is the ARN of a secret"),
-    ({"invocable_function_arns": ["orders"]}, "invocable_function_arns is the ARN of a function"),
-    ({"assumable_role_arns": ["reader"]}, "assumable_role_arns is the ARN of a role"),
-    ({"cloudwatch_log_group_lambda_name": "a b"}, "cloudwatch_log_group_lambda_name is letters"),
-    ({"log_retention_days": 31}, "log_retention_days is one of what CloudWatch has"),
-    ({"api_gw_deploy_stage_name": "a/b"}, "api_gw_deploy_stage_name is letters"),
-    ({"api_gw_authorization": "CUSTOM"}, "api_gw_authorization is NONE or AWS_IAM"),
-    ({"api_gw_allowed_cidrs": ["203.0.113.0"]}, "api_gw_allowed_cidrs are address ranges"),
-    ({"api_gw_vpc_endpoint_ids": ["one"]}, "api_gw_vpc_endpoint_ids is the id of an endpoint"),
-    (
-        {"api_gw_vpc_endpoint_ids": ["vpce-1"], "api_gw_allowed_cidrs": ["203.0.113.0/24"]},
-        "A private API (api_gw_vpc_endpoint_ids) has no public addresses",
-    ),
-    ({"cloudwatch_event_rule_schedule": "rate(1 minutes)"}, "cloudwatch_event_rule_schedule is rate(1 minute)"),
-    ({"cloudwatch_event_rule_schedule": "every minute"}, "cloudwatch_event_rule_schedule is rate(1 minute)"),
-    ({"key_deletion_window_days": 6}, "key_deletion_window_days is from 7 to 30"),
-    ({"ecr_repo_name": "Repo"}, "ecr_repo_name is lower case"),
-    ({"package_file": "nowhere.zip"}, "package_file is not there"),
-    ({"package_type": "Image"}, "image_tag names an image"),
-    ({"lambda_architecture": "mips"}, "lambda_architecture is x86_64 or arm64"),
-]
+RestAPI.to_dict = escaped
+main(sys.argv[1:])
+"""
 
 
 def start_moto(place):
     """A moto on a free port, and its URL."""
-    server = pathlib.Path(sys.executable).parent / "moto_server"
     log = open(place / "moto.log", "w+")
-    moto = subprocess.Popen([server, "-H", "127.0.0.1", "-p", "0"], stdout=log, stderr=subprocess.STDOUT)
+    moto = subprocess.Popen([sys.executable, "-c", MOTO, "-H", "127.0.0.1", "-p", "0"], stdout=log, stderr=subprocess.STDOUT)
     while moto.poll() is None:
         found = re.search(r"Running on (http://\S+)", (place / "moto.log").read_text())
         if found:
@@ -446,8 +294,35 @@ def look_at_ticks(url):
     assert kept == (0, 60), config
 
 
+def look_at_callers(state, url, denied):
+    """Who may call the API: everybody, but for those whom the condition `denied` names. Tells which deployment says so."""
+    resources = json.loads(state.read_text())["resources"]
+    stage = next(resource for resource in resources if resource["type"] == "aws_api_gateway_stage")["instances"][0]["attributes"]
+    api = json.loads(ask(url, "apigateway", f"restapis/{stage['rest_api_id']}"))
+    # Escaped, as API Gateway tells it.
+    allow, *deny = json.loads(json.loads(f'"{api["policy"]}"'))["Statement"]
+    assert (allow["Effect"], allow["Principal"], "Condition" in allow) == ("Allow", {"AWS": "*"}, False), allow
+    expected = [("Deny", denied)] if denied else []
+    assert [(statement["Effect"], statement["Condition"]) for statement in deny] == expected, deny
+    return stage["deployment_id"]
+
+
+def look_at_dead_letters(plan):
+    """Whatever the function's timeout, a message that waited for its moment is there still when its last try is over."""
+    changes = {resource["address"]: resource["change"] for resource in plan["resource_changes"]}
+    queue = changes["module.gateway.aws_sqs_queue.revocations"]["after"]
+    timeout = changes["module.gateway.aws_lambda_function.gateway"]["after"]["timeout"]
+    tries = json.loads(queue["redrive_policy"])["maxReceiveCount"]
+    hidden, lasts = queue["visibility_timeout_seconds"], queue["message_retention_seconds"]
+    assert hidden >= 6 * timeout and lasts >= 15 * 60 + tries * hidden + 60, (timeout, tries, hidden, lasts)
+
+
 def ask_lambda(url, path):
-    authorization = "AWS4-HMAC-SHA256 Credential=check/20260101/us-east-2/lambda/aws4_request, SignedHeaders=host, Signature=0"
+    return ask(url, "lambda", path)
+
+
+def ask(url, service, path):
+    authorization = f"AWS4-HMAC-SHA256 Credential=check/20260101/us-east-2/{service}/aws4_request, SignedHeaders=host, Signature=0"
     request = urllib.request.Request(f"{url}/{path}", headers={"Authorization": authorization})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
         return answer.read().decode()
