@@ -172,10 +172,16 @@ impl Directory {
         if last.is_some_and(|last| last <= now && now.saturating_since(last) < FRESH) {
             return;
         }
-        let kept = match self.load().await {
-            Ok((kept, _)) => Ok(kept),
-            Err(error) => {
+        let kept = match tokio::time::timeout(PATIENCE, self.load()).await {
+            Ok(Ok((kept, _))) => Ok(kept),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "only the administrator and the deployment's entries are known");
+                Err(OutOfReach)
+            }
+            Err(_elapsed) => {
+                tracing::error!(
+                    "the store does not answer; only the administrator and the deployment's entries are known"
+                );
                 Err(OutOfReach)
             }
         };
@@ -275,6 +281,8 @@ const USED: &str = "~used-cloud-ids";
 const KEPT_SECONDS: u64 = 4 * crate::cloud_id::FRESH_SECONDS;
 const SWEPT: usize = 20;
 const FRESH: Duration = Duration::from_secs(2);
+/// How long a call waits for the store to say who there is.
+const PATIENCE: Duration = Duration::from_secs(2);
 const TRIES: usize = 8;
 /// What one value of the store holds with certainty.
 const MOST: usize = 400;

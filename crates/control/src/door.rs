@@ -7,6 +7,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use tokio::runtime::Handle;
 
+use crate::request::RequestId;
 use crate::{Control, Surface};
 
 /// Carries requests from a data thread to the control runtime, and the answers back.
@@ -49,7 +50,11 @@ impl Door for ControlDoor {
             let Ok(body) = body.collect(2 * crate::request::MAX_BODY).await else {
                 return failure(http::StatusCode::PAYLOAD_TOO_LARGE, "the body is too large, or broke off");
             };
-            let request = Request::from_parts(parts, axum::body::Body::from(body));
+            let mut request = Request::from_parts(parts, axum::body::Body::from(body));
+            // The id that the answer will have, by which the audit names it, too.
+            if let Some(id) = request.headers().get("x-request-id").cloned() {
+                request.extensions_mut().insert(RequestId(id));
+            }
             // A task of the control runtime: a data thread never runs what the control plane does.
             let answer = runtime.spawn(async move {
                 let (parts, body) = control.answer(surface, request).await.into_parts();

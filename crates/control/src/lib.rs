@@ -44,6 +44,7 @@ use gateward_store::Store;
 use gateward_upstreams::Registry;
 use gateward_vaults::Resolver;
 use http::{HeaderValue, Method, Request, StatusCode};
+use request::RequestId;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
@@ -229,14 +230,17 @@ impl Control {
 
     /// Answers one request. Every answer has a request id.
     pub async fn answer(&self, surface: Surface, mut request: Request<Body>) -> Response {
-        let id = request::id();
+        let id = request.extensions_mut().remove().map_or_else(request::id, |RequestId(id)| id);
         request::collapse_slashes(request.uri_mut());
         let router = self.routers.of(surface);
         let refusal = if self.parts.local_only { guard::refusal(&request) } else { None };
         let mut response = match refusal {
             Some(refusal) => refusal,
             None => {
-                self.parts.authenticator.refresh().await;
+                // Whether the process lives is nothing that the store could say.
+                if request.uri().path() != "/health" {
+                    self.parts.authenticator.refresh().await;
+                }
                 let (method, path) = (request.method().clone(), request.uri().path().to_owned());
                 let answer = async { router.clone().oneshot(request).await.into_response() };
                 audit::audited(method, path, &id, answer).await

@@ -49,6 +49,10 @@ pub(crate) async fn not_found() -> Response {
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }
 
+/// The id of a request that whoever hands it on has named already.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) HeaderValue);
+
 /// An id for the log and for whoever asks about an answer.
 pub(crate) fn id() -> HeaderValue {
     HeaderValue::try_from(format!("{:032x}", fastrand::u128(..))).unwrap_or(HeaderValue::from_static("none"))

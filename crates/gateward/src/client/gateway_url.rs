@@ -43,9 +43,10 @@ impl GatewayUrl {
         }
     }
 
-    /// Where `operation` of the Akeyless API is asked for.
+    /// Where `operation` of the Akeyless API is asked for: behind its prefix. At the root of a Lambda function a route comes
+    /// first, and its upstream would be shown keys and tokens.
     pub(super) fn akeyless(&self, operation: &str) -> String {
-        format!("{}/{operation}", self.0)
+        self.beside(&format!("api/v2/{operation}"))
     }
 
     /// Where Kong's API has the vault called `prefix`.
@@ -95,9 +96,13 @@ mod tests {
     #[test]
     fn an_address_may_end_as_any_document_has_it() {
         for (text, auth, vault) in [
-            ("http://localhost:8000", "http://localhost:8000/auth", "http://localhost:8000/vaults/a-b"),
-            ("http://h:1/", "http://h:1/auth", "http://h:1/vaults/a-b"),
-            ("http://h:1/v2", "http://h:1/v2/auth", "http://h:1/vaults/a-b"),
+            (
+                "http://localhost:8000",
+                "http://localhost:8000/api/v2/auth",
+                "http://localhost:8000/vaults/a-b",
+            ),
+            ("http://h:1/", "http://h:1/api/v2/auth", "http://h:1/vaults/a-b"),
+            ("http://h:1/v2", "http://h:1/api/v2/auth", "http://h:1/vaults/a-b"),
             ("https://h/default/api/v2/", "https://h/default/api/v2/auth", "https://h/default/vaults/a-b"),
         ] {
             let url: GatewayUrl = text.parse().unwrap();

@@ -104,7 +104,7 @@ async fn a_login_is_the_body_that_the_vendors_clients_send() {
     let printed = run(&words, &surroundings(&[])).await.unwrap();
     assert_eq!(printed, "t-9");
     let asked = server.asked.join().unwrap().remove(0);
-    assert_eq!(asked.line, "POST /auth HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/auth HTTP/1.1");
     assert!(asked.headers.contains(&"content-type: application/json".to_owned()));
     let annex = json!({
         "access-id": "p-1", "access-key": "k", "access-type": "access_key", "azure-cloud": "AzureCloud",
@@ -131,7 +131,7 @@ async fn a_creation_is_the_body_that_the_vendors_clients_send() {
         "a",
     ];
     let (asked, printed) = asked_for(&words, r#"{"dynamic_secret_details":{}}"#).await;
-    assert_eq!(asked.line, "POST /dynamic-secret-create-custom HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/dynamic-secret-create-custom HTTP/1.1");
     let annex = json!({
         "create-sync-url": "http://c", "enable-admin-rotation": false, "json": false, "name": "/x", "payload": "p",
         "revoke-sync-url": "http://r", "tags": ["a"], "timeout-sec": 60, "token": "t-123", "user-ttl": "60m",
@@ -184,7 +184,7 @@ async fn a_credential_is_asked_for_as_the_vendors_clients_do_and_printed_as_it_c
     let answer = r#"{"user":"u","n":123456789012345678901234567890}"#;
     let words = ["get-dynamic-secret-value", "-n", "/x", "--args", "a=b", "--args", "{\"c\":1}"];
     let (asked, printed) = asked_for(&words, answer).await;
-    assert_eq!(asked.line, "POST /get-dynamic-secret-value HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/get-dynamic-secret-value HTTP/1.1");
     let annex =
         json!({"args": ["a=b", "{\"c\":1}"], "json": false, "name": "/x", "timeout": 15, "token": "t-123"});
     assert_eq!(asked.body, annex);
@@ -213,13 +213,13 @@ async fn a_credential_is_asked_for_as_the_vendors_clients_do_and_printed_as_it_c
 #[tokio::test]
 async fn credentials_are_listed_and_revoked_as_the_vendors_clients_do() {
     let (asked, printed) = asked_for(&["dynamic-secret", "tmp-creds", "get", "-n", "/x"], "[]").await;
-    assert_eq!(asked.line, "POST /dynamic-secret-tmp-creds-get HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/dynamic-secret-tmp-creds-get HTTP/1.1");
     assert_eq!(asked.body, json!({"json": false, "name": "/x", "token": "t-123"}));
     assert_eq!(printed, "[]");
 
     let words = ["dynamic-secret", "tmp-creds", "delete", "-n", "/x", "--revoke-all"];
     let (asked, printed) = asked_for(&words, "{}").await;
-    assert_eq!(asked.line, "POST /dynamic-secret-tmp-creds-delete HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/dynamic-secret-tmp-creds-delete HTTP/1.1");
     let annex = json!({"json": false, "name": "/x", "revoke-all": true, "token": "t-123"});
     assert_eq!(asked.body, annex);
     assert_eq!(printed, "All credentials of /x were revoked.");
@@ -238,7 +238,7 @@ async fn credentials_are_listed_and_revoked_as_the_vendors_clients_do() {
 async fn a_dynamic_secret_is_deleted_by_its_name() {
     let (asked, printed) =
         asked_for(&["dynamic-secret", "delete", "-n", "/x"], r#"{"dynamic_secret_name":"/x"}"#).await;
-    assert_eq!(asked.line, "POST /dynamic-secret-delete HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/dynamic-secret-delete HTTP/1.1");
     assert_eq!(asked.body, json!({"json": false, "name": "/x", "token": "t-123"}));
     assert_eq!(printed, "The dynamic secret /x was deleted.");
 }

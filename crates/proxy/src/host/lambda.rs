@@ -21,7 +21,7 @@ use bytes::Bytes;
 use gateward_clock::{Clock, Timestamp};
 use gateward_model::ErrorStatus;
 use gateward_net::{Body, Connector, Pool, PoolSettings};
-use http::{HeaderMap, Response};
+use http::{HeaderName, HeaderValue, Response};
 
 use super::{Door, Entrance};
 use crate::{Configuration, Gateway, Traffic};
@@ -95,7 +95,11 @@ pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result
             () = &mut stop => return Ok(()),
             invocation = function.api.next() => invocation?,
         };
-        function.answer(invocation).await?;
+        let id = invocation.id.clone();
+        if let Err(error) = function.answer(invocation).await {
+            // That one answer is lost: its client has gone, most likely. Whether the Runtime API is there, the next call shows.
+            tracing::error!(invocation = id, %error, "an answer did not reach the Lambda Runtime API");
+        }
     }
 }
 
@@ -126,6 +130,7 @@ impl Function {
                 return self.refuse(id, form, ErrorStatus::BAD_REQUEST, ("malformed_event", &told)).await;
             }
             Err(error @ EventError::Unsupported) => {
+                tracing::error!(invocation = id, %error, "an event is not known");
                 return self.api.error(id, "Gateward.UnsupportedEvent", &error.to_string()).await;
             }
         };
@@ -135,7 +140,10 @@ impl Function {
             Event::Request(call) => self.answer_request(id, *call, until).await,
             Event::Tick => match errands::tick(self.errands.as_ref(), self.within(until)).await {
                 Ok(answer) => self.api.response(id, answer).await,
-                Err(error) => self.api.error(id, "Gateward.TickFailed", &error.to_string()).await,
+                Err(error) => {
+                    tracing::error!(invocation = id, %error, "a tick has not done all of its work");
+                    self.api.error(id, "Gateward.TickFailed", &error.to_string()).await
+                }
             },
             Event::Queue(messages) => {
                 let answer = errands::queue(self.errands.as_ref(), &messages, self.within(until)).await;
@@ -203,7 +211,9 @@ impl Function {
         status: ErrorStatus,
         why: (&str, &str),
     ) -> Result<(), RuntimeApiError> {
-        let response = event::refusal(status, &HeaderMap::new(), why).map(Body::full);
+        // It has no id but the invocation's.
+        let named = HeaderValue::from_str(id).map(|id| (HeaderName::from_static("x-request-id"), id));
+        let response = event::refusal(status, &named.into_iter().collect(), why).map(Body::full);
         match self.response_mode {
             ResponseMode::Buffered => self.api.response(id, event::response(form, response).await).await,
             ResponseMode::Streamed => self.api.stream(id, Streamed::new(form, response, None)).await,
@@ -223,7 +233,8 @@ impl Function {
             return;
         }
         self.configuration.catch_up(PATIENCE).await;
-        self.looked_at = Some(now);
+        // Counted from the end of a wait, or a store that is out of reach would have every event wait.
+        self.looked_at = Some(self.clock.now());
     }
 }
 

@@ -1,6 +1,6 @@
 //! The Lambda host, against a Runtime API that hands out the test's events and keeps what is posted.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -83,7 +83,7 @@ async fn call(
     request: Request<Incoming>,
     waiting: Arc<Mutex<mpsc::Receiver<Value>>>,
     post: Post,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> io::Result<Response<Full<Bytes>>> {
     let path = request.uri().path().to_owned();
     if path == "/2018-06-01/runtime/invocation/next" {
         let event = waiting.lock().await.recv().await;
@@ -96,6 +96,7 @@ async fn call(
             .header("lambda-runtime-deadline-ms", deadline);
         return Ok(response.body(Full::from(event.to_string())).unwrap());
     }
+    let status = post.status.load(Ordering::Relaxed);
     let is_stream = request.headers().get("lambda-runtime-function-response-mode").is_some();
     let body = request.into_body().collect().await.unwrap();
     if is_stream {
@@ -106,9 +107,14 @@ async fn call(
         let body = body.to_bytes();
         post.whole.send((path, serde_json::from_slice(&body).unwrap())).await.unwrap();
     }
-    let status = post.status.load(Ordering::Relaxed);
+    if status == BREAKS_OFF {
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
     Ok(Response::builder().status(status).body(Full::default()).unwrap())
 }
+
+/// In place of a status: the connection ends without an answer.
+const BREAKS_OFF: u16 = 0;
 
 pub(super) fn event(method: &str, path: &str) -> Value {
     json!({
@@ -305,10 +311,12 @@ async fn what_is_refused_is_streamed_too_where_answers_are() {
 #[tokio::test]
 async fn an_answer_that_lambda_does_not_take_is_lost_alone() {
     beside_a_function(async |_plane, emulator| {
-        emulator.status.store(413, Ordering::Relaxed);
-        emulator.answer_to(event("GET", "/x")).await;
-        emulator.status.store(202, Ordering::Relaxed);
-        assert_eq!(told(&emulator.answer_to(event("GET", "/x")).await)["code"], "no_route");
+        for status in [413, 500, BREAKS_OFF] {
+            emulator.status.store(status, Ordering::Relaxed);
+            emulator.answer_to(event("GET", "/x")).await;
+            emulator.status.store(202, Ordering::Relaxed);
+            assert_eq!(told(&emulator.answer_to(event("GET", "/x")).await)["code"], "no_route", "{status}");
+        }
     })
     .await;
 }

@@ -75,7 +75,7 @@ async fn a_profile_is_kept_for_its_owner_alone_and_logs_in() {
     );
     assert_eq!(
         (asked[1].line.as_str(), &asked[1].body["token"]),
-        ("POST /auth-method-list HTTP/1.1", &json!("t-9"))
+        ("POST /api/v2/auth-method-list HTTP/1.1", &json!("t-9"))
     );
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let error = run(&["auth", "--profile", "work"], &around).await.unwrap_err();
@@ -211,7 +211,7 @@ async fn commands_about_who_may_send_what_the_vendors_clients_send() {
     ];
     for (words, operation, body, answer, printed) in cases {
         let (asked, told) = asked_for(words, answer).await;
-        assert_eq!(asked.line, format!("POST /{operation} HTTP/1.1"));
+        assert_eq!(asked.line, format!("POST /api/v2/{operation} HTTP/1.1"));
         let mut expected = body.clone();
         expected["json"] = json!(false);
         expected["token"] = json!("t-123");

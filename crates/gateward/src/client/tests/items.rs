@@ -197,7 +197,7 @@ async fn commands_about_items_send_what_the_vendors_clients_send_and_say_what_ca
     ];
     for (words, operation, body, answer, printed) in cases {
         let (asked, told) = asked_for(words, answer).await;
-        assert_eq!(asked.line, format!("POST /{operation} HTTP/1.1"));
+        assert_eq!(asked.line, format!("POST /api/v2/{operation} HTTP/1.1"));
         let mut expected = body.clone();
         expected["json"] = false.into();
         expected["token"] = "t-123".into();

@@ -22,7 +22,7 @@ async fn a_report_says_in_words_what_needs_somebody() {
         ],
     });
     let (asked, printed) = asked_for(&["leases", "report"], &answer.to_string()).await;
-    assert_eq!(asked.line, "POST /lease-report HTTP/1.1");
+    assert_eq!(asked.line, "POST /api/v2/lease-report HTTP/1.1");
     assert_eq!(asked.body, json!({"json": false, "token": "t-123", "ask-producers": true}));
     insta::assert_snapshot!("a-report-of-leases", printed);
     let (asked, _) = asked_for(&["leases", "report", "--without-producers"], &answer.to_string()).await;
@@ -55,7 +55,7 @@ async fn a_decision_is_one_call_with_its_reason() {
     for (words, operation, mut expected) in cases {
         let answer = r#"{"id":"x","was_held":true}"#;
         let (asked, printed) = asked_for(&[words, &reason].concat(), answer).await;
-        assert_eq!(asked.line, format!("POST /{operation} HTTP/1.1"));
+        assert_eq!(asked.line, format!("POST /api/v2/{operation} HTTP/1.1"));
         for (field, value) in [("json", json!(false)), ("token", json!("t-123")), ("reason", json!("looked"))]
         {
             expected[field] = value;

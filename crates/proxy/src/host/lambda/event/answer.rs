@@ -62,7 +62,7 @@ pub(in super::super) fn refusal(
 ) -> Response<Bytes> {
     let id = headers.get("x-request-id").cloned().unwrap_or(HeaderValue::from_static("unknown"));
     let told = serde_json::json!({"error_msg": message, "code": code, "request_id": id.to_str().unwrap_or_default()});
-    tracing::warn!(request_id = ?id, code, "an answer could not be given");
+    tracing::warn!(request_id = id.to_str().unwrap_or_default(), code, "an answer could not be given");
     let mut response = Response::new(Bytes::from(format!("{told}\n")));
     *response.status_mut() = status.status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -41,7 +41,7 @@ pub(super) fn assemble(
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_| "a method")?;
     *request.uri_mut() = target.try_into().map_err(|_| "a path or query")?;
     *request.headers_mut() = headers;
-    let client = origin.client.parse().unwrap_or(NOWHERE);
+    let client = address(origin.client).unwrap_or(NOWHERE);
     let conn = Conn {
         client: SocketAddr::new(client, 0),
         local: SocketAddr::new(NOWHERE, origin.port),
@@ -98,6 +98,11 @@ fn body(event: &Envelope<'_>) -> Result<Body, &'static str> {
 }
 
 /// Whoever made the event has appended the client's address already, and the gateway is going to do it again.
+/// A load balancer may be told to add the client's port.
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().or_else(|| text.parse().ok().map(|address: SocketAddr| address.ip()))
+}
+
 fn drop_own_hop(headers: &mut HeaderMap, client: &str) {
     let name = HeaderName::from_static("x-forwarded-for");
     let Some(chain) = headers.get(&name).and_then(|chain| chain.to_str().ok()) else { return };

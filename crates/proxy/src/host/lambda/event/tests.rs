@@ -251,6 +251,14 @@ fn an_event_of_a_load_balancer_becomes_the_request_that_the_client_sent() {
     assert_eq!(request.headers().get_all("x-a").iter().count(), 2);
     assert_eq!(request.headers()["x-forwarded-for"], "9.9.9.9");
     assert_eq!((conn.client.ip().to_string().as_str(), conn.scheme), ("72.12.164.125", Scheme::Https));
+    // A client's own line and the load balancer's; and one that was told to add the client's port.
+    for last in ["72.12.164.125", "72.12.164.125:54321"] {
+        let lines = json!({"multiValueHeaders": {"host": ["h"], "x-forwarded-for": ["9.9.9.9", last]}});
+        let (request, conn) = read(&load_balancer(&lines)).unwrap();
+        assert_eq!(conn.client.ip().to_string(), "72.12.164.125", "{last}");
+        let chain: Vec<_> = request.headers().get_all("x-forwarded-for").iter().collect();
+        assert_eq!(chain, ["9.9.9.9"], "{last}");
+    }
 }
 
 /// The event by which a load balancer asks whether its target is healthy.
