@@ -9,7 +9,7 @@ use super::{Engine, lock};
 use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::CatalogError;
-use crate::lease::{LeaseId, LeaseState};
+use crate::lease::{Lease, LeaseId, LeaseState};
 use crate::ledger::{Hold, LedgerError};
 
 /// Why a lease is not revoked yet. If it is a revocable one, it will be: the engine goes on trying.
@@ -53,8 +53,8 @@ impl Engine {
     pub async fn revoke_all(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
         let engine = Arc::clone(self);
         let task = self.runtime.spawn(async move {
-            let keys = engine.revocable(item_id).await?;
-            engine.revoke_now(item_id, keys).await
+            let leases = engine.revocable(item_id).await?;
+            engine.revoke_now(item_id, leases.iter().map(LeaseKey::of).collect()).await
         });
         task.await.map_err(|_| RevokeError::Stopping)?
     }
@@ -79,36 +79,46 @@ impl Engine {
 
     /// Writes down what a deletion that was interrupted has not: which leases go with it.
     pub(crate) async fn finish_deletions(&self) -> Result<(), RevokeError> {
+        let mut outcome = Ok(());
         for item_id in self.catalog.going().await? {
-            self.bring_all_forward(item_id).await?;
+            // One that cannot be finished keeps its mark, and no other back.
+            let finished = self.bring_all_forward(item_id).await;
+            outcome = outcome.and(finished.and_then(|(_, finished)| finished));
         }
-        Ok(())
+        outcome
     }
 
     async fn revoke_deleted(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {
-        let wished = self.bring_all_forward(item_id).await?;
-        self.await_revocation(item_id, &wished).await
+        let (wished, outcome) = self.bring_all_forward(item_id).await?;
+        outcome.and(self.await_revocation(item_id, &wished).await)
     }
 
-    /// All of a deletion is durable, and then its mark is not needed any more.
-    async fn bring_all_forward(&self, item_id: u64) -> Result<Vec<LeaseKey>, RevokeError> {
-        let mut wished = Vec::new();
-        for key in self.revocable(item_id).await? {
-            match self.bring_forward(key).await {
+    /// Brings forward what it can. If that is all, the deletion is durable, and its mark is not needed any more.
+    async fn bring_all_forward(
+        &self,
+        item_id: u64,
+    ) -> Result<(Vec<LeaseKey>, Result<(), RevokeError>), RevokeError> {
+        let (mut wished, mut outcome) = (Vec::new(), Ok(()));
+        for lease in self.revocable(item_id).await? {
+            let key = LeaseKey::of(&lease);
+            // What an earlier try has brought forward is not read again, so that each try comes farther.
+            let is_due = matches!(lease.state, LeaseState::Revoking(_) | LeaseState::Parked(_));
+            match if is_due { Ok(()) } else { self.bring_forward(key).await } {
                 Ok(()) => wished.push(key),
                 // Over meanwhile.
                 Err(RevokeError::Missing(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => outcome = outcome.and(Err(error)),
             }
         }
-        self.catalog.gone(item_id).await?;
-        Ok(wished)
+        if outcome.is_ok() {
+            self.catalog.gone(item_id).await?;
+        }
+        Ok((wished, outcome))
     }
 
-    async fn revocable(&self, item_id: u64) -> Result<Vec<LeaseKey>, LedgerError> {
-        let leases = self.ledger.of_item(item_id).await?;
-        let revocable = leases.iter().filter(|recorded| recorded.lease.producer_id().is_some());
-        Ok(revocable.map(|recorded| LeaseKey::of(&recorded.lease)).collect())
+    async fn revocable(&self, item_id: u64) -> Result<Vec<Lease>, LedgerError> {
+        let leases = self.ledger.of_item(item_id).await?.into_iter().map(|recorded| recorded.lease);
+        Ok(leases.filter(|lease| lease.producer_id().is_some()).collect())
     }
 
     async fn revoke_now(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) -> Result<(), RevokeError> {

@@ -5,6 +5,7 @@
 //! happen, [`due`] when it happens by itself, [`secrets`] the rotated secrets, and [`Rotator`] drives them.
 
 mod due;
+mod loaded;
 mod secrets;
 mod state;
 
@@ -21,6 +22,8 @@ use gateward_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock, Semaphore};
 use tokio::task::JoinHandle;
+
+use loaded::Loaded;
 
 pub use due::Subject;
 pub(crate) use due::moved;
@@ -90,12 +93,6 @@ pub enum RotateFailure {
     /// The rotator's task was ended.
     #[error("the gateway is stopping; try again")]
     Stopping,
-}
-
-/// Something that is to be rotated, as it was read.
-enum Loaded {
-    Dynamic(Box<(Producer, u64)>),
-    Rotated(Box<secrets::Rotated>),
 }
 
 /// Who wishes a rotation.
@@ -446,38 +443,6 @@ struct Begun {
     until: Timestamp,
     /// What to call, or why that cannot be said.
     call: Result<RotateCall, RotateFailure>,
-}
-
-impl Loaded {
-    fn name(&self) -> ItemName {
-        match self {
-            Self::Dynamic(read) => read.0.secret.name.clone(),
-            Self::Rotated(rotated) => rotated.name.clone(),
-        }
-    }
-
-    fn rotation(&self) -> Rotation {
-        match self {
-            Self::Dynamic(read) => read.0.rotation.clone(),
-            Self::Rotated(rotated) => rotated.rotation.clone(),
-        }
-    }
-
-    fn timeout(&self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Dynamic(read) => read.0.secret.timeout_sec,
-            Self::Rotated(rotated) => rotated.timeout_sec,
-        })
-    }
-
-    /// Whether the same call again is the same rotation; only a dry run tells, and a rotated secret has none.
-    fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Dynamic(read) if read.0.secret.capabilities.request_id)
-    }
-
-    fn has_no_url(&self) -> bool {
-        matches!(self, Self::Dynamic(read) if read.0.secret.rotate_sync_url().is_none())
-    }
 }
 
 /// The timer: runs until the rotator is dropped.

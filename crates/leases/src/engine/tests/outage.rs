@@ -169,3 +169,19 @@ fn leases_of_a_secret_that_is_deleted_in_a_function_go_at_the_next_tick_if_not_a
     assert_eq!(function.alive(), 0);
     assert!(runtime.block_on(function.world.catalog().going()).unwrap().is_empty());
 }
+
+#[test]
+fn a_deletion_that_cannot_be_finished_keeps_no_other_back() {
+    let function = Function::new(60, 0);
+    function.at(function.world.clock.now());
+    let runtime = &function.life.runtime;
+    for item in [PLAIN, OTHER] {
+        issue(&function.life, item, Wish::default()).unwrap();
+        runtime.block_on(function.world.catalog().delete(&name(item))).unwrap();
+    }
+    let going = || runtime.block_on(function.world.catalog().going()).unwrap();
+    assert_eq!(going(), [PLAIN, OTHER]);
+    function.world.store.state().lost_answers = 1;
+    function.tick();
+    assert_eq!((function.alive(), going()), (0, Vec::new()));
+}
