@@ -4,7 +4,8 @@
     bench/gate.py GATEWARD [--save]
 
 Fails if a count is more than 3 % above its line in bench/baseline.txt, or a route with ten references costs more than 1.01
-times one with literals; --save makes the counts the baseline. The profiles
+times one with literals; --save makes the counts the baseline. What is too high is counted again, twice at most, and the
+least of it counts: a busy machine wakes threads more often, which adds to a request and never takes from it. The profiles
 stay in target/bench, for callgrind_annotate. It builds nothing: the profile `release` is what the baseline is of, since
 the whole-program optimisation of `dist` takes minutes and saves another few per cent.
 """
@@ -19,6 +20,7 @@ import instructions
 HERE = Path(__file__).parent
 BASELINE = HERE / "baseline.txt"
 TOLERANCE = 0.03
+TRIES = 3
 
 
 def main():
@@ -29,35 +31,53 @@ def main():
             save = True
         case _:
             sys.exit(__doc__)
-    counts = measure(Path(binary))
+    with tempfile.TemporaryDirectory() as scratch:
+        upstream = instructions.UpstreamInPython(scratch)
+        try:
+            judge(Counting(scratch, Path(binary), upstream.port), save)
+        finally:
+            upstream.stop()
+
+
+def judge(counting, save):
+    counts = counting.of(held())
     if save:
         gated = {name: count for name, count in counts.items() if name in instructions.GATED}
         lines = read_baseline() | gated  # what cannot be counted keeps its line
         BASELINE.write_text(HEADING + "".join(f"{name} {count}\n" for name, count in lines.items()))
         return
-    worse = compare(counts, read_baseline())
+    baseline = read_baseline()
+    worse = compare(counts, baseline)
+    for _again in range(1, TRIES):
+        if not worse:
+            return
+        print("counted again:", flush=True)
+        names = {name for pair in worse.values() for name in pair}
+        again = counting.of({name: what for name, what in held().items() if name in names})
+        counts |= {name: min(count, counts[name]) for name, count in again.items()}
+        worse = compare(counts, baseline)
     if worse:
         sys.exit(f"more instructions a request than the baseline allows: {', '.join(worse)} (bench/gate.py says more)")
 
 
-def measure(binary):
-    results = binary.parent.parent / "bench"
-    results.mkdir(parents=True, exist_ok=True)
-    counts = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        upstream = instructions.UpstreamInPython(scratch)
-        try:
-            prepared = instructions.PreparedGateward(scratch, binary, upstream.port)
-            for name, (title, request) in held().items():
-                why = prepared.refused.get(name) or missing_tool(request)
-                if why:
-                    print(f"!! NOT COUNTED: {title}: {why}", flush=True)
-                    continue
-                counts[name] = instructions.count(request, prepared.copy, results, name)
-                print(f"{title}: {counts[name]} user instructions", flush=True)
-        finally:
-            upstream.stop()
-    return counts
+class Counting:
+    """Counts requests to a Gateward that is prepared once, each time to a copy of it."""
+
+    def __init__(self, scratch, binary, upstream_port):
+        self.prepared = instructions.PreparedGateward(scratch, binary, upstream_port)
+        self.results = binary.parent.parent / "bench"
+        self.results.mkdir(parents=True, exist_ok=True)
+
+    def of(self, requests):
+        counts = {}
+        for name, (title, request) in requests.items():
+            why = self.prepared.refused.get(name) or missing_tool(request)
+            if why:
+                print(f"!! NOT COUNTED: {title}: {why}", flush=True)
+                continue
+            counts[name] = instructions.count(request, self.prepared.copy, self.results, name)
+            print(f"{title}: {counts[name]} user instructions", flush=True)
+        return counts
 
 
 def held():
@@ -78,8 +98,8 @@ def read_baseline():
 
 
 def compare(counts, baseline):
-    """The names of the counts that are too high; says how each compares."""
-    worse = []
+    """What is too high, and the names of the counts that make it so; says how each compares."""
+    worse = {}
     for name, count in counts.items():
         if name not in instructions.GATED:
             continue
@@ -89,19 +109,19 @@ def compare(counts, baseline):
         change = count / baseline[name] - 1
         print(f"   {name}: {change:+.1%} against the baseline, {baseline[name]}")
         if change > TOLERANCE:
-            worse.append(name)
-    return worse + too_dear(counts)
+            worse[name] = (name,)
+    return worse | too_dear(counts)
 
 
 def too_dear(counts):
-    """The names of the counts that are more than another one allows; says how each compares to it."""
-    dear = []
+    """The counts that are more than another one allows, each with both names; says how each compares to it."""
+    dear = {}
     for name, (other, most) in instructions.AT_MOST.items():
         if name in counts and other in counts:
             ratio = counts[name] / counts[other]
             print(f"   {name}: {ratio:.4f} of {other}, at most {most}")
             if ratio > most:
-                dear.append(f"{name} against {other}")
+                dear[f"{name} against {other}"] = (other, name)
     return dear
 
 

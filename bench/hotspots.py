@@ -13,13 +13,12 @@ KEPT_FUNCTIONS = 20
 
 
 def per_request(few, many, difference):
-    """`few` and `many` are profiles, `difference` the requests between; two lists of (name, instructions)."""
+    """`few` and `many` are each a profile, `difference` the requests between; two lists of (name, instructions)."""
     libraries, functions = Counter(), Counter()
-    for paths, sign in ((many, 1), (few, -1)):
-        for path in paths:
-            for (file, function), cost in self_costs(path).items():
-                libraries[library(file, function)] += sign * cost
-                functions[shortened(function)] += sign * cost
+    for path, sign in ((many, 1), (few, -1)):
+        for (file, function), cost in self_costs(path).items():
+            libraries[library(file, function)] += sign * cost
+            functions[shortened(function)] += sign * cost
     return ordered(libraries, difference), ordered(functions, difference)[:KEPT_FUNCTIONS]
 
 

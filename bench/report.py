@@ -108,7 +108,7 @@ def instructions_section(results):
     return f"""
 ## Instructions a request
 
-Counted by callgrind, in user space, with 500 routes: they repeat to half a per cent, so CI holds the first three to
+Counted by callgrind, in user space, with 500 routes: they repeat to about one per cent, so CI holds the first three to
 `bench/baseline.txt` (`make bench-gate`). nginx and HAProxy do less for them: no request id, no `X-Forwarded-…` headers. A signature
 looks dearer here than it is: the processor that callgrind plays has no instructions for SHA-256.
 

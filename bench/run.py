@@ -268,7 +268,7 @@ class Bench:
         return counts
 
     def profile(self, name):
-        few, many = (instructions.profiles(self.target, name, count) for count in (instructions.FEW, instructions.MANY))
+        few, many = (instructions.profile(self.target, name, count) for count in (instructions.FEW, instructions.MANY))
         libraries, functions = hotspots.per_request(few, many, instructions.MANY - instructions.FEW)
         return {"libraries": libraries, "functions": functions}
 
