@@ -1,6 +1,7 @@
 //! Reading JSON that a person wrote.
 
 mod once;
+mod words;
 
 use once::Once;
 use serde::de::DeserializeOwned;
@@ -39,32 +40,8 @@ pub fn parse<T: DeserializeOwned>(json: &Value) -> Result<T, Invalid> {
             "." => String::new(),
             path => path.to_owned(),
         };
-        Invalid::new(path, without_values(&error.into_inner().to_string()))
+        Invalid::new(path, words::for_people(&error.into_inner().to_string()))
     })
-}
-
-/// serde quotes the offending value (`invalid type: string "…"`); a value may be a secret, so its kind is enough.
-fn without_values(message: &str) -> String {
-    // Only the name of an unknown or missing field may stand in backticks; else what stands there is a value.
-    let named = message.starts_with("unknown field") || message.starts_with("missing field");
-    let message = match (message.find('`'), message.rfind("`, expected")) {
-        (Some(start), Some(end)) if !named && start < end => {
-            format!("{}{}", &message[..start], &message[end + 1..])
-        }
-        _ => message.to_owned(),
-    };
-    let mut words = String::with_capacity(message.len());
-    let (mut quoted, mut escaped) = (false, false);
-    for character in message.chars() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            character => words.push(character),
-        }
-    }
-    words.split_whitespace().collect::<Vec<_>>().join(" ").replace(" ,", ",")
 }
 
 /// Blanks each comma that only white space parts from a closing bracket. Positions stay as they were.
@@ -160,7 +137,7 @@ mod tests {
         let error = parse::<Outer>(&json!({"inner": [1, "canary"]})).unwrap_err();
         assert_eq!(error.field, "inner[1]");
         assert!(!error.problem.contains("canary"), "{error}");
-        assert!(error.problem.contains("expected u32"), "{error}");
+        assert!(error.problem.contains("expected a whole number"), "{error}");
         let error = parse::<Outer>(&json!({"inner": "{\"a\":\"canary\"}"})).unwrap_err();
         assert!(!error.problem.contains("canary"), "{error}");
     }

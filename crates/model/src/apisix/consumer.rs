@@ -36,8 +36,7 @@ pub struct Credential {
 impl Consumer {
     /// Reads a consumer, as the Admin API takes it.
     pub fn parse(json: &Value) -> Result<Self, Invalid> {
-        let (description, json) = Description::split(json)?;
-        let fields: ConsumerFields = crate::parse(&json)?;
+        let (description, fields): (_, ConsumerFields) = Description::and(json)?;
         let username = fields.username.ok_or_else(|| Invalid::new("username", "is required"))?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
         if username.is_empty() || username.len() > 64 || !username.bytes().all(plain) {
@@ -55,8 +54,7 @@ impl Consumer {
 impl Credential {
     /// Reads the credential `id` of `consumer`, as the Admin API takes it.
     pub fn parse(consumer: ResourceId, id: ResourceId, json: &Value) -> Result<Self, Invalid> {
-        let (description, json) = Description::split(json)?;
-        let fields: CredentialFields = crate::parse(&json)?;
+        let (description, fields): (_, CredentialFields) = Description::and(json)?;
         let plugins = PluginSet::parse(fields.plugins.as_ref())?;
         if plugins.iter().count() != 1 {
             return Err(Invalid::new(

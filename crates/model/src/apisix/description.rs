@@ -1,6 +1,7 @@
 //! What every resource may say about itself, and nothing is served by.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::Invalid;
@@ -18,7 +19,7 @@ pub struct Description {
 
 impl Description {
     /// Takes the description out of a resource; what is left are the fields that something is served by.
-    pub fn split(json: &Value) -> Result<(Self, Value), Invalid> {
+    fn split(json: &Value) -> Result<(Self, Value), Invalid> {
         let Value::Object(fields) = json else {
             return Err(Invalid::new("", "a resource is a JSON object"));
         };
@@ -44,6 +45,19 @@ impl Description {
             labels,
         };
         Ok((description, Value::Object(rest)))
+    }
+
+    /// The description of a resource, and the fields that something is served by.
+    pub(super) fn and<T: DeserializeOwned>(json: &Value) -> Result<(Self, T), Invalid> {
+        let (description, rest) = Self::split(json)?;
+        let fields = crate::parse(&rest).map_err(|mut error| {
+            // The fields of a description may stand beside those that were looked for.
+            if error.problem.starts_with("unknown field") && error.problem.contains(", expected ") {
+                error.problem.push_str(", `id`, `name`, `desc`, `labels`");
+            }
+            error
+        })?;
+        Ok((description, fields))
     }
 }
 

@@ -120,8 +120,7 @@ impl Route {
     /// Reads the route `id`, as the Admin API takes it.
     pub fn parse(id: ResourceId, json: &Value) -> Result<Self, Invalid> {
         refuse_lua(json)?;
-        let (description, json) = Description::split(json)?;
-        let fields: Fields = crate::parse(&json)?;
+        let (description, fields): (_, Fields) = Description::and(json)?;
         let upstream = upstream_of(fields.upstream.as_ref(), fields.upstream_id.as_ref())?;
         let service = fields.service_id.map(|id| id_field("service_id", &id)).transpose()?;
         let plugin_config =

@@ -28,8 +28,7 @@ impl Service {
     /// Reads the service `id`, as the Admin API takes it.
     pub fn parse(id: ResourceId, json: &Value) -> Result<Self, Invalid> {
         refuse_lua(json)?;
-        let (description, json) = Description::split(json)?;
-        let fields: Fields = crate::parse(&json)?;
+        let (description, fields): (_, Fields) = Description::and(json)?;
         let hosts = fields.hosts.unwrap_or_default();
         let hosts = hosts.iter().map(|host| check_host("hosts", host)).collect::<Result<_, _>>()?;
         Ok(Self {

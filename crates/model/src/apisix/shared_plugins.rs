@@ -21,8 +21,7 @@ pub struct SharedPlugins {
 impl SharedPlugins {
     /// Reads the one of that id, as the Admin API takes it.
     pub fn parse(id: ResourceId, json: &Value) -> Result<Self, Invalid> {
-        let (description, json) = Description::split(json)?;
-        let fields: Fields = crate::parse(&json)?;
+        let (description, fields): (_, Fields) = Description::and(json)?;
         let plugins = fields.plugins.ok_or_else(|| Invalid::new("plugins", "is required"))?;
         Ok(Self { id, description, plugins: PluginSet::parse(Some(&plugins))? })
     }

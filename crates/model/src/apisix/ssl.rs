@@ -89,8 +89,7 @@ pub enum TlsVersion {
 impl Ssl {
     /// Reads the certificate `id`, as the Admin API takes it.
     pub fn parse(id: ResourceId, json: &Value) -> Result<Self, Invalid> {
-        let (description, fields) = Description::split(json)?;
-        let fields: Fields = crate::parse(&fields)?;
+        let (description, fields): (_, Fields) = Description::and(json)?;
         let mut pairs = vec![pair(("cert", fields.cert), ("key", fields.key))?];
         if fields.certs.len() != fields.keys.len() {
             return Err(Invalid::new("keys", "give as many keys as certs, in the same order"));

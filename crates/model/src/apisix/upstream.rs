@@ -168,8 +168,7 @@ impl Upstream {
     /// Reads an upstream, as the Admin API takes it.
     pub fn parse(json: &Value) -> Result<Self, Invalid> {
         refuse_discovery(json)?;
-        let (description, json) = Description::split(json)?;
-        let fields: Fields = crate::parse(&json)?;
+        let (description, fields): (_, Fields) = Description::and(json)?;
         let scheme = UpstreamScheme::parse(fields.scheme.as_deref())?;
         let nodes =
             fields.nodes.ok_or_else(|| Invalid::new("nodes", "is required; it may be an empty list"))?;

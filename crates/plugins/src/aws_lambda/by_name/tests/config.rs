@@ -119,10 +119,10 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "function_name": must be a function's name, such as orders, ACCOUNT:function:orders, or its ARN, perhaps with :QUALIFIER behind it
     property "aws_region": is not the region that the function's ARN names; drop it
     property "qualifier": must be a version, an alias or $LATEST
-    property "invocation_type": unknown variant, expected one of `RequestResponse`, `Event`, `DryRun`
-    property "invoke_mode": unknown variant, expected `BUFFERED` or `RESPONSE_STREAM`
+    property "invocation_type": expected one of `RequestResponse`, `Event`, `DryRun`
+    property "invoke_mode": expected `BUFFERED` or `RESPONSE_STREAM`
     property "invoke_mode": nothing is streamed by a call that waits for no answer
-    property "log_type": unknown variant, expected `None` or `Tail`
+    property "log_type": expected `None` or `Tail`
     property "aws_secret": is required beside aws_key; without either, the process's own credentials are used
     property "aws_key": is required beside aws_secret; without either, the process's own credentials are used
     property "aws_key": is required beside aws_session_token; without either, the process's own credentials are used
@@ -137,14 +137,14 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "host": must be a host name or an address, without scheme, port and path
     property "host": must be a host name or an address, without scheme, port and path
     property "port": must be at least 1
-    property "port": invalid value: integer, expected u16
+    property "port": expected a whole number from 0 to 65535
     property "proxy_url": must be http://[user:password@]host[:port], without a path
     property "proxy_url": must be http://[user:password@]host[:port], without a path
     property "timeout": must be at least 1
-    property "keepalive": invalid type: boolean, expected u64
+    property "keepalive": expected a whole number from 0 on, not true or false
     property "keepalive": is another name of keepalive_timeout, which is set too; drop one
     property "concurrency": must be at least 1
-    property "payload_version": unknown variant, expected `1.0` or `2.0`
+    property "payload_version": expected `1.0` or `2.0`
     property "payload_version": is of no use while awsgateway_compatible is false; drop one
     property "payload_version": is another name of awsgateway_compatible_payload_version, which says otherwise; drop one
     property "unhandled_status": must be a status from 400 to 599

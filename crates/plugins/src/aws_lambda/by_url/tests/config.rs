@@ -98,7 +98,7 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     ].map(|config| problem(&config)).join("\n"), @r#"
     property "function_uri": is required, or function_name: a function is called by its URL or by its name
     must be an object
-    property "function_uri": invalid type: integer, expected a string
+    property "function_uri": expected text, not a whole number
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
@@ -107,13 +107,13 @@ fn what_is_wrong_is_named_and_what_was_written_is_not() {
     property "function_uri": must be an absolute http or https address, such as https://HOST/path
     property "functionuri": unknown field `functionuri`, expected one of `function_uri`, `authorization`, `timeout`, `ssl_verify`, `keepalive`, `keepalive_pool`, `keepalive_timeout`, `concurrency`, `max_req_body_size`
     property "timeout": must be at least 100
-    property "timeout": invalid type: string, expected u64
-    property "ssl_verify": invalid type: string, expected a boolean
+    property "timeout": expected a whole number from 0 on, not text
+    property "ssl_verify": expected true or false, not text
     property "keepalive_pool": must be at least 1
     property "keepalive_timeout": must be at least 1000
     property "max_req_body_size": must be at least 1
     property "authorization.api_key": unknown field `api_key`, expected `apikey` or `iam`
-    property "authorization": invalid type: string, expected an object
+    property "authorization": expected an object, not text
     property "authorization.apikey": must not be empty
     property "authorization.apikey": holds characters that cannot stand in a header
     property "authorization.iam.secretkey": is required beside authorization.iam.accesskey; without either, the process's own credentials are used
