@@ -1,21 +1,60 @@
-//! A line in the log for each call that changes something or shows a secret: who, what, and how it ended.
+//! A line in the log for each call that changes something or shows a secret: who, what, of which item, and how it ended.
 
 use std::cell::RefCell;
 
 use axum::response::Response;
 use gateward_access::AccessId;
 use http::{HeaderValue, Method};
+use serde_json::Value;
 
 use crate::permissions::{Does, of_call};
 
 tokio::task_local! {
-    static WHO: RefCell<Option<String>>;
+    static NOTED: RefCell<Noted>;
+}
+
+/// What is known of a call while it is answered.
+#[derive(Debug, Default, PartialEq)]
+struct Noted {
+    who: Option<String>,
+    /// What it is about: an item, an auth method, an entry of allowed access, a reference.
+    subject: Option<String>,
+    /// What that is called from now on, where it is renamed.
+    to: Option<String>,
+    lease: Option<String>,
 }
 
 /// Notes who makes the call that is answered just now.
 pub(crate) fn note(who: &str) {
     // There is none in a call that the gateway makes of itself.
-    let _ = WHO.try_with(|noted| *noted.borrow_mut() = Some(who.to_owned()));
+    let _ = NOTED.try_with(|noted| noted.borrow_mut().who = Some(who.to_owned()));
+}
+
+/// Notes what the call with this body is about, whether it is allowed or not.
+pub(crate) fn note_subject(body: &Value) {
+    let text = |fields: &[&str]| fields.iter().find_map(|field| named(body.get(field)?));
+    let (subject, to) = (text(SUBJECTS), text(&["new-name", "target"]));
+    let lease = text(&["tmp-creds-id", "id"]);
+    let _ = NOTED.try_with(|noted| {
+        let mut noted = noted.borrow_mut();
+        (noted.subject, noted.to, noted.lease) = (subject, to, lease);
+    });
+}
+
+/// A name as it was sent, or several; cut where it is longer than any may be.
+fn named(value: &Value) -> Option<String> {
+    let mut text = match value {
+        Value::String(name) => name.clone(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        _ => return None,
+    };
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    // A line of the log is one line.
+    Some(text.replace(char::is_control, "?")).filter(|text| !text.is_empty())
 }
 
 /// The same for whoever says so and has not shown it; only what has the form of an access id is noted.
@@ -33,14 +72,19 @@ pub(crate) async fn audited(
     answer: impl Future<Output = Response>,
 ) -> Response {
     let Some(action) = action(&method, &path) else { return answer.await };
-    WHO.scope(RefCell::default(), async {
-        let response = answer.await;
-        let who = WHO.with(|noted| noted.borrow_mut().take());
-        let access_id = who.as_deref().unwrap_or("-");
-        let (status, request_id) = (response.status().as_u16(), id.to_str().unwrap_or("-"));
-        tracing::info!(target: "audit", access_id, action, status, request_id, "control call");
-        response
-    })
+    NOTED
+        .scope(RefCell::default(), async {
+            let response = answer.await;
+            let Noted { who, subject, to, lease } = NOTED.with(RefCell::take);
+            // What somebody sends who has shown nobody's token is no more than noise.
+            let known = |text: Option<String>| text.filter(|_| who.is_some());
+            let (item, to, lease) = (known(subject), known(to), known(lease));
+            let (item, to, lease) = (item.as_deref(), to.as_deref(), lease.as_deref());
+            let access_id = who.as_deref().unwrap_or("-");
+            let (status, request_id) = (response.status().as_u16(), id.to_str().unwrap_or("-"));
+            tracing::info!(target: "audit", access_id, action, item, to, lease, status, request_id, "control call");
+            response
+        })
     .await
 }
 
@@ -61,9 +105,45 @@ fn action(method: &Method, path: &str) -> Option<String> {
     (does != Does::Look && crate::akeyless::has(call)).then(|| call.replace('-', "_"))
 }
 
+/// The fields in which calls name what they are about, the first that there is.
+const SUBJECTS: &[&str] = &["name", "names", "source", "item-id", "display-id", "reference"];
+
+/// A name has no more characters; a call may have a hundred names.
+const LONGEST: usize = 1024;
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_line_names_what_the_call_is_about_and_is_one_line() {
+        assert_eq!(named(&json!("/a/b")).as_deref(), Some("/a/b"));
+        assert_eq!(named(&json!(["/a", "/b"])).as_deref(), Some("/a, /b"));
+        assert_eq!(named(&json!(17)).as_deref(), Some("17"));
+        assert_eq!(named(&json!("/a\nb")).as_deref(), Some("/a?b"));
+        assert_eq!(named(&json!("ä".repeat(2000))).unwrap().chars().count(), LONGEST / 2 + 1);
+        for nothing in [json!(""), json!([]), json!({"a": 1}), json!(null)] {
+            assert_eq!(named(&nothing), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_noted_is_the_item_what_it_becomes_and_the_lease() {
+        let noted = |body: Value| {
+            NOTED.sync_scope(RefCell::default(), || {
+                note_subject(&body);
+                let Noted { subject, to, lease, .. } = NOTED.with(RefCell::take);
+                [subject, to, lease].map(Option::unwrap_or_default)
+            })
+        };
+        assert_eq!(noted(json!({"name": "/a", "value": "canary"})), ["/a", "", ""]);
+        assert_eq!(noted(json!({"names": ["/a", "/b"]})), ["/a, /b", "", ""]);
+        assert_eq!(noted(json!({"name": "/a", "new-name": "/b"})), ["/a", "/b", ""]);
+        assert_eq!(noted(json!({"source": "/a", "target": "/f/"})), ["/a", "/f/", ""]);
+        assert_eq!(noted(json!({"name": "/a", "tmp-creds-id": "l-1"})), ["/a", "", "l-1"]);
+    }
 
     #[test]
     fn what_changes_something_or_shows_a_secret_is_an_action() {

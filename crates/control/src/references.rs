@@ -17,7 +17,7 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::request::json_answer;
-use crate::{ControlParts, authenticate, permissions, request};
+use crate::{ControlParts, audit, authenticate, permissions, request};
 
 pub(crate) fn router() -> Router<Arc<ControlParts>> {
     Router::new().route("/v1/references", get(list)).route("/v1/references/value", post(value))
@@ -110,6 +110,7 @@ async fn value(State(parts): State<Arc<ControlParts>>, request: Request<Body>) -
             return refused(StatusCode::BAD_REQUEST, &format!("the body is no JSON object: {error}"));
         }
     };
+    audit::note_subject(&json);
     let Some(text) = json.get("reference").and_then(Value::as_str) else {
         let problem = "the body is {\"reference\": \"{vault://the-vault/the-secret}\"}";
         return refused(StatusCode::BAD_REQUEST, problem);
