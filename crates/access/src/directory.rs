@@ -95,10 +95,16 @@ pub enum DirectoryError {
         name: String,
     },
     /// There is one of that name.
-    #[error("there is a {kind} {name:?} already; take another name, or delete it first")]
+    #[error("the name {name:?} is taken by another {kind}; take another name, or delete that first")]
     Exists {
         /// What it is.
         kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It is nobody who logs in with a key.
+    #[error("the auth method {name:?} has no access key: whoever it lets in shows who they are to AWS")]
+    NoKey {
         /// Its name.
         name: String,
     },

@@ -45,7 +45,8 @@ pub(crate) fn json_answer(status: StatusCode, body: &impl serde::Serialize) -> R
 
 /// The answer where no dialect has anything.
 pub(crate) async fn not_found() -> Response {
-    let error = "there is nothing at this path; the README lists what the control port serves";
+    let error = "there is nothing at this path; here are /apisix/admin, /vaults, /schemas/vaults, /v1/references, /health, /ready, \
+                 /metrics, and the calls of the Akeyless API (also below /v2 and /api/v2)";
     json_answer(StatusCode::NOT_FOUND, &json!({"error": error}))
 }
 

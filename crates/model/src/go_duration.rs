@@ -39,6 +39,14 @@ impl GoDuration {
         Ok(Self { text: text.to_owned(), span })
     }
 
+    /// Reads the same, or a number alone where that is seconds.
+    pub fn parse_or_seconds(text: &str) -> Result<Self, Invalid> {
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Self::parse(&format!("{text}s"));
+        }
+        Self::parse(text).map_err(|error| Invalid::new("", format!("{}, or seconds", error.problem)))
+    }
+
     /// So many minutes.
     pub fn minutes(minutes: u32) -> Self {
         Self { text: format!("{minutes}m"), span: Duration::from_secs(60) * minutes }

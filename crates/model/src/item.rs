@@ -35,6 +35,19 @@ impl ItemName {
         Ok(Self(name))
     }
 
+    /// Refuses `text` as a new name where nobody could tell it from another by sight, or would take it for a way through
+    /// folders. What has such a name since before is still found by it.
+    pub fn check_new(text: &str) -> Result<(), &'static str> {
+        let words: Vec<_> = text.split('/').collect();
+        if words.iter().any(|word| word.trim() != *word) {
+            return Err("no word of a name begins or ends with a blank");
+        }
+        if words.iter().any(|word| matches!(*word, "." | "..")) {
+            return Err("no word of a name is . or ..");
+        }
+        Ok(())
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0

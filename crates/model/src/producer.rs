@@ -109,6 +109,9 @@ impl PostgresqlSettings {
         if self.host.is_empty() || !self.host.chars().all(is_host) {
             return wrong("postgresql-host", "is the name or the address of one server");
         }
+        if self.port == 0 {
+            return wrong("postgresql-port", "is a port, from 1 to 65535");
+        }
         if self.database.is_empty() || self.database.contains('\0') {
             return wrong("postgresql-db-name", "is missing");
         }

@@ -141,8 +141,10 @@ pub(super) async fn reset_key(call: Call) -> Answer {
     let changed = directory(&call.parts)?
         .edit(|kept| {
             let method = kept.methods.iter_mut().find(|method| method.name == name);
-            let method = method.filter(|method| matches!(method.kind, MethodKind::ApiKey { .. }));
             let method = method.ok_or_else(|| missing(&name))?;
+            if !matches!(method.kind, MethodKind::ApiKey { .. }) {
+                return Err(DirectoryError::NoKey { name: name.clone() });
+            }
             method.kind = kind.clone();
             // A token of this very millisecond counts among those before.
             method.since = now + 1;

@@ -41,7 +41,7 @@ struct Definition {
     payload: Option<SecretValue>,
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     timeout_sec: Option<u64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::maybe_duration")]
     user_ttl: Option<GoDuration>,
     #[serde(default, deserialize_with = "fields::maybe_texts")]
     tags: Option<Vec<String>>,
@@ -334,7 +334,7 @@ struct GetValue {
     #[serde(default, deserialize_with = "fields::maybe_whole")]
     timeout: Option<u64>,
     /// How long the credential is to live; the header `X-Gateward-Ttl` says it too.
-    #[serde(default, deserialize_with = "fields::text")]
+    #[serde(default, deserialize_with = "fields::text_or_whole")]
     ttl: Option<String>,
     /// The same again is the same wish; the header `Idempotency-Key` says it too.
     #[serde(default, deserialize_with = "fields::text")]
@@ -378,10 +378,7 @@ pub(super) async fn get_value(call: Call) -> Answer {
 
 /// `90s`, `10m`, `1h30m`, or a number of seconds.
 fn ttl_of(text: &str) -> Result<Duration, Invalid> {
-    let span = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => GoDuration::parse(text).map_err(|error| error.within("ttl"))?.span(),
-    };
+    let span = GoDuration::parse_or_seconds(text).map_err(|error| error.within("ttl"))?.span();
     if span.as_secs() == 0 {
         return Err(Invalid::new("ttl", "is at least one second"));
     }

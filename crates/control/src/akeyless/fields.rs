@@ -1,7 +1,7 @@
 //! Fields as client libraries send them: `_` for `-` in names, booleans as text, numbers as text, one text where a list
 //! may stand.
 
-use gateward_model::Invalid;
+use gateward_model::{GoDuration, Invalid};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -88,6 +88,29 @@ pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
+/// Text, or a whole number in its place; nothing, if it is empty.
+pub(super) fn text_or_whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a duration as text, such as 90s or 1h30m, or a whole number of seconds")]
+    enum Sent {
+        Number(u64),
+        Text(String),
+    }
+    Ok(match Option::<Sent>::deserialize(deserializer)? {
+        None => None,
+        Some(Sent::Number(number)) => Some(number.to_string()),
+        Some(Sent::Text(text)) => Some(text).filter(|text| !text.is_empty()),
+    })
+}
+
+/// A duration: `90s`, `1h30m`, or seconds, as a number or in quotes.
+pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<GoDuration>, D::Error> {
+    let text = text_or_whole(deserializer)?;
+    text.map(|text| GoDuration::parse_or_seconds(&text)).transpose().map_err(serde::de::Error::custom)
+}
+
 /// A list of texts, or one text; empty ones are left out.
 pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
@@ -104,11 +127,23 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<St
     Ok(sent.into_iter().filter(|text| !text.is_empty()).collect())
 }
 
-/// The same, where nothing is not the same as an empty list.
+/// The same, where nothing is not the same as an empty list. Clients send `[]` and `""` for what nobody said, so an empty
+/// list is one in which an empty text stands.
 pub(super) fn maybe_texts<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
-    Ok(Some(texts(deserializer)?).filter(|texts| !texts.is_empty()))
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a text or a list of texts")]
+    enum Sent {
+        One(String),
+        Many(Vec<String>),
+    }
+    let sent = match Option::<Sent>::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Sent::One(text)) => Some(vec![text]).filter(|texts| texts != &[""]),
+        Some(Sent::Many(texts)) => Some(texts).filter(|texts| !texts.is_empty()),
+    };
+    Ok(sent.map(|texts| texts.into_iter().filter(|text| !text.is_empty()).collect()))
 }
 
 #[cfg(test)]
@@ -125,6 +160,45 @@ mod tests {
         integer: Option<i64>,
         #[serde(default, deserialize_with = "texts")]
         texts: Vec<String>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Said {
+        #[serde(default, deserialize_with = "maybe_duration")]
+        ttl: Option<GoDuration>,
+        #[serde(default, deserialize_with = "maybe_texts")]
+        tags: Option<Vec<String>>,
+    }
+
+    fn said(json: &serde_json::Value) -> Result<Said, gateward_model::Invalid> {
+        gateward_model::parse(json)
+    }
+
+    #[test]
+    fn a_duration_is_one_with_units_or_seconds_as_a_number_or_in_quotes() {
+        for ttl in [json!(90), json!("90"), json!("90s"), json!("1m30s")] {
+            let read = said(&json!({"ttl": ttl})).unwrap().ttl.unwrap();
+            assert_eq!(read.span().as_secs(), 90, "{ttl}");
+        }
+        for nothing in [json!(null), json!("")] {
+            assert_eq!(said(&json!({"ttl": nothing})).unwrap().ttl, None);
+        }
+        for wrong in [json!("canary"), json!(-1), json!(1.5), json!(true), json!("9 0"), json!([90])] {
+            let error = said(&json!({"ttl": wrong})).unwrap_err().to_string();
+            assert!(error.contains("\"ttl\"") && error.contains("seconds"), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_emptied_by_an_empty_text_in_it_and_by_nothing_that_clients_send_unasked() {
+        let tags = |tags: serde_json::Value| said(&json!({"tags": tags})).unwrap().tags;
+        assert_eq!(tags(json!([""])), Some(Vec::new()));
+        assert_eq!(tags(json!(["a", ""])), Some(vec!["a".to_owned()]));
+        assert_eq!(tags(json!("a")), Some(vec!["a".to_owned()]));
+        for nothing in [json!(null), json!([]), json!("")] {
+            assert_eq!(tags(nothing), None);
+        }
     }
 
     fn read(json: &serde_json::Value) -> Result<All, gateward_model::Invalid> {

@@ -31,12 +31,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{any, get, post};
-use gateward_access::{DirectoryError, Identity, Need, OutOfReach, Permission};
+use gateward_access::{DirectoryError, Identity, OutOfReach, Permission};
 use gateward_items::{ItemKind, ItemState};
 use gateward_leases::lease::Holder;
 use gateward_leases::ledger::LedgerError;
 use gateward_leases::{CatalogError, IssueError, RenewError, RevokeError};
-use gateward_model::Invalid;
+use gateward_model::{Invalid, ItemName};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ use serde_json::{Value, json};
 use native::Kind;
 
 use crate::request::{BodyRefused, json_answer};
-use crate::{ControlParts, authenticate, permissions, request, store_status};
+use crate::{ControlParts, audit, authenticate, permissions, request, store_status};
 
 /// What a call does.
 type Handle = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
@@ -283,19 +283,40 @@ async fn guarded(State(parts): State<Arc<ControlParts>>, request: Request<Body>)
     if request.method() != Method::POST {
         return only_post().await;
     }
-    let outcome = match admitted(parts, permissions::of_call(call).0, request).await {
+    let outcome = match admitted(parts, call, request).await {
         Ok(call) => handle(call).await,
         Err(error) => Err(error),
     };
     answer(outcome)
 }
 
-async fn admitted(parts: Arc<ControlParts>, need: Need, request: Request<Body>) -> Result<Call, ApiError> {
+async fn admitted(parts: Arc<ControlParts>, call: &str, request: Request<Body>) -> Result<Call, ApiError> {
+    let (need, _) = permissions::of_call(call);
     let (headers, body) = body(request).await?;
     let token = body.get("token").and_then(Value::as_str).filter(|token| !token.is_empty());
+    audit::note_subject(&body);
     let identity = authenticate::identity(&parts, &headers, token, need)
         .map_err(|refusal| ApiError::new(refusal.status(), refusal.to_string()))?;
+    check_new_names(call, &body)?;
     Ok(Call { parts, identity, headers, body })
+}
+
+/// Refuses a new name that an item must not be given, whatever the call that gives it. Those that stand stay readable.
+fn check_new_names(call: &str, body: &Value) -> Result<(), Invalid> {
+    let fields: &[&str] = match call {
+        "move-objects" => &["target"],
+        call if call.contains("create") => &["name", "new-name"],
+        _ => &["new-name"],
+    };
+    for field in fields {
+        // Clients that say all they know say the name again.
+        if let Some(Value::String(name)) = body.get(field)
+            && (*field == "name" || body.get("name") != body.get(field))
+        {
+            ItemName::check_new(name).map_err(|problem| Invalid::new(*field, problem))?;
+        }
+    }
+    Ok(())
 }
 
 async fn body(request: Request<Body>) -> Result<(HeaderMap, Value), ApiError> {
@@ -401,6 +422,7 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Exists { .. } | DirectoryError::Busy | DirectoryError::Full => {
                 StatusCode::CONFLICT
             }
+            DirectoryError::NoKey { .. } => StatusCode::BAD_REQUEST,
             DirectoryError::Deployed { .. } => StatusCode::FORBIDDEN,
             DirectoryError::Sealed(_) => StatusCode::SERVICE_UNAVAILABLE,
             DirectoryError::Store(error) => store_status::of_store(error),

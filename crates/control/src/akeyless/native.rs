@@ -31,7 +31,7 @@ struct Common {
     name: ItemName,
     #[serde(default)]
     new_name: Option<ItemName>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields::maybe_duration")]
     user_ttl: Option<GoDuration>,
     /// Ours: how long one call may take.
     #[serde(default, deserialize_with = "fields::maybe_whole")]
@@ -374,8 +374,10 @@ fn allowed(
         return Ok(());
     };
     // The list knows hosts and ports by the URLs that they have.
-    let url = ProducerUrl::parse(&format!("http://{host}:{port}/"));
-    Ok(permitted(&call.parts, "postgresql-host", &url.map_err(|error| error.within("postgresql-host"))?)?)
+    let wrong =
+        |_| Invalid::new("postgresql-host", "is a name or an address alone; the port is postgresql-port");
+    let url = ProducerUrl::parse(&format!("http://{host}:{port}/")).map_err(wrong)?;
+    Ok(permitted(&call.parts, "postgresql-host", &url)?)
 }
 
 /// Refuses an argument that a producer of the gateway's own would leave aside: what is got would be something else than was

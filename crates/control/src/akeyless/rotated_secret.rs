@@ -64,30 +64,36 @@ impl Definition {
 
     /// How often it is rotated by itself, if ever; none if that is not said. `before` is how often it was.
     fn every(&self, before: Option<Every>) -> Result<Option<Option<Every>>, Invalid> {
-        match self.auto_rotate {
-            Some(false) => return Ok(Some(None)),
-            None if before.is_none() || self.rotation_interval.or(self.rotation_hour).is_none() => {
-                return Ok(None);
+        if self.rotation_interval.is_some_and(|minutes| !(1..=LONGEST_INTERVAL).contains(&minutes)) {
+            return Err(Invalid::new(
+                "rotation-interval",
+                format!("is minutes, from 1 to {LONGEST_INTERVAL}"),
+            ));
+        }
+        if self.rotation_hour.is_some_and(|hour| hour > 23) {
+            return Err(Invalid::new("rotation-hour", "is from 0 to 23"));
+        }
+        let said = [("rotation-interval", self.rotation_interval), ("rotation-hour", self.rotation_hour)];
+        let said = said.iter().find(|(_, value)| value.is_some()).map(|(field, _)| *field);
+        match (self.auto_rotate, said) {
+            (Some(false), _) => return Ok(Some(None)),
+            (None, None) => return Ok(None),
+            (None, Some(field)) if before.is_none() => {
+                let problem = "is of no use without auto-rotate; say auto-rotate true, or leave it out";
+                return Err(Invalid::new(field, problem));
             }
             _ => {}
         }
         let Some(minutes) = self.rotation_interval.or(before.map(|every| every.minutes)) else {
             return Err(Invalid::new("rotation-interval", "is missing; auto-rotate needs it, in minutes"));
         };
-        if !(1..=LONGEST_INTERVAL).contains(&minutes) {
-            return Err(Invalid::new(
-                "rotation-interval",
-                format!("is minutes, from 1 to {LONGEST_INTERVAL}"),
-            ));
-        }
         let hour = match self.rotation_hour {
             None => before.and_then(|every| every.hour).filter(|_| minutes % MINUTES_A_DAY == 0),
-            Some(hour @ 0..=23) if minutes % MINUTES_A_DAY == 0 => u8::try_from(hour).ok(),
-            Some(0..=23) => {
+            Some(hour) if minutes % MINUTES_A_DAY == 0 => u8::try_from(hour).ok(),
+            Some(_) => {
                 let problem = "goes with a rotation-interval of whole days (1440 minutes)";
                 return Err(Invalid::new("rotation-hour", problem));
             }
-            Some(_) => return Err(Invalid::new("rotation-hour", "is from 0 to 23")),
         };
         Ok(Some(Some(Every { minutes, hour })))
     }
@@ -179,7 +185,15 @@ pub(super) async fn get_value(call: Call) -> Answer {
         -1 => Which::Current,
         _ => return Err(Invalid::new("version", "is the number of a version, or 0 for the newest").into()),
     };
-    let value = call.parts.rotated_secrets.value(&ItemName::parse(&name)?, version).await?;
+    let name = ItemName::parse(&name)?;
+    let value = call.parts.rotated_secrets.value(&name, version).await?;
+    if value.is_empty() {
+        let text = format!(
+            "the rotated secret {name} has no value yet: it was created without custom-payload, and its first rotation \
+             makes one (gateway-rotate-secret)"
+        );
+        return Err(ApiError::new(StatusCode::NOT_FOUND, text));
+    }
     Ok(json!({"value": {"payload": value.expose()}}).into())
 }
 

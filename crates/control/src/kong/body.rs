@@ -32,6 +32,10 @@ impl Fields {
                 Ok(_) => Err(KongError::Unreadable("Cannot parse JSON body")),
                 Err(error) => Err(KongError::NoJson(error)),
             },
+            // Without a content type curl says that it sends a form. Read as one, all of it would be the name of a field.
+            "application/x-www-form-urlencoded" if bytes.trim_ascii_start().starts_with(b"{") => {
+                Err(KongError::Unreadable(JSON_AS_FORM))
+            }
             "application/x-www-form-urlencoded" => Form::of_urlencoded(&bytes).map(|form| Self::Form(form.0)),
             "multipart/form-data" => parts(&content_type, bytes).await.map(|form| Self::Form(form.0)),
             _ => Err(KongError::MediaType),
@@ -83,3 +87,6 @@ async fn parts(content_type: &str, bytes: Bytes) -> Result<Form, KongError> {
 }
 
 const JSON: &str = "application/json";
+
+const JSON_AS_FORM: &str =
+    "Cannot parse form body: it is JSON; send it with -H 'content-type: application/json'";

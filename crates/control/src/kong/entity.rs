@@ -1,6 +1,6 @@
 //! A vault out of the fields that somebody sent, with all that is wrong with them; and a vault as it is shown.
 
-use gateward_model::Vault;
+use gateward_model::{Invalid, Vault};
 use gateward_vaults::{Reference, Resolver};
 use serde_json::{Map, Value};
 
@@ -23,7 +23,11 @@ pub(super) fn read(
 ) -> Result<Vault, KongError> {
     let mut wrong = Violations::default();
     for name in fields.keys().filter(|name| !KNOWN.contains(&name.as_str())) {
-        wrong.add(name, "unknown field");
+        match is_word(name) {
+            true => wrong.add(name, "unknown field"),
+            // A value that was sent in the place of a name, which is nobody's to repeat.
+            false => wrong.add_invalid(Invalid::new("", "there is a field whose name is no name of a field")),
+        }
     }
     let name = text(&fields, "name", true, &mut wrong);
     let prefix = text(&fields, "prefix", true, &mut wrong);
@@ -69,6 +73,11 @@ pub(super) fn read(
         tags.retain(|tag| seen.insert(tag.clone()));
     });
     Ok(vault)
+}
+
+/// Whether `name` could be the name of a field.
+fn is_word(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-@".contains(&byte))
 }
 
 /// `vault` as the API shows it: what is unset is null, and a secret `***`. A reference is no secret.

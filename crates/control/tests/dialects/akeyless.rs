@@ -73,7 +73,7 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
     let token = plane.token().await;
     let cases = [
         ("create-sync-url", json!("ftp://x/"), "create-sync-url"),
-        ("user-ttl", json!("60"), "user-ttl"),
+        ("user-ttl", json!("60 minutes"), "user-ttl"),
         ("user-ttl", json!("1ms"), "user-ttl"),
         ("timeout-sec", json!(0), "timeout-sec"),
         ("timeout-sec", json!("901"), "timeout-sec"),

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::{Answer, JSON, Plane};
 
-const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 /// Asks Kong's API with a JSON body, or none.
 pub(crate) async fn ask(plane: &Plane, method: &str, path: &str, body: Value) -> Answer {

@@ -23,6 +23,7 @@ mod listening;
 mod metrics;
 mod references;
 mod repointing;
+mod slips;
 mod spelling;
 mod too_large;
 

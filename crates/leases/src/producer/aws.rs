@@ -108,7 +108,7 @@ impl Producer for AssumeRole {
             .map_err(|_elapsed| refused("AWS did not answer in time"))?
             .map_err(CreateError::NotCreated)?;
         let id = format!("sts.{}.{}", expires.secs(), credentials.access_key);
-        let minutes = (order.ttl.as_secs() / 60).to_string();
+        let minutes = order.ttl.as_secs().div_ceil(60).to_string();
         let token = credentials.session_token.as_ref().map_or("", SecretValue::expose);
         let ends = expires.rfc3339();
         let told = [

@@ -81,7 +81,7 @@ impl Producer for Postgresql {
                 Failure::Unknown(reason) => CreateError::Lost { timeout: reason == TOO_SLOW, reason },
             }
         })?;
-        let minutes = (order.ttl.as_secs() / 60).to_string();
+        let minutes = order.ttl.as_secs().div_ceil(60).to_string();
         let told = [("id", user.0.as_str()), ("user", user.0.as_str()), ("password", password.expose())];
         let told = told.into_iter().chain([("ttl_in_minutes", minutes.as_str())]);
         let response = told.map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>();
