@@ -8,6 +8,7 @@ mod answer;
 mod envelope;
 mod http_api;
 mod load_balancer;
+mod mapped;
 mod request;
 mod rest_api;
 mod target;

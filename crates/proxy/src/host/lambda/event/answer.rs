@@ -78,7 +78,7 @@ struct Answer<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status_description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<BTreeMap<&'r str, String>>,
+    headers: Option<BTreeMap<Cow<'r, str>, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     multi_value_headers: Option<BTreeMap<&'r str, Vec<Cow<'r, str>>>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -110,26 +110,26 @@ fn encode(form: Form, status: StatusCode, headers: &HeaderMap, body: Option<&[u8
         Form::LoadBalancer => {
             let reason = status.canonical_reason().unwrap_or("Unknown");
             answer.status_description = Some(format!("{} {reason}", status.as_u16()));
-            // Which of the two it reads is a setting of its target group. With one value a name, the last cookie stays.
-            let multi = listed(headers);
+            // Which of the two it reads is a setting of its target group.
             let (single, cookies) = joined(headers);
             let mut single = single.unwrap_or_default();
-            if let Some(cookie) = cookies.last() {
-                single.insert(SET_COOKIE_NAME, cookie.clone().into_owned());
-            }
+            let spelled = cookies.into_iter().enumerate();
+            single.extend(
+                spelled.map(|(place, cookie)| (spelling(SET_COOKIE_NAME, place), cookie.into_owned())),
+            );
             answer.headers = Some(single);
-            answer.multi_value_headers = Some(multi);
+            answer.multi_value_headers = Some(listed(headers));
         }
     }
     // Strings, numbers and a boolean always have a JSON form.
     serde_json::to_vec(&answer).unwrap_or_default().into()
 }
 
-type Joined<'r> = (Option<BTreeMap<&'r str, String>>, Vec<Cow<'r, str>>);
+type Joined<'r> = (Option<BTreeMap<Cow<'r, str>, String>>, Vec<Cow<'r, str>>);
 
 /// One value a name, as HTTP allows for all but cookies, and these by themselves.
 fn joined(headers: &HeaderMap) -> Joined<'_> {
-    let mut fields: BTreeMap<&str, String> = BTreeMap::new();
+    let mut fields: BTreeMap<Cow<'_, str>, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in told(headers) {
         if name == SET_COOKIE_NAME {
@@ -140,11 +140,29 @@ fn joined(headers: &HeaderMap) -> Joined<'_> {
                     values.push_str(", ");
                     values.push_str(&value);
                 }
-                None => drop(fields.insert(name, value.into_owned())),
+                None => drop(fields.insert(Cow::Borrowed(name), value.into_owned())),
             }
         }
     }
     (Some(fields), cookies)
+}
+
+/// One of the ways in which `name` can be written, another for each `place` below 512. A load balancer that takes one
+/// value a name takes several names that differ in their letters' case alone, and for HTTP they are one.
+fn spelling(name: &str, place: usize) -> Cow<'_, str> {
+    if place == 0 {
+        return Cow::Borrowed(name);
+    }
+    let mut left = place;
+    let letters = name.chars().map(|letter| {
+        if !letter.is_ascii_lowercase() {
+            return letter;
+        }
+        let is_upper = left & 1 == 1;
+        left >>= 1;
+        if is_upper { letter.to_ascii_uppercase() } else { letter }
+    });
+    Cow::Owned(letters.collect())
 }
 
 /// Each name with its values.

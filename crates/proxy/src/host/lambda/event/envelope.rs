@@ -23,11 +23,18 @@ pub(super) struct Envelope<'e> {
     pub(super) raw_query_string: Option<Cow<'e, str>>,
     #[serde(default)]
     pub(super) cookies: Option<Vec<String>>,
-    /// The others: method and path, without the stage.
+    /// The others: method and path, without the stage, but with a custom domain's base path.
     #[serde(borrow, default)]
     pub(super) http_method: Option<Cow<'e, str>>,
     #[serde(borrow, default)]
     pub(super) path: Option<Cow<'e, str>>,
+    /// What took the request at the API: REST APIs call it a resource, HTTP APIs a route key, with its method.
+    #[serde(borrow, default)]
+    pub(super) resource: Option<Cow<'e, str>>,
+    #[serde(borrow, default)]
+    pub(super) route_key: Option<Cow<'e, str>>,
+    #[serde(default)]
+    pub(super) path_parameters: Option<BTreeMap<String, String>>,
     #[serde(default)]
     pub(super) headers: Option<BTreeMap<String, String>>,
     #[serde(default)]

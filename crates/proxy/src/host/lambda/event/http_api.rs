@@ -4,6 +4,7 @@ use gateward_net::Scheme;
 use http::header::COOKIE;
 
 use super::envelope::{Context, Envelope};
+use super::mapped::own;
 use super::request::{Origin, Parsed, assemble, field_value, headers};
 use super::target::path;
 
@@ -15,7 +16,7 @@ pub(super) fn request(event: &Envelope<'_>) -> Parsed {
     else {
         return Ok(None);
     };
-    let mut target = path(without_stage(raw_path, context));
+    let mut target = path(without_stage(own(raw_path, event), context));
     if let Some(query) = event.raw_query_string.as_deref().filter(|query| !query.is_empty()) {
         target.push('?');
         target.push_str(query);

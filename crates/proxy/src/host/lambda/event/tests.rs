@@ -229,6 +229,50 @@ fn an_older_rest_api_says_no_version_and_a_test_from_the_console_no_headers() {
     assert_eq!(request.headers()["host"], "id.execute-api.us-east-1.amazonaws.com");
 }
 
+/// The path that a route is looked for with, of an event that came by `domain` to `resource`.
+fn behind(domain: &str, path: &str, resource: &str, parameters: &Value) -> String {
+    let mut rest = rest(&json!({"path": path, "resource": resource, "pathParameters": parameters}));
+    rest["requestContext"]["domainName"] = json!(domain);
+    let mut http = event(&json!({"rawPath": path, "pathParameters": parameters}));
+    http["routeKey"] = json!(format!("ANY {resource}"));
+    http["requestContext"]["domainName"] = json!(domain);
+    let [rest, http] = [rest, http].map(|event| read(&event).unwrap().0.uri().path().to_owned());
+    assert_eq!(rest, http);
+    rest
+}
+
+#[test]
+fn the_base_path_of_a_custom_domain_is_no_part_of_the_path() {
+    let behind = |path, resource, parameters| behind("api.example.com", path, resource, &parameters);
+    assert_eq!(behind("/shop/orders/17", "/{proxy+}", json!({"proxy": "orders/17"})), "/orders/17");
+    assert_eq!(behind("/shop/v2/orders", "/{proxy+}", json!({"proxy": "orders"})), "/orders");
+    assert_eq!(behind("/shop/orders/", "/{proxy+}", json!({"proxy": "orders"})), "/orders/");
+    assert_eq!(behind("/shop/api/orders", "/api/{rest+}", json!({"rest": "orders"})), "/api/orders");
+    assert_eq!(behind("/shop/u/17/x", "/u/{id}/x", json!({"id": "17"})), "/u/17/x");
+    assert_eq!(behind("/shop", "/", json!(null)), "/");
+    // One of the two may have been decoded.
+    assert_eq!(behind("/shop/a%20b%2Fc", "/{proxy+}", json!({"proxy": "a b/c"})), "/a%20b%2Fc");
+    assert_eq!(behind("/shop/a b", "/{proxy+}", json!({"proxy": "a%20b"})), "/a%20b");
+}
+
+#[test]
+fn a_path_without_a_base_path_stays_as_it_is() {
+    for (path, resource, parameters) in [
+        ("/orders/17", "/{proxy+}", json!({"proxy": "orders/17"})),
+        ("/a/a", "/{proxy+}", json!({"proxy": "a/a"})),
+        ("/api/x", "/api/{proxy+}", json!({"proxy": "x"})),
+        // What does not fit together, or does not tell.
+        ("/orders/17", "/{proxy+}", json!({"proxy": "items"})),
+        ("/orders/17", "/{proxy+}", json!(null)),
+        ("/orders/17", "$default", json!(null)),
+    ] {
+        assert_eq!(behind("api.example.com", path, resource, &parameters), path, "{resource} {parameters}");
+    }
+    // Nothing is mapped to a path of an API's own domain.
+    let domain = "id.execute-api.us-east-1.amazonaws.com";
+    assert_eq!(behind(domain, "/a/b", "/{proxy+}", &json!({"proxy": "b"})), "/a/b");
+}
+
 #[test]
 fn an_event_of_a_load_balancer_becomes_the_request_that_the_client_sent() {
     let call = call(&load_balancer(&json!({}))).unwrap();
@@ -350,7 +394,7 @@ async fn a_rest_api_is_answered_with_lists_alone() {
 async fn a_load_balancer_is_answered_in_both_ways_that_it_may_want() {
     let expected = json!({
         "statusCode": 404, "statusDescription": "404 Not Found",
-        "headers": {"set-cookie": "b=2", "vary": "a, b"},
+        "headers": {"set-cookie": "a=1", "Set-cookie": "b=2", "vary": "a, b"},
         "multiValueHeaders": {"set-cookie": ["a=1", "b=2"], "vary": ["a", "b"]},
         "body": "no", "isBase64Encoded": false
     });
