@@ -24,7 +24,7 @@ use gateward_leases::{
     Turns,
 };
 use gateward_net::{Client, Connector, ConnectorSettings};
-use gateward_plugins::{Shared, SharedParts};
+use gateward_plugins::{Shared, SharedParts, Spans};
 use gateward_proxy::declarative::Following;
 use gateward_proxy::host::lambda::{Errands, LONGEST_IDLE};
 use gateward_proxy::{Configuration, ConfigurationParts};
@@ -41,6 +41,7 @@ use crate::errands::{Chores, Later};
 use crate::own_resolver::with_defaults;
 use crate::root_key;
 use crate::settings::{LeaseLimits, Mode, RootKeySource, Settings, StoreKind};
+use crate::start_limit::StartLimit;
 use crate::status_events::StatusEvents;
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -115,10 +116,15 @@ impl Assembly {
             origin.prepare().await;
             Ok(())
         };
-        let ((store, local), ()) = tokio::try_join!(open_store(settings, &services, patience), prepared)?;
-        let revision = store.revision().await?;
+        let opened = async {
+            let (store, local) = open_store(settings, &services, patience).await?;
+            Ok::<_, Box<dyn Error>>((store.revision().await?, store, local))
+        };
+        let limit = StartLimit::of(settings.mode);
+        let opened = limit.hold("store: the table in DynamoDB", opened);
+        let ((revision, store, local), ()) = tokio::try_join!(opened, prepared)?;
         let is_new = revision == Revision::default();
-        let root_key = origin.open(&*store, revision).await?;
+        let root_key = limit.hold("root_key_kms: KMS", origin.open(&*store, revision)).await?;
         let default_fragment = settings.default_fragment.as_ref();
         let sealer = Arc::new(Sealer::with_fragments(root_key, &settings.fragments, default_fragment)?);
         let tree = Tree::new(Arc::clone(&store));
@@ -256,6 +262,7 @@ impl Assembly {
                 turns,
                 control: control.clone(),
                 events: events.clone(),
+                spans: Spans::of(&shared),
                 clock: Arc::clone(&clock),
             }) as Arc<dyn Errands>
         });

@@ -11,6 +11,7 @@ use gateward_aws::sqs::Queue;
 use gateward_clock::{Clock, Timestamp};
 use gateward_control::Control;
 use gateward_leases::{Announcer, Turns};
+use gateward_plugins::Spans;
 use gateward_proxy::host::lambda::{ErrandFailed, Errands};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct Chores {
     pub control: Control,
     /// What tells others of changes, before each errand ends: nothing runs afterwards.
     pub events: Option<Arc<StatusEvents>>,
+    /// What tells collectors of requests, as soon.
+    pub spans: Arc<Spans>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -88,11 +91,16 @@ impl Errands for Chores {
 }
 
 impl Chores {
-    /// An answer waits for events, but not for a bus that is out of order.
+    /// An answer waits until others were told, but not for a bus or a collector that is out of order.
     async fn tell(&self, until: Timestamp) {
-        if let Some(events) = &self.events {
-            events.flush(until.min(self.clock.now() + FOR_EVENTS)).await;
-        }
+        let now = self.clock.now();
+        let until = until.min(now + FOR_EVENTS);
+        let events = async {
+            if let Some(events) = &self.events {
+                events.flush(until).await;
+            }
+        };
+        join(events, self.spans.flush(until.saturating_since(now))).await;
     }
 }
 
@@ -110,5 +118,5 @@ fn failed(error: impl std::fmt::Display) -> ErrandFailed {
     ErrandFailed(error.to_string())
 }
 
-/// The longest that an answer waits for events to be put; what is left then goes with the next one.
+/// The longest that an answer waits for others to be told; what is left then goes with the next one.
 const FOR_EVENTS: Duration = Duration::from_secs(2);

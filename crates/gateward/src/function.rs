@@ -14,7 +14,7 @@ use crate::arguments::ProcessArguments;
 use crate::assembly::Assembly;
 use crate::logging;
 use crate::resource_files;
-use crate::settings::{Mode, Settings};
+use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
 use crate::terminal::with_causes;
@@ -56,6 +56,12 @@ async fn start(
     let telemetry = Telemetry::open(&settings)?;
     let assembly =
         Assembly::new(&settings, surroundings, forbidden, Duration::ZERO, following, &telemetry).await?;
+    if settings.store != StoreKind::Dynamodb {
+        tracing::warn!(
+            "what this function is told to keep goes when Lambda ends it, and no other instance of it knows; only with \
+             GATEWARD_STORE=dynamodb is it kept, and can credentials be issued"
+        );
+    }
     let door = ControlDoor::everything(assembly.control.clone(), Handle::current());
     let parts = LambdaParts {
         runtime_api: runtime_api.to_owned(),
@@ -63,6 +69,7 @@ async fn start(
         connector: Arc::clone(&assembly.connector),
         clock: Arc::clone(&assembly.clock),
         door: Some(Arc::new(door)),
+        access_log: telemetry.access_log.map(|log| log as _),
         traffic: telemetry.traffic,
         errands: assembly.errands.clone(),
         response_mode: settings.response_mode,

@@ -15,6 +15,7 @@ mod resource_files;
 mod root_key;
 mod server;
 mod settings;
+mod start_limit;
 mod status_events;
 mod surroundings;
 mod telemetry;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use gateward_plugins::Confidential;
 use gateward_proxy::Traffic;
 
-use crate::access_log::AccessLog;
-use crate::settings::Settings;
+use crate::access_log::{AccessLog, Writes};
+use crate::settings::{Mode, Settings};
 
 /// What the process tells of itself.
 pub struct Telemetry {
@@ -24,7 +24,8 @@ impl Telemetry {
     /// Opens what must be opened.
     pub fn open(settings: &Settings) -> Result<Self, String> {
         let confidential = Arc::<Confidential>::default();
-        let access_log = AccessLog::open(&settings.access_log, Arc::clone(&confidential))?;
+        let writes = if settings.mode == Mode::Lambda { Writes::AtOnce } else { Writes::Later };
+        let access_log = AccessLog::open(&settings.access_log, writes, Arc::clone(&confidential))?;
         let host_name = rustix::system::uname().nodename().to_string_lossy().into();
         Ok(Self { traffic: Arc::default(), confidential, access_log, host_name })
     }

@@ -58,7 +58,12 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 fn open(path: &Path) -> Arc<AccessLog> {
-    AccessLog::open(&Target::File(path.to_owned()), Arc::default()).unwrap().expect("there is to be one")
+    open_to_write(path, Writes::Later)
+}
+
+fn open_to_write(path: &Path, writes: Writes) -> Arc<AccessLog> {
+    let opened = AccessLog::open(&Target::File(path.to_owned()), writes, Arc::default());
+    opened.unwrap().expect("there is to be one")
 }
 
 #[test]
@@ -105,10 +110,28 @@ fn a_file_that_was_moved_is_begun_anew_without_a_word_or_at_once_on_a_call() {
 }
 
 #[test]
+fn where_nothing_runs_later_a_line_is_there_when_its_request_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let log = open_to_write(&path, Writes::AtOnce);
+    for target in ["/1", "/2?token=canary"] {
+        log.ended(record(target));
+        let told = lines(&path).last().map(|line| line["uri"].clone());
+        assert_eq!(told, Some(json!(target.replace("canary", "***"))));
+    }
+    assert_eq!(log.counts(), (2, 0));
+    log.finish();
+    let full = open_to_write(Path::new("/dev/full"), Writes::AtOnce);
+    full.ended(record("/"));
+    assert_eq!(full.counts(), (0, 1));
+}
+
+#[test]
 fn when_the_queue_is_full_records_are_dropped_and_counted() {
     let (records, queue) = sync_channel(2);
     let (calls, _heard) = channel();
-    let log = AccessLog { records, calls: Mutex::new(calls), counts: Arc::default() };
+    let way = Way::Later { records, calls: Mutex::new(calls) };
+    let log = AccessLog { way, counts: Arc::default() };
     for _ in 0..5 {
         log.ended(record("/"));
     }
@@ -127,8 +150,9 @@ fn what_cannot_be_written_is_counted_and_the_log_goes_on() {
 
 #[test]
 fn a_file_that_cannot_be_opened_stops_the_start_and_is_named() {
-    let refused = AccessLog::open(&Target::File("/nonexistent/access.log".into()), Arc::default());
+    let refused =
+        AccessLog::open(&Target::File("/nonexistent/access.log".into()), Writes::Later, Arc::default());
     let sentence = refused.map(drop).unwrap_err();
     assert!(sentence.starts_with("access_log: /nonexistent/access.log cannot be opened: "), "{sentence}");
-    assert!(AccessLog::open(&Target::Off, Arc::default()).unwrap().is_none());
+    assert!(AccessLog::open(&Target::Off, Writes::AtOnce, Arc::default()).unwrap().is_none());
 }

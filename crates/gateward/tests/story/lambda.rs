@@ -1,6 +1,6 @@
 //! The same binary inside a Lambda function.
 
-use gateward_testkit::{Moto, Process, RuntimeApi, eventually};
+use gateward_testkit::{Double as Collector, Moto, Process, Reply, RuntimeApi, eventually};
 use serde_json::{Value, json};
 
 use crate::double::Double;
@@ -88,6 +88,42 @@ fn the_lambda_host_answers_for_routes_and_for_control() {
         502
     );
 
+    process.terminate();
+    assert!(process.wait(PATIENCE).success());
+    plot.hear("what the function printed", process.text());
+    plot.end();
+}
+
+#[test]
+fn what_is_told_of_a_request_is_told_before_its_answer() {
+    let plot = Plot::new();
+    let lambda = RuntimeApi::start();
+    let upstream = Double::start(|_, _| "here".to_owned());
+    let collector = Collector::start(|_| Reply::text(200, ""));
+    let resources = plot.folder().join("resources.yaml");
+    let route = json!({
+        "routes": [{
+            "id": "1", "uri": "/there", "upstream": {"nodes": {upstream.address(): 1}},
+            "plugins": {"opentelemetry": {"sampler": {"name": "always_on"}}},
+        }],
+        "plugin_metadata": [{"id": "opentelemetry", "collector": {"address": collector.url().trim_start_matches("http://")}}],
+    });
+    // What is JSON is YAML.
+    std::fs::write(&resources, format!("{route}\n#END\n")).expect("a file can be written");
+    let log = plot.folder().join("access.log");
+    let variables = [
+        ("GATEWARD_RESOURCES", resources.to_str().expect("text")),
+        ("GATEWARD_ACCESS_LOG", log.to_str().expect("text")),
+    ];
+    let mut process = start_with(&plot, &lambda, &variables);
+    lambda.wait_until_asked(PATIENCE);
+    for times in 1..=3 {
+        let answer = lambda.invoke(&event("GET", "/there", "$default", ""), PATIENCE);
+        assert_eq!((&answer["statusCode"], text(&answer)), (&json!(200), "here".to_owned()));
+        let spans = collector.count("POST /v1/traces");
+        let lines = std::fs::read_to_string(&log).expect("a log").lines().count();
+        assert_eq!((spans, lines), (times, times));
+    }
     process.terminate();
     assert!(process.wait(PATIENCE).success());
     plot.hear("what the function printed", process.text());

@@ -27,6 +27,8 @@ use crate::{Confidential, Shared};
 pub struct Spans {
     exporters: Mutex<HashMap<Identity, Weak<Exporter>>>,
     counts: Arc<Counts>,
+    /// Until when nobody waits for a collector again that was too slow.
+    rests_until: Mutex<Option<Instant>>,
 }
 
 /// What has become of spans.
@@ -58,8 +60,12 @@ impl Spans {
         (load(exported), load(dropped), load(failed))
     }
 
-    /// Sends what waits, before the process ends.
+    /// Sends what waits, before the process ends or is frozen. Collectors that were too slow for it are left alone for a
+    /// while: no answer is to wait for them again and again.
     pub async fn flush(&self, patience: Duration) {
+        if lock(&self.rests_until).is_some_and(|until| Instant::now() < until) {
+            return;
+        }
         let exporters: Vec<_> = self.exporters().values().filter_map(Weak::upgrade).collect();
         let all_sent = async {
             for exporter in exporters {
@@ -71,6 +77,7 @@ impl Spans {
             }
         };
         if timeout(patience, all_sent).await.is_err() {
+            *lock(&self.rests_until) = Some(Instant::now() + REST);
             tracing::warn!("the last spans could not be told in time");
         }
     }
@@ -103,8 +110,12 @@ impl Spans {
     }
 
     fn exporters(&self) -> MutexGuard<'_, HashMap<Identity, Weak<Exporter>>> {
-        self.exporters.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.exporters)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Exporter {
@@ -212,6 +223,9 @@ impl Sender {
 
 /// How often the queue is looked into.
 const TICK: Duration = Duration::from_millis(100);
+
+/// For how long nobody waits for collectors after they were too slow.
+const REST: Duration = Duration::from_secs(60);
 
 /// What a collector may answer.
 const MOST_ANSWER: usize = 64 * 1024;

@@ -24,7 +24,7 @@ use gateward_net::{Body, Connector, Pool, PoolSettings};
 use http::{HeaderName, HeaderValue, Response};
 
 use super::{Door, Entrance};
-use crate::{Configuration, Gateway, Traffic};
+use crate::{AccessLog, Configuration, Gateway, Traffic};
 pub use errands::{ErrandFailed, Errands};
 use event::{Call, Event, EventError, Form};
 pub use runtime_api::RuntimeApiError;
@@ -43,6 +43,8 @@ pub struct LambdaParts {
     pub clock: Arc<dyn Clock>,
     /// The control plane, if this function has one.
     pub door: Option<Arc<dyn Door>>,
+    /// What writes requests down, if they are.
+    pub access_log: Option<Arc<dyn AccessLog>>,
     /// Where it counts.
     pub traffic: Arc<Traffic>,
     /// What is done between requests, if there is something.
@@ -75,8 +77,8 @@ pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result
         ..PoolSettings::default()
     };
     let pool = Pool::new(parts.connector, settings);
-    let gateway =
-        Gateway::new(parts.configuration.current(), pool, Arc::clone(&parts.clock), None, &parts.traffic);
+    let (current, clock) = (parts.configuration.current(), Arc::clone(&parts.clock));
+    let gateway = Gateway::new(current, pool, clock, parts.access_log, &parts.traffic);
     let mut function = Function {
         api: RuntimeApi::new(parts.runtime_api),
         entrance: Rc::new(Entrance { gateway, door: parts.door }),
@@ -191,7 +193,12 @@ impl Function {
         match answered {
             Some(Ok(Answer::Whole(answer))) => self.api.response(id, answer).await,
             Some(Ok(Answer::Streamed(response))) => {
-                self.api.stream(id, Streamed::new(form, response, deadline)).await
+                let streamed = self.api.stream(id, Streamed::new(form, response, deadline)).await;
+                if let Some(errands) = &self.errands {
+                    // A request ends with its answer, and that is told of, too.
+                    errands.settle(self.within(until)).await;
+                }
+                streamed
             }
             Some(Err(_panic)) => {
                 tracing::error!(invocation = id, "an answer ended in a panic");

@@ -197,6 +197,7 @@ async fn beside(
                 connector: plane.connector.clone(),
                 clock: Arc::new(SystemClock),
                 door: Some(Arc::new(Control)),
+                access_log: None,
                 errands,
                 response_mode,
             };
@@ -431,6 +432,7 @@ async fn a_function_ends_when_its_runtime_api_is_gone() {
                 connector: plane.connector.clone(),
                 clock: Arc::new(SystemClock),
                 door: None,
+                access_log: None,
                 errands: None,
                 response_mode: ResponseMode::Buffered,
             };

@@ -41,6 +41,7 @@ async fn beside(
         connector,
         clock: Arc::new(clock),
         door: None,
+        access_log: None,
         response_mode: if streams.is_some() { ResponseMode::Streamed } else { ResponseMode::Buffered },
         errands: streams,
     };
