@@ -2,18 +2,19 @@
 //!
 //! That a call is under way is durable before it is made, and the new payload before it is used. A payload before is
 //! kept until a call with the new one has succeeded (a rotated secret keeps it as a version). [`state`] is what may
-//! happen, [`due`] when it happens by itself, [`secrets`] the rotated secrets, and [`Rotator`] drives them.
+//! happen, [`due`] when it happens by itself, [`schedule`] sees to that, [`secrets`] are the rotated secrets, and
+//! [`Rotator`] makes the calls.
 
 mod due;
 mod loaded;
+mod schedule;
 mod secrets;
 mod state;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use gateward_clock::{Clock, Timestamp};
 use gateward_items::{ItemError, ItemKind, ItemState};
 use gateward_model::{ItemName, ProducerUrl};
@@ -21,7 +22,6 @@ use gateward_seal::SecretValue;
 use gateward_store::Store;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, RwLock, Semaphore};
-use tokio::task::JoinHandle;
 
 use loaded::Loaded;
 
@@ -35,7 +35,6 @@ use crate::failpoint;
 use crate::items::{Catalog, Producer};
 use crate::producer::{NO_ANSWER, Producers, RotateCall, RotateError};
 use crate::status::{self, RotationStatus, StatusChange, StatusListener};
-use crate::watchman::keep_running;
 
 /// What the rotator is made of.
 pub struct RotatorParts {
@@ -62,6 +61,8 @@ pub struct Rotator {
     parts: RotatorParts,
     /// What some task of this process is at.
     at_work: Mutex<BTreeSet<Subject>>,
+    /// Rung when some task is at it no longer.
+    ended: Notify,
     /// Rung when something may be due sooner than the timer's next look.
     sooner: Notify,
     seats: Semaphore,
@@ -104,37 +105,32 @@ enum Wish {
     Due,
 }
 
+/// The time of the event in which a rotation was wished. A call that the next event's time is taken for is one that the
+/// next event knows nothing of: it would be cut, and the new payload lost with it.
+#[derive(Clone, Copy)]
+struct EventTime {
+    end: Timestamp,
+    /// With less than this nobody is asked.
+    least: Duration,
+}
+
+impl EventTime {
+    fn is_over(self, now: Timestamp) -> bool {
+        self.end < now + self.least
+    }
+}
+
 impl Rotator {
     /// A rotator; it rotates by itself from [`Rotator::start`] on.
     pub fn new(parts: RotatorParts) -> Arc<Self> {
         Arc::new(Self {
             parts,
             at_work: Mutex::default(),
+            ended: Notify::new(),
             sooner: Notify::new(),
             seats: Semaphore::new(AT_ONCE),
             rotating: Arc::default(),
         })
-    }
-
-    /// Starts the timer, and returns the task that is the timer.
-    pub fn start(self: &Arc<Self>) -> JoinHandle<()> {
-        let (rotator, clock) = (Arc::downgrade(self), Arc::clone(&self.parts.clock));
-        keep_running(&self.parts.runtime, clock, "the timer of rotations", move || run(Weak::clone(&rotator)))
-    }
-
-    /// Sees to every rotation that is due, and returns when that is done, or at `until`: for a gateway in which nothing
-    /// runs between two events, and which starts no timer.
-    pub async fn turn(self: &Arc<Self>, until: Timestamp) {
-        let clock = Arc::clone(&self.parts.clock);
-        let done = async {
-            let (_, begun) = self.attend().await;
-            join_all(begun).await;
-        };
-        tokio::select! {
-            biased;
-            () = done => {}
-            () = clock.sleep_until(until) => tracing::warn!("a rotation is not over at the end of its turn"),
-        }
     }
 
     /// The rotated secrets.
@@ -165,18 +161,26 @@ impl Rotator {
                 return Err(ItemError::Kind { name: name.clone(), kind: kind.words(), wanted }.into());
             }
         };
+        let time = EventTime { end: self.parts.call_end.get(), least: LEAST };
         let rotator = Arc::clone(self);
         let task =
-            self.parts.runtime.spawn(async move { rotator.rotate_subject(subject, Wish::Asked).await });
+            self.parts.runtime.spawn(async move { rotator.rotate_subject(subject, Wish::Asked, time).await });
         task.await.unwrap_or(Err(RotateFailure::Stopping))
     }
 
-    async fn rotate_subject(self: &Arc<Self>, subject: Subject, wish: Wish) -> Result<(), RotateFailure> {
+    async fn rotate_subject(
+        self: &Arc<Self>,
+        subject: Subject,
+        wish: Wish,
+        time: EventTime,
+    ) -> Result<(), RotateFailure> {
         let _rotating = Arc::clone(&self.rotating).read_owned().await;
-        let Some(begun) = self.begin(subject, wish).await? else { return Ok(()) };
+        let Some(begun) = self.begin(subject, wish, time).await? else { return Ok(()) };
         failpoint::reach("rotating");
         let Begun { id, name, is_repeatable, until, call } = begun;
         let answer = match &call {
+            // Writing down that it begins has taken all of it.
+            Ok(_) if until < self.parts.clock.now() + LEAST => Err(RotateError::Refused(NO_TIME.to_owned())),
             Ok(call) => tokio::select! {
                 biased;
                 answer = self.parts.producers.rotate(call) => answer,
@@ -231,7 +235,12 @@ impl Rotator {
     }
 
     /// Writes down that a call begins; none if there is nothing to do.
-    async fn begin(&self, subject: Subject, wish: Wish) -> Result<Option<Begun>, RotateFailure> {
+    async fn begin(
+        &self,
+        subject: Subject,
+        wish: Wish,
+        time: EventTime,
+    ) -> Result<Option<Begun>, RotateFailure> {
         loop {
             let Some(loaded) = self.load(subject).await? else { return Ok(None) };
             let (name, rotation, is_repeatable) = (loaded.name(), loaded.rotation(), loaded.is_repeatable());
@@ -259,13 +268,13 @@ impl Rotator {
             if wish == Wish::Asked && loaded.has_no_url() {
                 return Err(RotateFailure::NoUrl(name));
             }
-            let until = (now + loaded.timeout() + MARGIN).min(self.parts.call_end.get());
-            if until < now + LEAST {
+            if time.is_over(now) {
                 return match wish {
                     Wish::Asked => Err(RotateFailure::Timeout(NO_TIME.to_owned())),
                     Wish::Due => Ok(None),
                 };
             }
+            let until = (now + loaded.timeout() + MARGIN).min(time.end);
             let begun = rotation
                 .begin(now, until, is_repeatable)
                 .map_err(|_busy| RotateFailure::Busy(name.clone()))?;
@@ -371,67 +380,6 @@ impl Rotator {
             Loaded::Rotated(rotated) => self.parts.secrets.put_rotation(rotated, rotation, payload).await,
         }
     }
-
-    /// Begins what is due, and says when to look again.
-    async fn attend(self: &Arc<Self>) -> (Timestamp, Vec<JoinHandle<()>>) {
-        let mut begun = Vec::new();
-        let now = self.parts.clock.now();
-        let entries = match due::first(&*self.parts.store, LOOK_AHEAD).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::error!(%error, "index of rotations not read");
-                return (now + SOON, begun);
-            }
-        };
-        let mut next = now + REFILL;
-        for (due, subject) in entries {
-            if due > now {
-                next = next.min(due);
-                break;
-            }
-            if !lock(&self.at_work).insert(subject) {
-                continue;
-            }
-            let work = AtWork { rotator: Arc::clone(self), subject };
-            begun.push(self.parts.runtime.spawn(async move { work.rotator.see_to(due, work.subject).await }));
-        }
-        (next, begun)
-    }
-
-    async fn see_to(self: &Arc<Self>, due: Timestamp, subject: Subject) {
-        let Ok(_seat) = self.seats.acquire().await else { return };
-        match self.rotate_subject(subject, Wish::Due).await {
-            Ok(()) | Err(RotateFailure::Busy(_)) => {}
-            // What the producer did is told where it happened.
-            Err(
-                RotateFailure::Producer(_)
-                | RotateFailure::Lost(_)
-                | RotateFailure::Timeout(_)
-                | RotateFailure::NoUrl(_),
-            ) => {}
-            Err(error) => tracing::error!(?subject, %error, "not rotated"),
-        }
-        let is_stale = match self.load(subject).await {
-            Ok(Some(loaded)) => loaded.rotation().next_at != Some(due),
-            Ok(None) => true,
-            Err(_) => false,
-        };
-        if is_stale {
-            due::forget(&*self.parts.store, due, subject).await;
-        }
-    }
-}
-
-/// Somebody is at `subject`, until this is dropped: also by a panic.
-struct AtWork {
-    rotator: Arc<Rotator>,
-    subject: Subject,
-}
-
-impl Drop for AtWork {
-    fn drop(&mut self) {
-        lock(&self.rotator.at_work).remove(&self.subject);
-    }
 }
 
 /// A call that has begun.
@@ -443,19 +391,6 @@ struct Begun {
     until: Timestamp,
     /// What to call, or why that cannot be said.
     call: Result<RotateCall, RotateFailure>,
-}
-
-/// The timer: runs until the rotator is dropped.
-async fn run(rotator: Weak<Rotator>) {
-    loop {
-        let Some(rotator) = rotator.upgrade() else { return };
-        let (next, _begun) = rotator.attend().await;
-        let clock = Arc::clone(&rotator.parts.clock);
-        tokio::select! {
-            () = clock.sleep_until(next) => {}
-            () = rotator.sooner.notified() => {}
-        }
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -472,15 +407,6 @@ const NO_TIME: &str = "there is no time left to ask the producer; nothing was ro
 
 /// How many rotations are made by themselves at once.
 const AT_ONCE: usize = 8;
-
-/// How many entries of the index are looked at together.
-const LOOK_AHEAD: usize = 1000;
-
-/// How often the index is looked at, for what other nodes have written.
-const REFILL: Duration = Duration::from_secs(30);
-
-/// When the index is looked at again that could not be read.
-const SOON: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

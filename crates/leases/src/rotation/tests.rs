@@ -1,5 +1,7 @@
 //! Rotations with a producer that does what each test wants, on a clock that the test turns.
 
+mod turns;
+
 use std::collections::VecDeque;
 
 use async_trait::async_trait;
@@ -12,6 +14,7 @@ use gateward_store::{Call, MemoryStore, Watched};
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::schedule::REFILL;
 use super::*;
 use crate::items::{DynamicSecretChange, NewDynamicSecret};
 use crate::producer::Producer as CredentialProducer;
@@ -61,6 +64,7 @@ struct World {
     secrets: Arc<RotatedSecrets>,
     producers: Arc<Scripted>,
     clock: ManualClock,
+    call_end: Arc<CallEnd>,
     heard: Arc<Heard>,
 }
 
@@ -105,20 +109,25 @@ impl World {
             sealer,
             producers: Arc::default(),
             clock,
+            call_end: Arc::default(),
             heard: Arc::default(),
         }
     }
 
     fn rotator(&self, runtime: Handle) -> Arc<Rotator> {
+        self.rotator_of(self.producers.clone(), runtime)
+    }
+
+    fn rotator_of(&self, producers: Arc<dyn Producers>, runtime: Handle) -> Arc<Rotator> {
         Rotator::new(RotatorParts {
             store: Arc::clone(&self.store),
             catalog: Arc::clone(&self.catalog),
             secrets: Arc::clone(&self.secrets),
-            producers: self.producers.clone(),
+            producers,
             clock: Arc::new(self.clock.clone()),
             runtime,
             listener: Some(self.heard.clone()),
-            call_end: Arc::default(),
+            call_end: Arc::clone(&self.call_end),
         })
     }
 
