@@ -4,8 +4,9 @@
 //! since look expired, and a revocation would take a credential from under its holder. So a witness outside remembers how
 //! far the store had come. It also remembers both clocks, to tell a clock that was set while the gateway was down.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,7 +84,8 @@ impl Witness for FileWitness {
 /// Whoever reads it sees the file of before or that of after, also after a power cut.
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    // The directory may be everybody's; what the store has got to is nobody else's.
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(beside, path)
@@ -91,6 +93,8 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[tokio::test(flavor = "current_thread")]
@@ -108,6 +112,8 @@ mod tests {
             };
             witness.remember(&seen).await.unwrap();
             assert_eq!(witness.recall().await.unwrap(), Some(seen));
+            let file = fs::metadata(folder.path().join("witness.json")).unwrap();
+            assert_eq!(file.mode() & 0o777, 0o600, "its owner's alone, whatever the directory is");
         }
         // What the disk does not confirm is not remembered: this takes what is written, and cannot be synced.
         std::os::unix::fs::symlink("/dev/null", folder.path().join("witness.new")).unwrap();

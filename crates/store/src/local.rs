@@ -21,9 +21,10 @@ mod tables;
 mod trouble;
 mod writer;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -105,7 +106,7 @@ impl LocalStore {
             directory: path.to_owned(),
             source,
         };
-        fs::create_dir_all(path).map_err(|error| failed(error.into()))?;
+        private(path).map_err(|error| failed(error.into()))?;
         // Before the database of an earlier version there would come to be a second store.
         if path.join("keyspaces").exists() {
             return Err(OpenError::Older { directory: path.to_owned() });
@@ -212,9 +213,24 @@ impl Store for LocalStore {
     }
 }
 
+/// Makes the directory `path`, or sees that the one that is there is its owner's alone: what the engine writes into it may be
+/// read by whoever reaches it, and the names of items are nobody else's. The directory above may be everybody's.
+fn private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    if fs::metadata(path)?.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        // Somebody else made it for this process, and decides who may read it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        set => set,
+    }
+}
+
 /// Makes the directory `path` this process's; nothing, if it is another's.
 fn lock(path: &Path) -> io::Result<Option<File>> {
-    let lock = File::create(path.join("lock"))?;
+    let lock =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path.join("lock"))?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -21,7 +21,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 #[cfg(test)]
 use std::sync::{
@@ -312,7 +312,7 @@ fn begin(
     prepare: impl FnOnce(&Path, &File) -> io::Result<()>,
 ) -> io::Result<File> {
     let path = path(directory, number);
-    let segment = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let segment = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     if let Err(error) = prepare(directory, &segment) {
         fs::remove_file(&path)?;
         return Err(error);

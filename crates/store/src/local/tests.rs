@@ -58,6 +58,27 @@ async fn what_was_answered_is_in_the_files_while_the_store_still_runs() {
 }
 
 #[test]
+fn a_store_is_its_owners_alone_in_a_directory_that_everybody_may_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("store");
+    fs::create_dir(&path).expect("a directory");
+    for path in [directory.path(), &path] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    let store = LocalStore::open(&path).expect("a store");
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    let segments =
+        fs::read_dir(path.join("journal")).expect("a journal").map(|file| file.expect("a file").path());
+    let segments: Vec<_> = segments.collect();
+    assert!(!segments.is_empty());
+    for file in segments.iter().chain([&path.join("lock")]) {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
+    drop(store);
+}
+
+#[test]
 fn a_directory_in_use_is_refused_by_name() {
     let directory = tempfile::tempdir().expect("a directory");
     let _store = LocalStore::open(directory.path()).expect("a store");
