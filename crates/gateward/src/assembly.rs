@@ -23,7 +23,7 @@ use gateward_leases::{
     Announcer, CallEnd, Catalog, Engine, EngineParts, EngineSettings, RotatedSecrets, Rotator, RotatorParts,
     Turns,
 };
-use gateward_net::{Client, Connector, ConnectorSettings};
+use gateward_net::{Client, Connector, ConnectorSettings, TrustError};
 use gateward_plugins::{Shared, SharedParts, Spans};
 use gateward_proxy::declarative::Following;
 use gateward_proxy::host::lambda::{Errands, LONGEST_IDLE};
@@ -45,6 +45,7 @@ use crate::start_limit::StartLimit;
 use crate::status_events::StatusEvents;
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
+use crate::terminal::with_causes;
 
 /// A gateway that is put together and not yet open to anybody.
 pub struct Assembly {
@@ -91,7 +92,8 @@ impl Assembly {
         let dns_servers = settings.dns_servers.clone();
         let connections =
             ConnectorSettings { forbidden, extra_ca, dns_servers, ..ConnectorSettings::default() };
-        let connector = Arc::new(Connector::new(connections.clone())?);
+        let connector = Connector::new(connections.clone()).map_err(|error| untrusted(settings, &error))?;
+        let connector = Arc::new(connector);
         let client = match settings.mode {
             Mode::Lambda => Client::keeping(Arc::clone(&connector), LONGEST_IDLE),
             _ => Client::new(Arc::clone(&connector)),
@@ -357,6 +359,14 @@ fn lease_settings(settings: &Settings) -> EngineSettings {
         Arc::new(FileWitness::at(settings.lease_witness.clone())) as Arc<dyn Witness>
     });
     EngineSettings { witness, ..usual }
+}
+
+/// Which setting and which file certificates stand in that cannot be used.
+fn untrusted(settings: &Settings, error: &TrustError) -> String {
+    match &settings.tls_ca {
+        Some(path) => format!("tls_ca: {}: {}", path.display(), with_causes(error)),
+        None => with_causes(error),
+    }
 }
 
 fn read_ca(path: &Path) -> Result<Vec<u8>, String> {

@@ -73,10 +73,13 @@ impl<'a> AwsServices<'a> {
     /// How a service is called whose endpoint AWS's own tools read from `variable`.
     fn access(&self, variable: &str) -> Result<Access, Invalid> {
         let region = self.settings.aws_region.clone().or_else(|| self.chain.region());
-        let missing = "no region is set; set it here, or AWS_REGION in the environment";
+        let missing = || {
+            let why = self.chain.why_no_region();
+            Invalid::new("aws_region", format!("{why}; set it here, or AWS_REGION in the environment"))
+        };
         Ok(Access {
             client: self.client.clone(),
-            region: region.ok_or_else(|| Invalid::new("aws_region", missing))?,
+            region: region.ok_or_else(missing)?,
             endpoint_url: self.endpoint_url(variable).map(str::to_owned),
             provider: self.chain.provider(),
             clock: Arc::clone(self.clock),

@@ -186,6 +186,15 @@ pub(crate) fn check(vault: &Vault) -> Result<(), Invalid> {
     check_config(kind, &vault.config).map_err(|invalid| invalid.within("config"))
 }
 
+/// Checks that what `environment` says of vaults of `kind` is of the settings' forms.
+pub(crate) fn check_environment(
+    kind: &'static Kind,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), Invalid> {
+    let (config, nothing) = (Map::new(), Referred::new());
+    settings(kind, &config, environment, &nothing).check(kind)
+}
+
 fn check_config(kind: &'static Kind, config: &Map<String, Value>) -> Result<(), Invalid> {
     let no_environment = BTreeMap::new();
     let nothing = Referred::new();

@@ -131,6 +131,15 @@ impl Chain {
         self.sts.as_ref()?.region()
     }
 
+    /// What to say where no region is known: a profile that somebody has named and that is not there may be why.
+    pub fn why_no_region(&self) -> String {
+        let usual = "no region is set";
+        match self.sts.as_ref().and_then(|sts| sts.profiles.trouble()) {
+            Some(trouble) => format!("{usual}, and {trouble}"),
+            None => usual.to_owned(),
+        }
+    }
+
     /// The region that this machine is in, as its metadata service says: the last resort of whoever knows no other. It is
     /// asked until it has answered, at most once a minute; to be called on the control runtime.
     pub async fn machine_region(&self) -> Option<String> {

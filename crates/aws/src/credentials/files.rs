@@ -53,6 +53,14 @@ impl Profiles {
         self.find(self.ours()).ok()?.get(name).map(str::to_owned)
     }
 
+    /// Why our profile has no properties, where that is a mistake of whoever has named it.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match self.find(self.ours()) {
+            Err(Missing::Failed(why)) => Some(why),
+            Ok(_) | Err(Missing::NotSet(_)) => None,
+        }
+    }
+
     /// Whether our profile sets a property that forbids something.
     pub(super) fn forbids(&self, name: &str) -> bool {
         self.property(name).is_some_and(|value| !value.eq_ignore_ascii_case("false"))

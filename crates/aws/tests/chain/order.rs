@@ -83,4 +83,15 @@ async fn the_region_comes_from_the_environment_or_the_profile() {
     ] {
         assert_eq!(World::new(&environment).chain.region().as_deref(), region, "{environment:?}");
     }
+    for (environment, why) in [
+        (vec![], "no region is set"),
+        (vec![file, ("AWS_PROFILE", "nope")], "no region is set, and there is no profile \"nope\""),
+        (
+            vec![("AWS_CONFIG_FILE", "/nope")],
+            "no region is set, and AWS_CONFIG_FILE cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let world = World::new(&environment);
+        assert_eq!(world.chain.why_no_region(), why);
+    }
 }

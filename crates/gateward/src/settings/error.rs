@@ -22,12 +22,14 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// The settings file is not YAML, or not a list of keys with values.
-    #[error("the settings file {}, line {line}: this is no YAML of keys and values", path.display())]
+    #[error("the settings file {}, line {line}: {problem}", path.display())]
     Yaml {
         /// Which file.
         path: PathBuf,
         /// Which line.
         line: u64,
+        /// What is wrong with it.
+        problem: String,
     },
     /// A key that nobody knows.
     #[error("the settings file {}: there is no setting {key:?}; there are {known}", path.display())]

@@ -1,12 +1,13 @@
 //! How many leases may live, and for how long what about them: `gateway=100000,identity=100`. What is not named stays as
 //! it is.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::Duration;
 
 use gateward_leases::{Caps, EngineSettings};
 
-use super::values::Wrong;
+use super::values::{TWICE, Wrong};
 
 /// What is chosen of the lease engine's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +31,12 @@ impl FromStr for LeaseLimits {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
-        let mut limits = Self::default();
+        let (mut limits, mut named) = (Self::default(), HashSet::new());
         for change in text.split(',').filter(|change| !change.trim().is_empty()) {
             let (name, value) = change.split_once('=').ok_or(UNKNOWN)?;
+            if !named.insert(name.trim()) {
+                return Err(TWICE);
+            }
             let value = value.trim();
             match name.trim() {
                 "gateway" => limits.caps.gateway = most(value)?,
@@ -97,6 +101,7 @@ mod tests {
             ("hold_seconds=0", "hold_seconds"),
             ("hold_seconds=604801", "hold_seconds"),
             ("keep_days=0", "keep_days"),
+            ("item=5, item=5", "twice"),
         ] {
             assert!(limits(text).is_err_and(|error| error.contains(says)), "{text}");
         }

@@ -1,11 +1,12 @@
 //! What a client may take, as it is set: `connections=1000,body_bytes=1048576`. What is not named stays as it is.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::time::Duration;
 
 use gateward_proxy::host::server::Limits;
 
-use super::values::Wrong;
+use super::values::{TWICE, Wrong};
 
 /// The usual limits, some of them changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,9 +16,12 @@ impl FromStr for LimitChanges {
     type Err = Wrong;
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
-        let mut limits = Limits::default();
+        let (mut limits, mut named) = (Limits::default(), HashSet::new());
         for change in text.split(',').filter(|change| !change.trim().is_empty()) {
             let (name, value) = change.split_once('=').ok_or(UNKNOWN)?;
+            if !named.insert(name.trim()) {
+                return Err(TWICE);
+            }
             set(&mut limits, name.trim(), value.trim())?;
         }
         if limits.head_bytes < LEAST_HEAD {
@@ -100,6 +104,7 @@ mod tests {
             ("connections=0", "whole number"),
             ("streams=5000000000", "whole number"),
             ("head_bytes=100", "8192"),
+            ("idle=5,idle=6", "twice"),
         ] {
             assert!(limits(text).is_err_and(|error| error.contains(says)), "{text}");
         }

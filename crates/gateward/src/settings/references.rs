@@ -56,8 +56,10 @@ impl Source<'_> {
             dns_servers: self.dns_servers.clone(),
             ..ConnectorSettings::default()
         };
-        own_resolver(self.surroundings, &self.defaults.0, connections)
-            .map_err(|error| format!("tls_ca: {error}"))
+        own_resolver(self.surroundings, &self.defaults.0, connections).map_err(|error| match &self.tls_ca {
+            Some(path) => format!("tls_ca: {}: {error}", path.display()),
+            None => error.to_string(),
+        })
     }
 
     /// The values of `wanted`, in order. On a thread of its own, because whoever decides may be on a runtime already.

@@ -25,12 +25,7 @@ pub(super) fn read(
     let layers = [flags(arguments), environment(surroundings), written.layer];
     let literal = arguments.given.clone();
     let source = source(surroundings, written.vault_defaults, &literal, &layers)?;
-    vaults::check_references(&source, &|name| match source.defaults.0.contains_key(name) {
-        true if surroundings.variable(name).is_none() => {
-            place(&written.path, &vaults::key_of(name).unwrap_or_else(|| VAULT.to_owned()))
-        }
-        _ => format!("the environment variable {name}"),
-    })?;
+    check_vaults(&source, &written.path)?;
     let mut given = literal;
     for layer in layers {
         given = given.or(layer.into_given(&source)?);
@@ -44,12 +39,26 @@ pub(super) fn for_a_command(surroundings: &Surroundings) -> Result<Source<'_>, S
     for name in surroundings.environment.keys().filter(|name| name.starts_with("GATEWARD_VAULT_")) {
         vaults::check_variable(name)?;
     }
-    source(
-        surroundings,
-        written.vault_defaults,
-        &Given::default(),
-        &[environment(surroundings), written.layer],
-    )
+    let layers = [environment(surroundings), written.layer];
+    let source = source(surroundings, written.vault_defaults, &Given::default(), &layers)?;
+    vaults::check_values(&source, &|name| place_of_variable(&source, &written.path, name))?;
+    Ok(source)
+}
+
+fn check_vaults(source: &Source<'_>, path: &Path) -> Result<(), SettingsError> {
+    let place = |name: &str| place_of_variable(source, path, name);
+    vaults::check_values(source, &place)?;
+    vaults::check_references(source, &place)
+}
+
+/// Where what the variable `name` says of vaults is set: there, or in the table of the settings file that says the same.
+fn place_of_variable(source: &Source<'_>, path: &Path, name: &str) -> String {
+    match source.defaults.0.contains_key(name) {
+        true if source.surroundings.variable(name).is_none() => {
+            place(path, &vaults::key_of(name).unwrap_or_else(|| VAULT.to_owned()))
+        }
+        _ => format!("the environment variable {name}"),
+    }
 }
 
 /// How vaults are asked. What the settings say of that may be a reference too, whose vault is called without it.
@@ -187,10 +196,16 @@ fn file(named: Option<&Path>, surroundings: &Surroundings) -> Result<Written, Se
         Ok(fields) => fields,
         Err(error) => {
             let line = error.location().map_or(1, |location| location.line());
-            return Err(SettingsError::Yaml { path, line });
+            let problem = match error.without_snippet() {
+                serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+                    gateward_model::stands_twice(key)
+                }
+                _ => "this is no YAML of keys and values".to_owned(),
+            };
+            return Err(SettingsError::Yaml { path, line, problem });
         }
     };
-    let mut fields = flat(fields.unwrap_or_default());
+    let mut fields = flat(fields.unwrap_or_default(), &path)?;
     let vault_defaults = match fields.shift_remove(VAULT) {
         Some(table) => {
             references::check(&table, &place(&path, VAULT))?;
@@ -210,19 +225,28 @@ fn place(path: &Path, key: &str) -> String {
 }
 
 /// What the tables `tls` and `dynamodb` hold, as the settings that it stands for: `tls: {ca: …}` is `tls_ca`.
-fn flat(fields: Map<String, Value>) -> Map<String, Value> {
+/// A setting that is said in both ways is refused: one of the two would count.
+fn flat(fields: Map<String, Value>, path: &Path) -> Result<Map<String, Value>, SettingsError> {
     let mut all = Map::new();
+    let mut put = |key: String, value: Value| match all.contains_key(&key) {
+        true => {
+            let problem = "is set twice, by its name and in a table; keep one".to_owned();
+            Err(SettingsError::Value { place: place(path, &key), problem })
+        }
+        false => {
+            all.insert(key, value);
+            Ok(())
+        }
+    };
     for (key, value) in fields {
         match value {
             Value::Object(table) if matches!(key.as_str(), "tls" | "dynamodb") => {
-                all.extend(table.into_iter().map(|(name, value)| (format!("{key}_{name}"), value)));
+                table.into_iter().try_for_each(|(name, value)| put(format!("{key}_{name}"), value))?;
             }
-            value => {
-                all.insert(key, value);
-            }
+            value => put(key, value)?,
         }
     }
-    all
+    Ok(all)
 }
 
 /// The variable of a setting.

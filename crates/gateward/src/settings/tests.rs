@@ -282,6 +282,36 @@ fn a_file_that_is_no_yaml_is_refused_by_its_line() {
 }
 
 #[test]
+fn a_setting_that_is_said_twice_is_told_by_its_name() {
+    let refused = |file: &str| place().with_admin().with_file(file).refused(Mode::Serve, &[]);
+    let error = refused("log: info\ntls_ca: canary\nlog: warn\n");
+    assert!(error.contains("line 3: the key \"log\" stands twice in one map"), "{error}");
+    for file in ["tls_ca: canary\ntls: {ca: other}\n", "tls: {ca: other}\ntls_ca: canary\n"] {
+        let error = refused(file);
+        assert!(error.contains("gateward.yaml: tls_ca: is set twice"), "{error}");
+    }
+}
+
+#[test]
+fn a_value_that_no_vault_can_take_stops_the_start_and_is_told_by_its_variable() {
+    for (name, value, says) in [
+        ("GATEWARD_VAULT_FS_TTL", "canary", "expected a number"),
+        ("GATEWARD_VAULT_AWS_NEG_TTL", "-1", "between"),
+        ("GATEWARD_VAULT_HCV_PORT", "canary", "expected an integer"),
+        ("GATEWARD_VAULT_ENV_BASE64_DECODE", "canary", "expected a boolean"),
+        ("GATEWARD_VAULT_AWS_ON_DELETED", "canary", "keep, fail"),
+    ] {
+        let error = place().with_admin().with(&[(name, value)]).refused(Mode::Serve, &[]);
+        assert!(error.contains(&format!("variable {name}: ")) && error.contains(says), "{error}");
+    }
+    let file = "vault: {fs: {ttl: canary}}\n";
+    let error = place().with_admin().with_file(file).refused(Mode::Serve, &[]);
+    assert!(error.contains("gateward.yaml: vault.fs.ttl: expected a number"), "{error}");
+    let kongs = [("KONG_VAULT_FS_TTL", "canary"), ("GATEWARD_VAULT_FS_TTL", "")];
+    assert!(place().with_admin().with(&kongs).decide(Mode::Serve, &[]).is_ok(), "it may be meant for Kong");
+}
+
+#[test]
 fn a_file_that_was_named_must_be_there() {
     let place = place().with_admin();
     let absent = place.directory.path().join("absent.yaml");
@@ -325,6 +355,9 @@ fn a_wrong_value_is_told_by_its_place_and_never_repeated() {
         ("access_log", "canary", "off, stdout, stderr"),
         ("resources", "a,,b", "the path of a file"),
         ("limits", "canary=1", "head, idle"),
+        ("limits", "idle=5,idle=6", "twice"),
+        ("control_listen", "127.0.0.1:1,127.0.0.1:1", "twice"),
+        ("proxy_listen", "127.0.0.1:1,proxy+127.0.0.1:1", "twice"),
         ("dns_servers", "canary", "IP addresses"),
         ("producers_allow", "ftp://canary", "a place of producers"),
     ] {

@@ -1,6 +1,7 @@
 //! The kinds of values that settings have. Each is read from text, because a flag and a variable are nothing else; the
 //! file may also say a number as a number, and addresses as a list.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
@@ -103,7 +104,8 @@ impl FromStr for Addresses {
     fn from_str(text: &str) -> Result<Self, Wrong> {
         let wrong = Wrong("addresses are an IP address and a port each, such as 127.0.0.1:9080,[::1]:9080");
         let addresses = text.split(',').map(|address| address.trim().parse());
-        addresses.collect::<Result<_, _>>().map(Self).map_err(|_| wrong)
+        let addresses: Vec<SocketAddr> = addresses.collect::<Result<_, _>>().map_err(|_| wrong)?;
+        check_once(addresses.iter().copied()).map(|()| Self(addresses))
     }
 }
 
@@ -122,7 +124,18 @@ impl FromStr for TrafficAddresses {
             };
             address.parse().map(|address| (address, proxy_protocol))
         });
-        addresses.collect::<Result<_, _>>().map(Self).map_err(|_| wrong)
+        let addresses: Vec<(SocketAddr, bool)> = addresses.collect::<Result<_, _>>().map_err(|_| wrong)?;
+        check_once(addresses.iter().map(|(address, _)| *address)).map(|()| Self(addresses))
+    }
+}
+
+/// Refuses an address that stands twice. Port 0 is another one each time.
+fn check_once(addresses: impl Iterator<Item = SocketAddr>) -> Result<(), Wrong> {
+    let mut seen = HashSet::new();
+    let mut named = addresses.filter(|address| address.port() != 0);
+    match named.all(|address| seen.insert(address)) {
+        true => Ok(()),
+        false => Err(Wrong("an address stands there twice")),
     }
 }
 
@@ -352,5 +365,8 @@ impl<'de> Deserialize<'de> for Scalar {
         }
     }
 }
+
+/// One of the two would count, and nobody could tell which.
+pub(super) const TWICE: Wrong = Wrong("a name stands there twice; keep one");
 
 const DNS_PORT: u16 = 53;

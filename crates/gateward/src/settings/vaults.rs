@@ -63,6 +63,13 @@ pub(super) fn check_variable(name: &str) -> Result<(), SettingsError> {
     Err(SettingsError::UnknownVaultVariable { name: name.to_owned(), known: known.join(", ") })
 }
 
+/// Sees that each of vaults' settings is of its form, in the variables and in the file; `place` says where a variable is set.
+pub(super) fn check_values(source: &Source<'_>, place: &dyn Fn(&str) -> String) -> Result<(), SettingsError> {
+    let together = with_defaults(source.surroundings, &source.defaults.0);
+    Resolver::check_environment(&together)
+        .map_err(|(name, problem)| SettingsError::Value { place: place(&name), problem })
+}
+
 /// Sees that what vaults' settings refer to has a value, in the variables and in the file; `place` says where a variable
 /// is set. Their texts stay: a vault is opened anew when a value changes.
 pub(super) fn check_references(

@@ -106,7 +106,8 @@ impl Backend for Aws {
             None => match self.chain.machine_region().await {
                 Some(region) => self.manager(&region)?,
                 None => {
-                    let problem = "no region is set; set the vault's, or AWS_REGION in the environment";
+                    let why = self.chain.why_no_region();
+                    let problem = format!("{why}; set the vault's, or AWS_REGION in the environment");
                     return Err(Miss::new(MissKind::Misconfigured, problem));
                 }
             },

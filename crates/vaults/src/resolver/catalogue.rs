@@ -1,5 +1,6 @@
 //! Which kinds of vaults there are, what can be set of each, and whether entities are right.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use gateward_model::{Invalid, Vault};
@@ -43,6 +44,21 @@ impl Resolver {
         KINDS.iter().map(|kind| kind.name).collect()
     }
 
+    /// Checks what `environment` says of vaults' settings for all that set none of their own: the first variable that is not
+    /// of its setting's form, and what is wrong with it. Only those that are ours by name: Kong's may be meant for Kong.
+    pub fn check_environment(environment: &BTreeMap<String, String>) -> Result<(), (String, String)> {
+        let ours = environment.range(PREFIX.to_owned()..).take_while(|(name, _)| name.starts_with(PREFIX));
+        let ours: BTreeMap<String, String> = ours.map(|(name, text)| (name.clone(), text.clone())).collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        KINDS.iter().try_for_each(|kind| {
+            vault::check_environment(kind, &ours).map_err(|Invalid { field, problem }| {
+                (format!("{PREFIX}{}_{field}", kind.name).to_uppercase().replace('-', "_"), problem)
+            })
+        })
+    }
+
     /// What Kong's Admin API calls the schema of the backend `kind`. None if there is no such backend.
     pub fn schema(kind: &str) -> Option<Value> {
         let fields = backend::kind(kind)?.all_fields().map(|field| json!({ field.name: field.schema() }));
@@ -70,3 +86,6 @@ impl Resolver {
         fields.iter().find(|known| known.name == field).map_or(&[], Field::sent_to)
     }
 }
+
+/// How the variables begin that say what vaults' settings are.
+const PREFIX: &str = "GATEWARD_VAULT_";
