@@ -8,10 +8,12 @@ mod gateway;
 mod identity;
 mod items;
 mod process;
+mod secret_flag;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use create::Create;
 pub use gateway::{
@@ -103,8 +105,10 @@ pub fn parse(
     }
     let mut usage = CommandLine::command();
     let referring = process::take_referring(&usage, &mut words);
-    let said =
-        usage.try_get_matches_from_mut(words).and_then(|matches| CommandLine::from_arg_matches(&matches))?;
+    let matches = usage.try_get_matches_from_mut(words)?;
+    let meant = || command_of(&usage, &matches);
+    let said = CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut meant()))?;
+    let wrong = |kind, problem: &str| Stop::from(meant().error(kind, problem));
     let Some(spoken) = said.command else {
         return Err(Stop { text: usage.render_help().to_string(), is_result: false });
     };
@@ -118,7 +122,7 @@ pub fn parse(
         Spoken::Vault(SpokenVault::Test(test)) => Command::VaultTest(test),
         Spoken::Auth(auth) => {
             if let Some(problem) = auth.problem() {
-                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, problem).into());
+                return Err(wrong(ErrorKind::ArgumentConflict, problem));
             }
             Command::Auth(auth)
         }
@@ -126,7 +130,7 @@ pub fn parse(
         Spoken::GetCloudIdentity(get) => Command::GetCloudIdentity(get),
         Spoken::Configure(configure) => {
             if let Some(problem) = configure.problem() {
-                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, problem).into());
+                return Err(wrong(ErrorKind::ArgumentConflict, problem));
             }
             if configure.default_location_prefix.is_some() {
                 warnings.push("--default-location-prefix has no meaning here and is ignored".to_owned());
@@ -139,13 +143,12 @@ pub fn parse(
         Spoken::DynamicSecret(SpokenSecret::Create(create)) => match (create.native, create.custom.0) {
             (Some(native), _) => Command::Ask(Ask::One(native.call())),
             (None, Some(custom)) => {
-                let (create, guessed) = custom
-                    .understand()
-                    .map_err(|problem| usage.error(clap::error::ErrorKind::ArgumentConflict, problem))?;
+                let (create, guessed) =
+                    custom.understand().map_err(|problem| wrong(ErrorKind::ArgumentConflict, &problem))?;
                 warnings = guessed;
                 Command::Ask(Ask::Create(create))
             }
-            (None, None) => return Err(nothing_said(&mut usage)),
+            (None, None) => return Err(wrong(ErrorKind::MissingRequiredArgument, NOTHING_SAID)),
         },
         Spoken::DynamicSecret(SpokenSecret::Delete(delete)) => Command::Ask(Ask::Delete(delete)),
         Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::Get(get))) => {
@@ -157,12 +160,12 @@ pub fn parse(
         Spoken::Item(item) => {
             let call = item.call();
             if let Some(problem) = call.problem() {
-                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, problem).into());
+                return Err(wrong(ErrorKind::ArgumentConflict, &problem));
             }
             Command::Ask(Ask::One(call))
         }
         Spoken::DynamicSecret(SpokenSecret::One(call)) => {
-            let call = call.call().ok_or_else(|| nothing_said(&mut usage))?;
+            let call = call.call().ok_or_else(|| wrong(ErrorKind::MissingRequiredArgument, NOTHING_SAID))?;
             Command::Ask(Ask::One(call))
         }
         Spoken::DynamicSecret(SpokenSecret::TmpCreds(SpokenTmpCreds::One(call))) => {
@@ -172,11 +175,18 @@ pub fn parse(
     Ok(Understood { command, warnings })
 }
 
-/// clap has asked for what is required already, so this is for a command line that it has let through.
-fn nothing_said(usage: &mut clap::Command) -> Stop {
-    let kind = clap::error::ErrorKind::MissingRequiredArgument;
-    usage.error(kind, "the name and the producer of the dynamic secret are missing").into()
+/// The command that was meant: it is its usage that is told beside what is wrong with it.
+fn command_of(usage: &clap::Command, matches: &ArgMatches) -> clap::Command {
+    let (mut command, mut said) = (usage, matches.subcommand());
+    while let Some((name, below)) = said {
+        let Some(meant) = command.find_subcommand(name) else { break };
+        (command, said) = (meant, below.subcommand());
+    }
+    command.clone()
 }
+
+/// clap has asked for what is required already, so this is for a command line that it has let through.
+const NOTHING_SAID: &str = "the name and the producer of the dynamic secret are missing";
 
 impl Ask {
     /// Which gateway is asked, and as whom.
@@ -194,13 +204,27 @@ impl Ask {
 
 impl From<clap::Error> for Stop {
     fn from(error: clap::Error) -> Self {
-        Self { text: error.render().to_string().trim_end().to_owned(), is_result: !error.use_stderr() }
+        let text = error.render().to_string();
+        Self { text: without_passwords(text.trim_end()), is_result: !error.use_stderr() }
     }
+}
+
+/// `text` with `***` for who logs in by the URLs in it: what is wrong is repeated to whoever has written it, and stays in logs.
+fn without_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(part.len());
+        let rest = part[..end].rfind('@').map_or(part, |at| &part[at..]);
+        shown.push_str(if rest.len() == part.len() { "://" } else { "://***" });
+        shown.push_str(rest);
+    }
+    shown
 }
 
 /// A gateway with no servers to manage
 #[derive(Debug, Parser)]
-#[command(name = "gateward", version, disable_help_subcommand = true, after_help = AFTER_HELP)]
+#[command(name = "gateward", version, after_help = AFTER_HELP)]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Spoken>,

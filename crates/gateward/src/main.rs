@@ -32,6 +32,7 @@ use gateward_seal::{Fragment, SecretValue, wipe};
 use settings::{Mode, Settings};
 use surroundings::Surroundings;
 use terminal::Terminal;
+use vault_get::VaultGetError;
 
 /// The system's own keeps what ten thousand idle connections took, and has holes in it where they were.
 #[cfg(all(target_os = "linux", feature = "jemalloc"))]
@@ -45,7 +46,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             terminal.error(error.as_ref());
-            ExitCode::FAILURE
+            match error.downcast_ref::<VaultGetError>() {
+                Some(error) if error.is_usage() => ExitCode::from(WRONG_USAGE),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

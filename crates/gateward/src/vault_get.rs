@@ -51,6 +51,13 @@ pub enum VaultGetError {
     Tried(String),
 }
 
+impl VaultGetError {
+    /// Whether the command was written wrongly, and nobody was asked.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Reference(_) | Self::NoReference)
+    }
+}
+
 /// What is to be printed for `get`: the value of the reference, read here or, where a gateway is named, by that gateway.
 pub async fn vault_get(get: &VaultGet, surroundings: &Surroundings) -> Result<SecretValue, VaultGetError> {
     let reference = reference(&get.reference)?;

@@ -8,6 +8,7 @@ use gateward_seal::SecretValue;
 
 use super::Connection;
 use super::items::{CreateNative, UnlessCommand};
+use super::secret_flag::{Payload, SecretFlag};
 
 /// `dynamic-secret create`, of any kind of producer, as it was said.
 #[derive(Clone, Debug, Args)]
@@ -42,9 +43,8 @@ pub(super) struct SpokenCustom {
     /// Called to replace the payload
     #[arg(long, value_name = "URL")]
     rotate_sync_url: Option<SyncUrl>,
-    /// What the producer gets with every call, kept sealed
-    #[arg(long, allow_hyphen_values = true)]
-    payload: Option<SecretValue>,
+    #[command(flatten)]
+    payload: SecretFlag<Payload>,
     /// Seconds that one call of the producer may take
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_sec: u64,
@@ -61,7 +61,7 @@ pub(super) struct SpokenCustom {
     #[arg(long)]
     description: Option<String>,
     /// Whether deletion is refused
-    #[arg(long, value_name = "true|false", hide_possible_values = true)]
+    #[arg(long, alias = "delete_protection", value_name = "true|false", hide_possible_values = true)]
     delete_protection: Option<bool>,
     #[command(flatten)]
     akeyless: Akeyless,
@@ -79,8 +79,15 @@ pub struct Akeyless {
     #[arg(long, value_name = "KEY")]
     pub producer_encryption_key_name: Option<String>,
     /// Have the payload rotated by itself
-    #[arg(long = "enable_admin_rotation", alias = "enable-admin-rotation")]
-    pub enable_admin_rotation: bool,
+    #[arg(
+        long = "enable_admin_rotation",
+        alias = "enable-admin-rotation",
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        hide_possible_values = true
+    )]
+    pub enable_admin_rotation: Option<bool>,
     /// How often it is, from 1 to 365
     #[arg(
         long = "admin_rotation_interval_days",
@@ -165,7 +172,7 @@ impl SpokenCustom {
             create_sync_url: self.create_sync_url.text,
             revoke_sync_url: revoke.text,
             rotate_sync_url: rotate.map(|url| url.text),
-            payload: self.payload,
+            payload: self.payload.get().cloned(),
             timeout_sec: self.timeout_sec,
             user_ttl: self.user_ttl,
             max_leases: self.max_leases,
@@ -197,8 +204,8 @@ impl FromStr for SyncUrl {
 }
 
 pub(super) const AFTER_HELP: &str = "\
-The word `custom` may be left out; `postgresql` and `aws` have flags of their own, which their --help lists. The producer is called twice before the dynamic secret is created, for a credential
-and to revoke it, to see that it works.
+The word `custom` may be left out; `postgresql` and `aws` have flags of their own, which their --help lists. The producer
+is called twice before the dynamic secret is created, for a credential and to revoke it, to see that it works.
 
 Example:
   gateward dynamic-secret create --name /databases/orders \\

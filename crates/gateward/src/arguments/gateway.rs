@@ -3,6 +3,7 @@
 use clap::{ArgGroup, Args};
 use gateward_seal::SecretValue;
 
+use super::secret_flag::{AccessKey, SecretFlag};
 use crate::client::GatewayUrl;
 
 /// Which gateway is asked, and as whom.
@@ -72,9 +73,9 @@ pub struct Auth {
     /// Who logs in [env: GATEWARD_ADMIN_ACCESS_ID]
     #[arg(long, value_name = "ID")]
     pub access_id: Option<String>,
-    /// The access key [env: GATEWARD_ADMIN_ACCESS_KEY]
-    #[arg(long, value_name = "KEY")]
-    pub access_key: Option<SecretValue>,
+    /// The access key.
+    #[command(flatten)]
+    pub access_key: SecretFlag<AccessKey>,
     /// How to log in: access_key (api_key is the same), or aws_iam with the AWS credentials of this machine
     #[arg(long, value_name = "TYPE", value_parser = ["access_key", "api_key", "aws_iam"], default_value = "access_key", hide_possible_values = true)]
     pub access_type: String,
@@ -103,13 +104,14 @@ impl Auth {
         if self.is_aws() {
             return self
                 .access_key
+                .get()
                 .is_some()
                 .then_some("--access-key has no meaning with --access-type aws_iam");
         }
         if self.cloud_id.is_some() || self.server_id.is_some() {
             return Some("--cloud-id and --server-id go with --access-type aws_iam");
         }
-        let halves = self.access_id.is_some() != self.access_key.is_some();
+        let halves = self.access_id.is_some() != self.access_key.get().is_some();
         halves.then_some("--access-id and --access-key go together")
     }
 }

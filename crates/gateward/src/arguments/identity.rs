@@ -3,7 +3,8 @@
 
 use clap::Args;
 use gateward_access::AccessId;
-use gateward_seal::SecretValue;
+
+use super::secret_flag::{ProfileKey, SecretFlag};
 
 /// `gen-customer-fragment`.
 #[derive(Clone, Debug, Args)]
@@ -45,9 +46,9 @@ pub struct Configure {
     /// How: access_key (api_key is the same) or aws_iam
     #[arg(long, value_name = "TYPE", value_parser = ["access_key", "api_key", "aws_iam"], default_value = "access_key", hide_possible_values = true)]
     pub access_type: String,
-    /// The access key, with access_key
-    #[arg(long, value_name = "KEY")]
-    pub access_key: Option<SecretValue>,
+    /// The access key.
+    #[command(flatten)]
+    pub access_key: SecretFlag<ProfileKey>,
     /// Commands written for Akeyless may have it.
     #[arg(long, hide = true)]
     pub default_location_prefix: Option<String>,
@@ -56,7 +57,7 @@ pub struct Configure {
 impl Configure {
     /// What does not go together.
     pub(super) fn problem(&self) -> Option<&'static str> {
-        match (self.access_type.as_str(), &self.access_key) {
+        match (self.access_type.as_str(), self.access_key.get()) {
             ("aws_iam", Some(_)) => Some("--access-key has no meaning with --access-type aws_iam"),
             ("aws_iam", None) | (_, Some(_)) => None,
             (_, None) => Some("--access-key is missing; or log in with --access-type aws_iam"),

@@ -17,7 +17,7 @@ mod target;
 use std::fmt;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, Args, Subcommand};
 use serde_json::{Map, Value};
 
 use allowed_access::{CreateAllowedAccess, DeleteAllowedAccess, GetAllowedAccess, UpdateAllowedAccess};
@@ -189,7 +189,7 @@ pub(super) enum SpokenRotated {
     /// Create a rotated secret whose value a producer replaces over HTTP
     #[command(after_help = AFTER_HELP_TOKEN)]
     Create(CreateRotated),
-    /// Change a rotated secret
+    /// Change a rotated secret; what is not said stays
     #[command(after_help = AFTER_HELP_TOKEN)]
     Update(UpdateRotated),
     /// Print the value of a rotated secret
@@ -206,7 +206,7 @@ pub(super) enum SpokenRotated {
 /// The commands below `dynamic-secret` that are no more than a call.
 #[derive(Debug, Subcommand)]
 pub(super) enum SpokenDynamic {
-    /// Change a dynamic secret
+    /// Change a dynamic secret; what is not said stays
     #[command(after_help = AFTER_HELP_TOKEN)]
     Update(Box<SpokenUpdate>),
     /// Tell what is known of a dynamic secret, but for its payload
@@ -287,6 +287,19 @@ impl SpokenLease {
     pub(super) fn call(self) -> Box<dyn OneCall> {
         let Self::Update(call) = self;
         Box::new(call)
+    }
+}
+
+/// The flag without the default that its help tells: where something is changed, what is not said stays. Which gateway is
+/// asked is no such thing.
+fn without_default(flag: Arg) -> Arg {
+    if flag.get_id() == "gateway_url" {
+        return flag;
+    }
+    let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+    match help.rsplit_once(" [default:") {
+        Some((words, _)) => flag.help(words.to_owned()),
+        None => flag,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Command lines, the ones that people paste among them, and what `--help` says.
 
+mod slips;
+
 use super::*;
 
 fn said(words: &[&str]) -> Result<Understood, Stop> {
@@ -38,6 +40,8 @@ fn help_is_as_it_was() {
         &["dynamic-secret", "tmp-creds", "delete"],
         &["get-dynamic-secret-value"],
         &["dynamic-secret", "update"],
+        &["dynamic-secret", "update", "postgresql"],
+        &["rotated-secret", "update"],
         &["dynamic-secret", "tmp-creds", "update"],
         &["create-secret"],
         &["get-secret-value"],

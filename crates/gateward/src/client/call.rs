@@ -81,7 +81,7 @@ impl Call {
             "revoke-sync-url": create.revoke_sync_url,
             "timeout-sec": create.timeout_sec,
             "user-ttl": create.user_ttl,
-            "enable-admin-rotation": create.akeyless.enable_admin_rotation,
+            "enable-admin-rotation": create.akeyless.enable_admin_rotation.unwrap_or_default(),
         }));
         let payload = create.payload.as_ref().map(SecretValue::expose);
         set(&mut body, "rotate-sync-url", create.rotate_sync_url.as_deref());

@@ -72,7 +72,7 @@ pub fn configure(said: &Configure, surroundings: &Surroundings) -> Result<String
         "access_id": said.access_id.as_str(),
         "access_type": if is_aws { "aws_iam" } else { "access_key" },
     });
-    if let Some(key) = said.access_key.as_ref().filter(|_| !is_aws) {
+    if let Some(key) = said.access_key.get().filter(|_| !is_aws) {
         json["access_key"] = key.expose().into();
     }
     let text = SecretValue::new(format!("{json:#}\n"));

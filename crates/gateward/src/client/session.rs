@@ -169,7 +169,7 @@ struct Page {
 /// Logs in with what `auth` says, else with what there is.
 pub(super) async fn log_in(auth: &Auth, surroundings: &Surroundings) -> Result<SecretValue, AskError> {
     let gateway = Gateway::find(&auth.at, surroundings)?;
-    let login = match (&auth.access_id, &auth.access_key) {
+    let login = match (&auth.access_id, auth.access_key.get()) {
         _ if auth.is_aws() => {
             let access_id = auth.access_id.as_deref().or(surroundings.variable("GATEWARD_ADMIN_ACCESS_ID"));
             let access_id = access_id.ok_or(CredentialsError::NoAccessId)?.to_owned();

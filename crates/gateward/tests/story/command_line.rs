@@ -1,8 +1,9 @@
 //! The binary as a script sees it: exit codes, and nothing on stdout but results.
 
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -43,11 +44,46 @@ fn a_value_is_all_that_stdout_gets_and_a_failure_leaves_it_empty() {
         let found = get(reference);
         assert_eq!((found.code, found.stdout.as_str(), found.stderr.as_str()), (Some(0), "the value\n", ""));
     }
-    for reference in ["env/absent", "{vault://env}", "nobodys/secret"] {
+    for (reference, code) in
+        [("env/absent", 1), ("nobodys/secret", 1), ("{vault://env}", 2), ("", 2), ("env", 2)]
+    {
         let failed = get(reference);
-        assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""), "{reference}");
+        assert_eq!((failed.code, failed.stdout.as_str()), (Some(code), ""), "{reference}");
         assert!(failed.stderr.starts_with("Error: "), "{}", failed.stderr);
     }
+}
+
+#[test]
+fn a_secret_comes_through_a_pipe_and_stands_in_no_flag() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut configure = Command::new(GATEWARD)
+        .args(["configure", "--profile", "work", "--access-id", "p-1", "--access-key-file", "-"])
+        .current_dir(directory.path())
+        .env_clear()
+        .env("HOME", directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    configure.stdin.take().expect("a pipe").write_all(b"the-key\n").expect("it is read");
+    let output = configure.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{output:?}");
+    let kept = directory.path().join(".gateward/profiles/work.json");
+    let kept: Value = serde_json::from_slice(&std::fs::read(kept).expect("a profile")).expect("JSON");
+    assert_eq!(kept["access_key"], "the-key");
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_told_with_their_setting_and_their_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("no.pem");
+    std::fs::write(&file, "canary").expect("a file");
+    let words = ["dev", "--tls-ca", file.to_str().expect("text"), "--control-listen", "127.0.0.1:0"];
+    let words = [&words[..], &["--proxy-listen", "127.0.0.1:0"]].concat();
+    let ran = run(GATEWARD.as_ref(), directory.path(), &[], &words);
+    let says = format!("tls_ca: {}: the CA certificates hold no CERTIFICATE section", file.display());
+    assert!(ran.code == Some(1) && ran.stderr.contains(&says), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
 }
 
 #[test]
@@ -56,6 +92,8 @@ fn wrong_usage_is_2_and_help_is_0() {
     for (words, code) in [
         (&["--help"][..], 0),
         (&["--version"], 0),
+        (&["help"], 0),
+        (&["help", "vault", "get"], 0),
         (&[], 2),
         (&["fly"], 2),
         (&["vault", "get"], 2),

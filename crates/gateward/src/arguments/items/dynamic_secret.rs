@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use gateward_seal::SecretValue;
 use serde_json::Value;
 
+use super::super::secret_flag::{Payload, SecretFlag};
 use super::native::{UnlessCommand, UpdateNative};
 use super::{Body, Common, OneCall};
 
@@ -45,9 +45,8 @@ pub struct UpdateSecret {
     /// Called to replace the payload
     #[arg(long, value_name = "URL")]
     rotate_sync_url: Option<String>,
-    /// What the producer gets with every call, kept sealed
-    #[arg(long, allow_hyphen_values = true)]
-    payload: Option<SecretValue>,
+    #[command(flatten)]
+    payload: SecretFlag<Payload>,
     /// Seconds that one call of the producer may take
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=900))]
     timeout_sec: Option<u64>,
@@ -133,7 +132,7 @@ impl OneCall for UpdateSecret {
             .maybe("create-sync-url", self.create_sync_url.as_deref())
             .maybe("revoke-sync-url", self.revoke_sync_url.as_deref())
             .maybe("rotate-sync-url", self.rotate_sync_url.as_deref())
-            .maybe("payload", self.payload.as_ref().map(SecretValue::expose))
+            .maybe("payload", self.payload.expose())
             .maybe("timeout-sec", self.timeout_sec)
             .maybe("user-ttl", self.user_ttl.as_deref())
             .maybe("max-leases", self.max_leases)

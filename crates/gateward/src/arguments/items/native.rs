@@ -9,7 +9,8 @@ use gateward_seal::SecretValue;
 use serde_json::Value;
 
 use super::super::gateway::AFTER_HELP_TOKEN;
-use super::{Body, Common, OneCall};
+use super::super::secret_flag::{AwsSecretKey, PostgresqlPassword, SecretFlag};
+use super::{Body, Common, OneCall, without_default};
 
 /// The commands below `dynamic-secret create`.
 #[derive(Clone, Debug, Subcommand)]
@@ -25,10 +26,10 @@ pub enum CreateNative {
 /// The commands below `dynamic-secret update`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UpdateNative {
-    /// Change a dynamic secret of PostgreSQL users
+    /// Change a dynamic secret of PostgreSQL users; what is not said stays
     #[command(after_help = AFTER_HELP_TOKEN)]
     Postgresql(Box<Update<Postgresql>>),
-    /// Change a dynamic secret of AWS sessions
+    /// Change a dynamic secret of AWS sessions; what is not said stays
     #[command(after_help = AFTER_HELP_TOKEN)]
     Aws(Box<Update<Aws>>),
 }
@@ -78,6 +79,7 @@ pub struct Create<K: Args> {
 
 /// A change, with the flags of one kind of producer.
 #[derive(Clone, Debug, Args)]
+#[command(mut_args(without_default))]
 pub struct Update<K: Args> {
     /// The dynamic secret
     #[arg(short, long)]
@@ -108,9 +110,8 @@ pub struct Postgresql {
     /// Who makes the users
     #[arg(long, value_name = "NAME")]
     postgresql_username: Option<String>,
-    /// The password of who makes the users, kept sealed
-    #[arg(long, value_name = "PASSWORD", allow_hyphen_values = true)]
-    postgresql_password: Option<SecretValue>,
+    #[command(flatten)]
+    postgresql_password: SecretFlag<PostgresqlPassword>,
     /// Statements that make a user, with {{name}}, {{password}} and {{expiration}}
     #[arg(long, value_name = "SQL")]
     creation_statements: Option<String>,
@@ -139,9 +140,8 @@ pub struct Aws {
     /// Who assumes the roles, if not the gateway itself
     #[arg(long, value_name = "ID")]
     aws_access_key_id: Option<String>,
-    /// The secret of that access key, kept sealed
-    #[arg(long, value_name = "KEY")]
-    aws_access_secret_key: Option<SecretValue>,
+    #[command(flatten)]
+    aws_access_secret_key: SecretFlag<AwsSecretKey>,
     /// What the owner of the roles wants to hear, kept sealed
     #[arg(long, value_name = "ID")]
     aws_external_id: Option<SecretValue>,
@@ -209,7 +209,7 @@ impl Kind for Postgresql {
             .maybe("postgresql-port", self.postgresql_port.map(|port| port.to_string()))
             .maybe("postgresql-db-name", self.postgresql_db_name.as_deref())
             .maybe("postgresql-username", self.postgresql_username.as_deref())
-            .maybe("postgresql-password", self.postgresql_password.as_ref().map(SecretValue::expose))
+            .maybe("postgresql-password", self.postgresql_password.expose())
             .maybe("creation-statements", self.creation_statements.as_deref())
             .maybe("revocation-statement", self.revocation_statement.as_deref())
             .maybe("ssl", self.ssl)
@@ -226,7 +226,7 @@ impl Kind for Aws {
         body.with("access-mode", self.access_mode.as_deref().unwrap_or("assume_role"))
             .maybe("aws-role-arns", self.aws_role_arns.as_deref())
             .maybe("aws-access-key-id", self.aws_access_key_id.as_deref())
-            .maybe("aws-access-secret-key", self.aws_access_secret_key.as_ref().map(SecretValue::expose))
+            .maybe("aws-access-secret-key", self.aws_access_secret_key.expose())
             .maybe("aws-external-id", self.aws_external_id.as_ref().map(SecretValue::expose))
             .maybe("region", self.region.as_deref())
             .maybe("session-tags", self.session_tags.as_deref())
@@ -327,7 +327,7 @@ yours users may read what is in the schema public.
 
 Example:
   gateward dynamic-secret create postgresql --name /databases/orders --postgresql-host db.internal \\
-    --postgresql-db-name orders --postgresql-username gateward --postgresql-password \"$PASSWORD\" --ssl \\
+    --postgresql-db-name orders --postgresql-username gateward --postgresql-password-file password.txt --ssl \\
     --creation-statements \"CREATE USER {{name}} WITH PASSWORD '{{password}}'; GRANT reader TO {{name}};\"";
 
 const AFTER_HELP_AWS: &str = "\

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use gateward_seal::SecretValue;
 use serde_json::Value;
 
-use super::{Body, Common, OneCall};
+use super::super::secret_flag::{FirstPayload, NextPayload, SecretFlag};
+use super::{Body, Common, OneCall, without_default};
 
 /// `rotated-secret create`.
 #[derive(Clone, Debug, Args)]
@@ -23,9 +23,8 @@ pub struct CreateRotated {
     /// What seals the values besides: a customer fragment's id (cf-…), or a key that stands for one
     #[arg(short, long, value_name = "KEY")]
     key: Option<String>,
-    /// The first value, kept sealed
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
-    custom_payload: Option<SecretValue>,
+    #[command(flatten)]
+    custom_payload: SecretFlag<FirstPayload>,
     /// What it is, for people
     #[arg(long)]
     description: Option<String>,
@@ -40,6 +39,7 @@ pub struct CreateRotated {
 
 /// `rotated-secret update`.
 #[derive(Clone, Debug, Args)]
+#[command(mut_args(without_default))]
 pub struct UpdateRotated {
     /// The kind of rotator; `custom` is the only one
     #[arg(value_parser = ["custom"], hide_possible_values = true)]
@@ -50,9 +50,8 @@ pub struct UpdateRotated {
     /// What it is called from now on
     #[arg(long, value_name = "NAME")]
     new_name: Option<String>,
-    /// A new value, kept sealed, in place of what the producer knows
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
-    custom_payload: Option<SecretValue>,
+    #[command(flatten)]
+    custom_payload: SecretFlag<NextPayload>,
     /// What it is, for people
     #[arg(long)]
     description: Option<String>,
@@ -158,7 +157,7 @@ impl OneCall for CreateRotated {
             .with("target-name", self.target_name.as_str())
             .with("authentication-credentials", "use-user-creds")
             .maybe("key", self.key.as_deref())
-            .maybe("custom-payload", self.custom_payload.as_ref().map(SecretValue::expose))
+            .maybe("custom-payload", self.custom_payload.expose())
             .maybe("description", self.description.as_deref())
             .list("tags", &self.tag);
         self.schedule.put(body)
@@ -181,7 +180,7 @@ impl OneCall for UpdateRotated {
     fn body(&self) -> Body {
         let body = Body::about(&self.name)
             .maybe("new-name", self.new_name.as_deref())
-            .maybe("custom-payload", self.custom_payload.as_ref().map(SecretValue::expose))
+            .maybe("custom-payload", self.custom_payload.expose())
             .maybe("description", self.description.as_deref())
             .list("add-tag", &self.add_tag)
             .list("rm-tag", &self.rm_tag);

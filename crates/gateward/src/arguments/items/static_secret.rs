@@ -1,9 +1,9 @@
 //! `create-secret`, `get-secret-value`, `update-secret-val`, `rollback-secret`.
 
 use clap::Args;
-use gateward_seal::SecretValue;
 use serde_json::Value;
 
+use super::super::secret_flag::{NewValue, NextValue, SecretFlag};
 use super::{Body, Common, OneCall};
 
 /// `create-secret`.
@@ -12,9 +12,8 @@ pub struct CreateSecret {
     /// The name of the secret, with its folders: /databases/orders/password
     #[arg(short, long)]
     name: String,
-    /// The value, kept sealed
-    #[arg(short, long, allow_hyphen_values = true)]
-    value: SecretValue,
+    #[command(flatten)]
+    value: SecretFlag<NewValue>,
     /// What the value is: text, json, or key-value (a JSON object of texts)
     #[arg(short, long, value_parser = ["text", "json", "key-value"], default_value = "text", hide_possible_values = true)]
     format: String,
@@ -59,9 +58,8 @@ pub struct UpdateSecretVal {
     /// The secret
     #[arg(short, long)]
     name: String,
-    /// The new value, kept sealed
-    #[arg(short, long, allow_hyphen_values = true)]
-    value: SecretValue,
+    #[command(flatten)]
+    value: SecretFlag<NextValue>,
     /// What the value is: text, json, or key-value [default: what it was]
     #[arg(short, long, value_parser = ["text", "json", "key-value"], hide_possible_values = true)]
     format: Option<String>,
@@ -98,7 +96,7 @@ impl OneCall for CreateSecret {
 
     fn body(&self) -> Body {
         Body::about(&self.name)
-            .with("value", self.value.expose())
+            .maybe("value", self.value.expose())
             .with("type", "generic")
             .with("format", self.format.as_str())
             .maybe("description", self.description.as_deref())
@@ -146,7 +144,7 @@ impl OneCall for UpdateSecretVal {
 
     fn body(&self) -> Body {
         Body::about(&self.name)
-            .with("value", self.value.expose())
+            .maybe("value", self.value.expose())
             .maybe("format", self.format.as_deref())
             .maybe("keep-prev-version", self.keep_prev_version.map(|keep| keep.to_string()))
             .maybe("key", self.key.as_deref())
