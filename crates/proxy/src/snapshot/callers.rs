@@ -1,7 +1,7 @@
 //! Compiles everybody who may call: what they show, and the plugins that they bring along.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use gateward_model::apisix::{self, Kind, PluginSet, ResourceId};
@@ -26,6 +26,8 @@ pub(super) struct CallersCompiler {
     /// What the callers were compiled from. Nothing is done as long as these are the very same.
     inputs: Vec<Input>,
     resolved: HashMap<String, Resolved>,
+    /// Those of whom it was told that what they show is not there.
+    lacking: HashSet<String>,
     callers: Arc<Callers>,
 }
 
@@ -35,6 +37,7 @@ impl CallersCompiler {
         self.groups.refresh("consumer_group", &resources.consumer_groups, workshop);
         self.layers = layers(resources, workshop, &mut self.layers);
         self.resolve(resources, workshop.secrets);
+        self.tell_who_lacks();
         let inputs = self.inputs(resources);
         if !same(&inputs, &self.inputs) {
             let (consumers, by_name) = (self.consumers(resources), self.by_name(resources));
@@ -70,6 +73,22 @@ impl CallersCompiler {
                 Err(error) => {
                     tracing::error!(id, %error, "what a consumer shows cannot be read, and matches nobody");
                 }
+            }
+        }
+    }
+
+    /// Tells once of each consumer and credential that matches nobody because a secret is not there, and when it is there
+    /// again. Of what is being asked for just now nothing is told: it mostly comes in the same moment.
+    fn tell_who_lacks(&mut self) {
+        let resolved = &self.resolved;
+        self.lacking.retain(|id| resolved.contains_key(id));
+        for (id, resolved) in resolved {
+            if resolved.lacks() {
+                if self.lacking.insert(id.clone()) {
+                    tracing::warn!(id, "what a consumer shows could not be resolved, and matches nobody");
+                }
+            } else if resolved.json().is_some() && self.lacking.remove(id) {
+                tracing::info!(id, "what a consumer shows is resolved now");
             }
         }
     }
@@ -145,15 +164,7 @@ impl CallersCompiler {
                 }
                 (Some(_), None) => None,
             };
-            let Some(settings) = values.map(without_meta) else {
-                tracing::warn!(
-                    id,
-                    plugin = kind.name,
-                    "what a consumer shows could not be resolved, and matches nobody"
-                );
-                continue;
-            };
-            let mut settings = settings;
+            let Some(mut settings) = values.map(without_meta) else { continue };
             let built = typed::coerce(&entry.settings, &mut settings, shown.schema)
                 .and_then(|()| (shown.build)(&settings));
             let added = match built {

@@ -1,6 +1,7 @@
 //! References in what somebody wrote, and the values that they stand for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use gateward_seal::SecretValue;
@@ -24,6 +25,8 @@ pub(super) fn references(json: &Value) -> Result<Vec<Reference>, ReferenceError>
 pub(super) struct Resolved {
     source: Arc<Value>,
     current: Arc<ArcSwapOption<Filled>>,
+    /// Whether they were asked for, and one of them is not there.
+    lacks: Arc<AtomicBool>,
     binding: Binding,
 }
 
@@ -39,18 +42,22 @@ impl Resolved {
         let references = references(source)?;
         let current = Arc::new(ArcSwapOption::empty());
         let (place, json, changed) = (Arc::clone(&current), Arc::clone(source), Arc::clone(changed));
+        let lacks = Arc::new(AtomicBool::new(false));
+        let lacking = Arc::clone(&lacks);
         let told = move |values: Option<&[SecretValue]>| {
-            place.store(values.and_then(|values| match typed::fill(&json, values, schema) {
+            let filled = values.and_then(|values| match typed::fill(&json, values, schema) {
                 Ok(resolved) => Some(Arc::new(resolved)),
                 Err(error) => {
                     tracing::error!(field = error.field, "a resolved secret does not fit its field");
                     None
                 }
-            }));
+            });
+            lacking.store(filled.is_none(), Ordering::Release);
+            place.store(filled);
             changed.notify_one();
         };
         let binding = resolver.bind(references, Box::new(told));
-        Ok(Self { source: Arc::clone(source), current, binding })
+        Ok(Self { source: Arc::clone(source), current, lacks, binding })
     }
 
     /// Somebody refused a request that these values were used for.
@@ -66,6 +73,11 @@ impl Resolved {
     /// The resource with its values, if all of them are there. Another one each time that a value has changed.
     pub(super) fn json(&self) -> Option<Arc<Filled>> {
         self.current.load_full()
+    }
+
+    /// Whether they were asked for, and one of them is not there. One that is being asked for may come yet.
+    pub(super) fn lacks(&self) -> bool {
+        self.lacks.load(Ordering::Acquire)
     }
 
     /// Whom to ask whether each reference was asked for once.

@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
 
 use gateward_clock::SystemClock;
 use gateward_net::{Client, Connector, ConnectorSettings};
@@ -6,7 +7,7 @@ use gateward_plugins::Shared;
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Change, Key, MemoryStore, Precondition, Write};
 use gateward_upstreams::Registry;
-use gateward_vaults::{Resolver, ResolverParts};
+use gateward_vaults::{Asked, Resolver, ResolverParts};
 use serde_json::{Value, json};
 
 use super::*;
@@ -40,6 +41,8 @@ struct Compilation {
     registry: Arc<Registry>,
     snapshot: Snapshot,
     asked: usize,
+    /// Whom to ask whether what the last compilation refers to was asked for.
+    waiting: Vec<Asked>,
 }
 
 impl Snapshot {
@@ -59,7 +62,7 @@ impl Compilation {
         let resolver = Resolver::new(ResolverParts {
             clock: Arc::new(SystemClock),
             client: Client::new(Arc::clone(&connector)),
-            environment: BTreeMap::new(),
+            environment: [("THERE".to_owned(), "the-key".to_owned())].into(),
             runtime: tokio::runtime::Handle::current(),
         });
         let runtime = tokio::runtime::Handle::current();
@@ -75,6 +78,7 @@ impl Compilation {
             registry,
             snapshot: Snapshot::default(),
             asked: 0,
+            waiting: Vec::new(),
         }
     }
 
@@ -96,6 +100,7 @@ impl Compilation {
         let compiled = self.compiler.compile(&self.resources, &changed, revision, &self.snapshot);
         self.snapshot = compiled.snapshot;
         self.asked = compiled.asked.len();
+        self.waiting = compiled.asked;
     }
 
     /// The route that takes a GET for `path`.
@@ -156,6 +161,68 @@ async fn what_has_not_changed_is_shared_with_the_snapshot_before() {
     assert!(Arc::ptr_eq(&before.1, &compilation.route("/b").unwrap()));
     let Target::Upstream(upstream) = &compilation.route("/a").unwrap().target else { panic!("an upstream") };
     assert_eq!(upstream.peer(0).port(), 3);
+}
+
+#[tokio::test]
+async fn a_consumer_whose_secret_is_only_being_asked_for_is_no_warning_and_one_without_is_one() {
+    let log = Log::default();
+    let _collecting = {
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone());
+        tracing::subscriber::set_default(subscriber.finish())
+    };
+    let warnings = || {
+        log.lines().iter().filter(|line| line.contains("could not be resolved")).cloned().collect::<Vec<_>>()
+    };
+    let mut compilation = Compilation::new();
+    let shows = |name: &str, key: &str| json!({"username": name, "plugins": {"key-auth": {"key": key}}});
+    compilation.put("consumers", "bob", shows("bob", "{vault://env/no-such-key}")).await;
+    let mut waiting = std::mem::take(&mut compilation.waiting);
+    compilation.put("consumers", "ann", shows("ann", "{vault://env/there}")).await;
+    waiting.append(&mut compilation.waiting);
+    assert_eq!(warnings(), Vec::<String>::new(), "nothing was asked for so far");
+    for asked in waiting {
+        asked.done().await;
+    }
+    for port in [1, 2] {
+        compilation.put("upstreams", "1", upstream(port)).await;
+        let warnings = warnings();
+        assert!(warnings.len() == 1 && warnings[0].contains("id=\"bob\""), "{warnings:?}");
+    }
+    compilation.put("consumers", "bob", shows("bob", "{vault://env/there}")).await;
+    for asked in std::mem::take(&mut compilation.waiting) {
+        asked.done().await;
+    }
+    compilation.put("upstreams", "1", upstream(3)).await;
+    assert!(log.lines().iter().any(|line| line.contains("is resolved now") && line.contains("id=\"bob\"")));
+}
+
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test]
