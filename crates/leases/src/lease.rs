@@ -26,6 +26,7 @@ pub(crate) use id::hexadecimal;
 pub use state::{Asking, Claim, LeaseState, Revocation, Verdict};
 
 use crate::backoff;
+use crate::ledger::Counted;
 use crate::producer::RevokeFailure;
 
 /// Who asked for a credential; producers are told.
@@ -56,8 +57,11 @@ pub struct Lease {
     /// How long it was given with its last renewal, from that one on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renewed_millis: Option<u64>,
-    /// Which part of the gateway's counter counts it.
-    #[serde(default)]
+    /// Which parts of the counters count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) counted: Option<Counted>,
+    /// The same of a lease that began under the version before: the part of the gateway's counter.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) counted_in: u8,
     /// Whether what the producer was asked with is kept, to ask again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -91,6 +95,7 @@ impl Lease {
             created_at: now,
             ttl_millis: millis(ttl),
             renewed_millis: None,
+            counted: None,
             counted_in: 0,
             order_kept: false,
             again: None,
@@ -329,6 +334,11 @@ impl Lease {
             _ => LeaseState::Revoking(work),
         })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 fn millis(span: Duration) -> u64 {

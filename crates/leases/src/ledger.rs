@@ -11,7 +11,7 @@
 //! | `~claims/OWNER` | item, lease | nothing more: what that owner is at |
 //! | `~attention` | kind, item, lease | nothing more: failing, parked, UNKNOWN; and what is in quarantine |
 //! | `~held/ITEM` | digest of the producer's id | how many leases hold that credential, and whether it is going |
-//! | `~count` | `gateway/PART`, `item/ITEM`, `identity/DIGEST` | how many leases live |
+//! | `~count/GROUP` | `gateway/PART`, `item/ITEM/PART`, `identity/DIGEST/PART` | how many leases live; `~count` has those of the version before |
 //! | `~order/ITEM` | lease | sealed: what a producer is asked again with, should its answer be lost |
 //! | `~again/PART` | digest of an idempotency key | the lease that it gives |
 //! | `~answer/ITEM` | lease | sealed: the producer's answer, for an idempotency key |
@@ -22,18 +22,21 @@ pub(crate) mod counts;
 mod due_index;
 mod holding;
 pub(crate) mod sealed;
+mod together;
 mod tombstones;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, StoreError, Write};
 
-pub use counts::{Cap, Caps};
+pub(crate) use counts::Counted;
+pub use counts::{Cap, Caps, OfItem};
 pub(crate) use holding::Hold;
+pub(crate) use together::Step;
 
 use crate::due::{self, LeaseKey, Slot};
 use crate::lease::{Lease, hexadecimal};
@@ -82,6 +85,10 @@ pub struct Ledger {
     listed: Mutex<HashSet<Slot>>,
     /// The partitions of tombstones that were listed by this process.
     days: Mutex<HashSet<String>>,
+    /// Which part of the counters the next lease is counted in.
+    turn: AtomicU8,
+    /// What is known of counters that have a cap.
+    looked: Mutex<HashMap<String, counts::Looked>>,
     commits: AtomicU64,
 }
 
@@ -95,6 +102,8 @@ impl Ledger {
             listener,
             listed: Mutex::default(),
             days: Mutex::default(),
+            turn: AtomicU8::new(fastrand::u8(..)),
+            looked: Mutex::default(),
             commits: AtomicU64::new(0),
         }
     }
@@ -104,20 +113,19 @@ impl Ledger {
         &*self.store
     }
 
-    /// Writes a new lease down with `also`, of which at most `of_item` may live at once, and reserves its place.
+    /// Writes a new lease down with `also`, of which no more may live at once than `of_item` says, and reserves its place.
     pub async fn open(
         &self,
         mut lease: Lease,
         also: &[Write],
-        of_item: Option<u64>,
+        of_item: OfItem,
     ) -> Result<Recorded, LedgerError> {
-        let mut part = lease.id.part(counts::PARTS);
-        let mut full = HashSet::new();
+        let mut places = self.places(&lease, of_item).await?;
         for _ in 0..TRIES {
-            lease.counted_in = part;
+            lease.counted = Some(places.counted());
             let mut writes = also.to_vec();
             writes.push(put(record_key(LeaseKey::of(&lease)), Precondition::Absent, &lease)?);
-            writes.extend(self.caps.reserve(&lease, of_item));
+            writes.extend(places.writes());
             let marks = self.marks(&lease);
             writes.extend(marks.into_iter().flat_map(|mark| self.mark(mark)));
             let belief = Self::belief(&writes);
@@ -128,11 +136,7 @@ impl Ledger {
                 }
                 Err(LedgerError::Changed { key }) if self.corrects(belief.as_ref(), &key) => {}
                 Err(LedgerError::Changed { key }) => match counts::full(&key) {
-                    // Another part of the gateway's counter may have room.
-                    Some(Cap::Gateway) if self.caps.has_room_in_another(part, &mut full) => {
-                        part = (part + 1) % counts::PARTS;
-                    }
-                    Some(cap) => return Err(LedgerError::Full(cap)),
+                    Some(cap) => self.choose_another(&mut places, cap).await?,
                     None => return Err(LedgerError::Changed { key }),
                 },
                 Err(error) => return Err(error),
@@ -150,43 +154,61 @@ impl Ledger {
         hold: Hold,
         also: &[Write],
     ) -> Result<Recorded, LedgerError> {
-        let key = LeaseKey::of(&lease);
-        let standing = Precondition::Version(before.version);
         // Most credentials are new to us, which needs no look.
         let mut look = hold != Hold::Join;
         for _ in 0..TRIES {
-            let mut writes = also.to_vec();
-            if lease.is_over() {
-                writes.push(Write { key: record_key(key), precondition: standing, change: Change::Delete });
-                writes.extend(self.bury(&lease)?);
-                writes.extend(counts::release(&lease));
-            } else {
-                writes.push(put(record_key(key), standing, &lease)?);
-            }
-            writes.extend(self.hold(&before.lease, &lease, hold, look).await?);
-            writes.extend(sealed::left_behind(&before.lease, &lease));
-            self.remark(&before.lease, &lease, &mut writes);
+            let writes = self.replacing(before, &lease, hold, look, also).await?;
             let belief = Self::belief(&writes);
             match self.commit(writes).await {
-                Ok(()) => {
-                    self.remember_slot(&lease);
-                    self.tell(|| status::change(Some(&before.lease), &lease));
-                    return Ok(Recorded { lease, version: before.version + 1 });
-                }
+                Ok(()) => return Ok(self.replaced(before, lease)),
                 Err(LedgerError::Changed { key }) if self.corrects(belief.as_ref(), &key) => {}
                 Err(LedgerError::Changed { key }) if holding::is_one(&key) => look = true,
                 Err(error) => return Err(error),
             }
         }
-        Err(LedgerError::Changed { key: record_key(key) })
+        Err(LedgerError::Changed { key: record_key(LeaseKey::of(&lease)) })
+    }
+
+    /// What replaces `before` by `lease`, with `also` and everything that follows from it.
+    async fn replacing(
+        &self,
+        before: &Recorded,
+        lease: &Lease,
+        hold: Hold,
+        look: bool,
+        also: &[Write],
+    ) -> Result<Vec<Write>, LedgerError> {
+        let key = record_key(LeaseKey::of(lease));
+        let standing = Precondition::Version(before.version);
+        let mut writes = also.to_vec();
+        if lease.is_over() {
+            writes.push(Write { key, precondition: standing, change: Change::Delete });
+            writes.extend(self.bury(lease)?);
+            writes.extend(counts::release(lease));
+        } else {
+            writes.push(put(key, standing, lease)?);
+        }
+        writes.extend(self.hold(&before.lease, lease, hold, look).await?);
+        writes.extend(sealed::left_behind(&before.lease, lease));
+        self.remark(&before.lease, lease, &mut writes);
+        Ok(writes)
+    }
+
+    /// A commit has replaced `before` by `lease`.
+    fn replaced(&self, before: &Recorded, lease: Lease) -> Recorded {
+        self.remember_slot(&lease);
+        self.tell(|| status::change(Some(&before.lease), &lease));
+        Recorded { lease, version: before.version + 1 }
     }
 
     /// Writes down a credential of which it is certain that it exists, and of which no record is left. It must go, and no
     /// cap keeps it from being known.
     pub(crate) async fn find(&self, lease: &Lease) -> Result<Recorded, LedgerError> {
+        let places = self.unlimited(lease);
+        let lease = &Lease { counted: Some(places.counted()), ..lease.clone() };
         for _ in 0..TRIES {
             let mut writes = vec![put(record_key(LeaseKey::of(lease)), Precondition::Absent, lease)?];
-            writes.extend(Caps::default().reserve(lease, None));
+            writes.extend(places.writes());
             writes.extend(self.hold(lease, lease, Hold::JoinToRevoke, true).await?);
             writes.extend(self.marks(lease).into_iter().flat_map(|mark| self.mark(mark)));
             let belief = Self::belief(&writes);

@@ -15,7 +15,7 @@ use super::{Engine, lock};
 use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::lease::{Lease, LeaseState};
-use crate::ledger::{Hold, LedgerError, Recorded};
+use crate::ledger::{Hold, LedgerError, Recorded, Step};
 use crate::producer::{NO_ANSWER, RevokeCallError, RevokeFailure};
 use crate::status::{ProducerStatus, StatusChange, Subject};
 
@@ -138,9 +138,9 @@ impl Engine {
         leases: &[LeaseKey],
     ) -> Outcome {
         let until = self.clock.now() + Duration::from_secs(secret.timeout_sec) + MARGIN;
-        let claimed = join_all(leases.iter().map(|lease| self.see_to(*lease, until))).await;
+        let claimed = self.see_to(leases, until).await;
         let (to_revoke, to_ask): (Vec<_>, Vec<_>) =
-            claimed.into_iter().flatten().partition(|claimed| claimed.lease.producer_id().is_some());
+            claimed.into_iter().partition(|claimed| claimed.lease.producer_id().is_some());
         let asking = to_ask.into_iter().map(|claimed| self.ask(secret, payload.clone(), claimed, until));
         let revoking = async {
             if to_revoke.is_empty() {
@@ -155,8 +155,31 @@ impl Engine {
         asked.into_iter().fold(revoked, Outcome::max)
     }
 
-    /// Reads a lease and, if there is something to be done at its producer, claims it.
-    async fn see_to(&self, key: LeaseKey, until: Timestamp) -> Option<Recorded> {
+    /// Reads leases, and claims those with which there is something to be done at their producer.
+    async fn see_to(&self, keys: &[LeaseKey], until: Timestamp) -> Vec<Recorded> {
+        let due = join_all(keys.iter().map(|key| self.read_due(*key))).await;
+        let due: Vec<(Recorded, Timestamp)> = due.into_iter().flatten().collect();
+        let steps: Vec<Step<'_>> = due
+            .iter()
+            .filter_map(|(recorded, now)| {
+                // Renewed, revoked or claimed by another node: then it is not ours.
+                let lease = recorded.lease.claim(&self.owner, *now, until).ok()?;
+                let hold = closing(&lease);
+                Some(Step { before: recorded, lease, hold })
+            })
+            .collect();
+        let mut claimed = Vec::with_capacity(steps.len());
+        for (Step { before, .. }, done) in steps.iter().zip(self.replace_together(&steps).await) {
+            match done {
+                Ok(recorded) => claimed.push(recorded),
+                Err(error) => claimed.extend(self.claim_after((*before).clone(), error, until).await),
+            }
+        }
+        claimed
+    }
+
+    /// Reads a lease that is due, and when; `None` if nothing is to be done at its producer.
+    async fn read_due(&self, key: LeaseKey) -> Option<(Recorded, Timestamp)> {
         let recorded = match self.ledger.get(key).await {
             Ok(recorded) => recorded?,
             Err(error) => {
@@ -179,7 +202,7 @@ impl Engine {
                 }
                 None
             }
-            _ => self.claim(recorded, now, until).await,
+            _ => Some((recorded, now)),
         }
     }
 
@@ -203,28 +226,27 @@ impl Engine {
         }
     }
 
-    /// Claims what is due, if nobody else is at it. A lease whose credential another one holds, too, just ends.
-    async fn claim(&self, mut recorded: Recorded, now: Timestamp, until: Timestamp) -> Option<Recorded> {
+    /// Claims what is due after `error` was in the way, if nobody else is at it. A lease whose credential another one
+    /// holds, too, just ends.
+    async fn claim_after(
+        &self,
+        mut recorded: Recorded,
+        mut error: LedgerError,
+        until: Timestamp,
+    ) -> Option<Recorded> {
         let key = LeaseKey::of(&recorded.lease);
         for _ in 0..TRIES {
-            // Renewed, revoked or claimed by another node: then it is not ours.
-            let claim = recorded.lease.claim(&self.owner, now, until).ok()?;
-            let hold = if claim.producer_id().is_some() { Hold::Close } else { Hold::Keep };
-            let error = match self.replace(&recorded, claim, hold).await {
-                Ok(claimed) => return Some(claimed),
-                Err(LedgerError::Shared) => {
-                    let ended = recorded.lease.let_go(&self.owner, now).ok()?;
-                    match self.replace(&recorded, ended, Hold::LeaveToOthers).await {
-                        Ok(ended) => {
-                            failpoint::reach("let-go");
-                            tracing::info!(lease = %ended.lease.id, "lease over; another holds its credential");
-                            return None;
-                        }
-                        Err(error) => error,
+            if let LedgerError::Shared = error {
+                let ended = recorded.lease.let_go(&self.owner, self.clock.now()).ok()?;
+                error = match self.replace(&recorded, ended, Hold::LeaveToOthers).await {
+                    Ok(ended) => {
+                        failpoint::reach("let-go");
+                        tracing::info!(lease = %ended.lease.id, "lease over; another holds its credential");
+                        return None;
                     }
-                }
-                Err(error) => error,
-            };
+                    Err(error) => error,
+                };
+            }
             match error {
                 // The other has ended meanwhile, or the lease has changed: what it is now decides.
                 LedgerError::Shared | LedgerError::Changed { .. } => {}
@@ -237,10 +259,19 @@ impl Engine {
                     break;
                 }
             }
-            match self.ledger.get(key).await {
-                Ok(newer) => recorded = newer?,
-                Err(_) => break,
-            }
+            let claim = match self.read_due(key).await {
+                Some((newer, now)) => {
+                    recorded = newer;
+                    recorded.lease.claim(&self.owner, now, until).ok()?
+                }
+                // Over, or not to be revoked now; or not read, which is noted.
+                None => return None,
+            };
+            let hold = closing(&claim);
+            error = match self.replace(&recorded, claim, hold).await {
+                Ok(claimed) => return Some(claimed),
+                Err(error) => error,
+            };
         }
         self.note_soon(key);
         None
@@ -277,11 +308,7 @@ impl Engine {
             }
             Err(error) => (HashSet::new(), error.failure, error.words),
         };
-        let settling = claimed.iter().map(|recorded| {
-            let named = recorded.lease.producer_id().is_some_and(|id| gone.contains(id));
-            self.settle_claimed(recorded, named, failure, &why)
-        });
-        join_all(settling).await;
+        self.settle_claimed(&claimed, &gone, failure, &why).await;
         outcome
     }
 
@@ -307,33 +334,50 @@ impl Engine {
         }
     }
 
-    async fn settle_claimed(&self, recorded: &Recorded, named: bool, failure: RevokeFailure, why: &str) {
+    /// Writes down what came of a call: those that were named as `gone` are over, the others are tried again.
+    async fn settle_claimed(
+        &self,
+        claimed: &[Recorded],
+        gone: &HashSet<String>,
+        failure: RevokeFailure,
+        why: &str,
+    ) {
         let now = self.clock.now();
-        let lease = &recorded.lease;
-        let next = match named {
-            true => lease.revoked(now),
-            false => lease.retry(failure, why, now, &mut fastrand::Rng::new()),
-        };
-        let Ok(next) = next else { return };
-        let (parks, hold) =
-            (is_parked(&next) && !is_parked(lease), if named { Hold::Leave } else { Hold::Keep });
-        match self.replace(recorded, next, hold).await {
-            Ok(_) if named => {
-                failpoint::reach("revoked");
-                tracing::info!(lease = %lease.id, item = %lease.item_name, "lease revoked");
-            }
-            Ok(_) => {
-                failpoint::reach(if parks { "parked" } else { "retried" });
-                if parks || failure == RevokeFailure::Misconfigured {
-                    tracing::error!(lease = %lease.id, item = %lease.item_name, why, "revocation needs somebody");
-                } else {
-                    tracing::warn!(lease = %lease.id, item = %lease.item_name, "lease not revoked yet");
+        let mut rng = fastrand::Rng::new();
+        let steps: Vec<Step<'_>> = claimed
+            .iter()
+            .filter_map(|before| {
+                let named = before.lease.producer_id().is_some_and(|id| gone.contains(id));
+                let (next, hold) = match named {
+                    true => (before.lease.revoked(now), Hold::Leave),
+                    false => (before.lease.retry(failure, why, now, &mut rng), Hold::Keep),
+                };
+                Some(Step { before, lease: next.ok()?, hold })
+            })
+            .collect();
+        for (Step { before, lease: next, hold }, done) in
+            steps.iter().zip(self.replace_together(&steps).await)
+        {
+            let lease = &before.lease;
+            match done {
+                Ok(_) if *hold == Hold::Leave => {
+                    failpoint::reach("revoked");
+                    tracing::info!(lease = %lease.id, item = %lease.item_name, "lease revoked");
                 }
-            }
-            // The claim ends by itself, and then it is tried again: revoking twice harms nobody.
-            Err(error) => {
-                tracing::error!(lease = %lease.id, %error, "outcome of a revocation not recorded");
-                self.note_soon(LeaseKey::of(lease));
+                Ok(_) => {
+                    let parks = is_parked(next) && !is_parked(lease);
+                    failpoint::reach(if parks { "parked" } else { "retried" });
+                    if parks || failure == RevokeFailure::Misconfigured {
+                        tracing::error!(lease = %lease.id, item = %lease.item_name, why, "revocation needs somebody");
+                    } else {
+                        tracing::warn!(lease = %lease.id, item = %lease.item_name, "lease not revoked yet");
+                    }
+                }
+                // The claim ends by itself, and then it is tried again: revoking twice harms nobody.
+                Err(error) => {
+                    tracing::error!(lease = %lease.id, %error, "outcome of a revocation not recorded");
+                    self.note_soon(LeaseKey::of(lease));
+                }
             }
         }
     }
@@ -384,6 +428,11 @@ impl Drop for Work {
             self.engine.sooner.notify_one();
         }
     }
+}
+
+/// What a claim means for the record of the credential.
+fn closing(claim: &Lease) -> Hold {
+    if claim.producer_id().is_some() { Hold::Close } else { Hold::Keep }
 }
 
 fn is_parked(lease: &Lease) -> bool {

@@ -15,7 +15,7 @@ use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::{CatalogError, OpenSecret};
 use crate::lease::{Holder, Lease, LeaseId, LeaseState};
-use crate::ledger::{Cap, Hold, LedgerError, Recorded};
+use crate::ledger::{Cap, Hold, LedgerError, OfItem, Recorded};
 use crate::producer::{CreateError, Created, Order};
 
 /// What is asked for, besides the item.
@@ -185,7 +185,8 @@ impl Engine {
             lease.again = Some(again.digest().to_owned());
             also.push(again.take(&lease));
         }
-        self.ledger.open(lease, &also, secret.max_leases).await
+        let of_item = OfItem { most: secret.max_leases, version: open.version() };
+        self.ledger.open(lease, &also, of_item).await
     }
 
     /// Takes INTENT back that may have been written though the commit seemed to fail: no producer was called for it, and it

@@ -44,7 +44,7 @@ use crate::CallEnd;
 use crate::due::{Horizon, LeaseKey};
 use crate::items::Catalog;
 use crate::lease::{Lease, LeaseId};
-use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded};
+use crate::ledger::{Caps, Hold, Ledger, LedgerError, Recorded, Step};
 use crate::producer::{Capabilities, NO_ANSWER, Producers};
 use crate::status::StatusListener;
 use crate::watchman::keep_running;
@@ -224,13 +224,28 @@ impl Engine {
         also: &[Write],
     ) -> Result<Recorded, LedgerError> {
         let recorded = self.ledger.replace(before, lease, hold, also).await?;
-        if before.lease.due() != recorded.lease.due() {
-            if let Some(due) = before.lease.due() {
-                self.forget(due, LeaseKey::of(&before.lease));
-            }
-            self.note(&recorded.lease);
-        }
+        self.note_change(&before.lease, &recorded.lease);
         Ok(recorded)
+    }
+
+    /// The same of several leases, with what came of each.
+    async fn replace_together(&self, steps: &[Step<'_>]) -> Vec<Result<Recorded, LedgerError>> {
+        let done = self.ledger.replace_together(steps).await;
+        for (step, recorded) in steps.iter().zip(&done) {
+            if let Ok(recorded) = recorded {
+                self.note_change(&step.before.lease, &recorded.lease);
+            }
+        }
+        done
+    }
+
+    fn note_change(&self, before: &Lease, after: &Lease) {
+        if before.due() != after.due() {
+            if let Some(due) = before.due() {
+                self.forget(due, LeaseKey::of(before));
+            }
+            self.note(after);
+        }
     }
 
     /// Lets go of the producer of a deleted secret that has no lease any more.

@@ -1,5 +1,6 @@
 //! The engine against a world that lies, breaks and dies.
 
+mod contention;
 mod histories;
 mod holds;
 mod jumps;
@@ -11,6 +12,7 @@ mod race;
 mod sentences;
 mod slow;
 mod status;
+mod transactions;
 mod turn_histories;
 mod turns;
 mod world;

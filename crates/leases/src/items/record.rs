@@ -24,6 +24,16 @@ pub(crate) struct OpenSecret {
     pub(crate) stands: Write,
 }
 
+impl OpenSecret {
+    /// The version of its record for which [`OpenSecret::unchanged`] holds.
+    pub(crate) fn version(&self) -> u64 {
+        match self.unchanged.precondition {
+            Precondition::Version(version) => version,
+            _ => 0,
+        }
+    }
+}
+
 /// What a producer is called with, as it was read.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Producer {

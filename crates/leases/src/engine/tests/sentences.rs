@@ -17,7 +17,7 @@ use super::world::{Life, OTHER, PLAIN, REMEMBERING, TTL, World, holder, name, se
 use crate::due::LeaseKey;
 use crate::engine::{Attention, IssueError, Issued, Query, RenewError, RevokeError, Settlement, Wish};
 use crate::lease::{Holder, Lease, LeaseId, LeaseState, Verdict};
-use crate::ledger::{Caps, Hold, LedgerError};
+use crate::ledger::{Caps, Hold, LedgerError, OfItem};
 use crate::producer::RevokeFailure;
 
 pub(super) fn issue(life: &Life, item: u64, wish: Wish) -> Result<Issued, IssueError> {
@@ -431,8 +431,8 @@ fn no_lease_begins_after_its_secret_was_deleted() {
     life.runtime.block_on(catalog.delete(&name(PLAIN))).unwrap();
     let now = world.clock.now();
     let lease = Lease::intent((PLAIN, &name(PLAIN)), holder(1), TTL, now, now + TTL);
-    let begun =
-        life.runtime.block_on(life.engine.ledger.open(lease, std::slice::from_ref(&open.stands), None));
+    let also = std::slice::from_ref(&open.stands);
+    let begun = life.runtime.block_on(life.engine.ledger.open(lease, also, OfItem::default()));
     assert!(matches!(begun, Err(LedgerError::Changed { .. })));
 }
 
