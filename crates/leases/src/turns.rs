@@ -50,7 +50,7 @@ impl Turns {
 
     /// The schedule has ticked: sees to what is due, and announces what is near. Ends at `until`.
     pub async fn tick(&self, until: Timestamp) -> Result<(), TurnError> {
-        self.call_end.set(until - FOR_WRITING_DOWN);
+        self.begin_turn(until);
         // It may take several ticks, and is not to take all of one.
         let half = self.clock.now() + until.saturating_since(self.clock.now()) / 2;
         tokio::select! {
@@ -81,7 +81,7 @@ impl Turns {
 
     /// An announced moment has come: sees to what is due. Ends at `until`.
     pub async fn call(&self, due: Timestamp, until: Timestamp) -> Result<(), TurnError> {
-        self.call_end.set(until - FOR_WRITING_DOWN);
+        self.begin_turn(until);
         // Whoever keeps messages back counts whole seconds by a clock of its own.
         if due.saturating_since(self.clock.now()) <= EARLY {
             self.clock.sleep_until(due.min(until)).await;
@@ -89,15 +89,18 @@ impl Turns {
         self.turn(until).await
     }
 
-    /// A request is about to be answered, which must be done at `until`.
+    /// A request is about to be answered, which must be done at `until`. Of what is due it begins only what it is about.
     pub fn begin(&self, until: Timestamp) {
+        self.engine.see_only_to_wishes(true);
         self.call_end.set((until - FOR_WRITING_DOWN).min(self.clock.now() + LONGEST_CALL));
     }
 
-    /// A request was answered: waits for the producers that are still called for it, at most until `until`, and announces
-    /// what it has made due soon.
+    /// A request was answered: waits for the producers that are still called, at most until `until`, and announces what it
+    /// has made due soon. Nobody is called from now on.
     pub async fn settle(&self, until: Timestamp) {
+        self.call_end.set(self.clock.now());
         let finished = async {
+            self.engine.quiet().await;
             self.engine.finish().await;
             if let Some(rotator) = &self.rotator {
                 rotator.finish().await;
@@ -110,6 +113,11 @@ impl Turns {
         }
         // A queue that is out of reach is nothing to wait for: the schedule finds what it is not told.
         self.announce_noted(until.min(self.clock.now() + FOR_ANNOUNCING)).await;
+    }
+
+    fn begin_turn(&self, until: Timestamp) {
+        self.engine.see_only_to_wishes(false);
+        self.call_end.set(until - FOR_WRITING_DOWN);
     }
 
     async fn turn(&self, until: Timestamp) -> Result<(), TurnError> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -64,7 +65,11 @@ impl Engine {
                 if lane.takes_more(now) {
                     self.look_again();
                 }
-                lane.next(now, BATCH)
+                match self.only_wished.load(Ordering::Acquire) {
+                    true if lane.urged() == 0 => return,
+                    true => lane.next(now, lane.urged().min(BATCH)),
+                    false => lane.next(now, BATCH),
+                }
             };
             let Some(leases) = next else { return };
             let work =

@@ -19,6 +19,8 @@ use crate::due::LeaseKey;
 #[derive(Debug)]
 pub(super) struct Lane {
     waiting: VecDeque<LeaseKey>,
+    /// How many of them, from the front, somebody waits for.
+    urged: usize,
     /// Those that wait and those that are being worked on.
     known: HashSet<LeaseKey>,
     /// There may be more in the due index.
@@ -57,6 +59,7 @@ impl Default for Lane {
     fn default() -> Self {
         Self {
             waiting: VecDeque::new(),
+            urged: 0,
             known: HashSet::new(),
             more: false,
             under_way: 0,
@@ -84,11 +87,23 @@ impl Lane {
         Offer::Taken
     }
 
-    /// Takes a lease in, before all others and whether there is room or not: somebody waits for it.
-    pub(super) fn urge(&mut self, lease: LeaseKey) {
-        if self.known.insert(lease) {
-            self.waiting.push_front(lease);
-        }
+    /// Takes leases in, before all others and whether there is room or not: somebody waits for them.
+    pub(super) fn urge(&mut self, leases: &[LeaseKey]) {
+        let wished: HashSet<LeaseKey> = leases.iter().copied().collect();
+        let urged_before =
+            self.waiting.iter().take(self.urged).filter(|lease| !wished.contains(lease)).count();
+        let (waited, others): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..).partition(|lease| wished.contains(lease));
+        let mut waited: HashSet<LeaseKey> = waited.into_iter().collect();
+        let is_to_wait = |lease: &&LeaseKey| self.known.insert(**lease) || waited.remove(*lease);
+        self.waiting = leases.iter().filter(is_to_wait).copied().collect();
+        self.urged = self.waiting.len() + urged_before;
+        self.waiting.extend(others);
+    }
+
+    /// How many of those that wait somebody waits for.
+    pub(super) fn urged(&self) -> usize {
+        self.urged
     }
 
     /// The next leases to be worked on, at most `most`; none if nothing may begin now. Each is to be [`Lane::ended`].
@@ -102,6 +117,7 @@ impl Lane {
         }
         self.under_way += 1;
         let count = self.waiting.len().min(self.batch.min(most).max(1));
+        self.urged = self.urged.saturating_sub(count);
         Some(self.waiting.drain(..count).collect())
     }
 
@@ -305,9 +321,26 @@ mod tests {
         let mut lane = Lane::default();
         assert_eq!(lane.offer(lease(1)), Offer::Taken);
         assert_eq!(lane.offer(lease(1)), Offer::Known);
-        lane.urge(lease(2));
+        lane.urge(&[lease(2)]);
         assert_eq!(lane.next(Timestamp::default(), BATCH), Some(vec![lease(2), lease(1)]));
         assert_eq!(lane.offer(lease(1)), Offer::Known, "it is being worked on");
         assert!(lane.knows(&lease(1)) && !lane.is_idle());
+    }
+
+    #[test]
+    fn what_somebody_waits_for_comes_first_also_if_it_waited_before() {
+        let (mut lane, now) = (Lane::default(), Timestamp::default());
+        for number in 0..5 {
+            lane.offer(lease(number));
+        }
+        lane.urge(&[lease(3)]);
+        lane.urge(&[lease(9), lease(4), lease(4)]);
+        assert_eq!(lane.urged(), 3);
+        assert_eq!(lane.next(now, 2), Some(vec![lease(9), lease(4)]));
+        lane.urge(&[lease(9)]);
+        assert_eq!(lane.urged(), 1, "what is worked on does not wait");
+        lane.at_once = 3;
+        assert_eq!(lane.next(now, 1), Some(vec![lease(3)]));
+        assert_eq!((lane.urged(), lane.next(now, BATCH)), (0, Some(vec![lease(0), lease(1), lease(2)])));
     }
 }

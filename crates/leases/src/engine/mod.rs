@@ -125,6 +125,8 @@ pub struct Engine {
     ended: Notify,
     /// Some lane has room again for what it had none for.
     look_again: AtomicBool,
+    /// Nothing is begun but what somebody waits for.
+    only_wished: AtomicBool,
     /// Held for reading by each creation, so that a stop can wait for all of them.
     creating: Arc<RwLock<()>>,
 }
@@ -151,6 +153,7 @@ impl Engine {
             lanes: Mutex::default(),
             ended: Notify::new(),
             look_again: AtomicBool::new(false),
+            only_wished: AtomicBool::new(false),
             creating: Arc::default(),
         })
     }
@@ -167,6 +170,12 @@ impl Engine {
     /// being made comes with the answer.
     pub async fn finish(&self) {
         let _nobody_creates = self.creating.write().await;
+    }
+
+    /// Whether from now on nothing is revoked but what somebody waits for, until this says otherwise: whoever asks for one
+    /// revocation is not to wait for those of others.
+    pub(crate) fn see_only_to_wishes(&self, only: bool) {
+        self.only_wished.store(only, Ordering::Release);
     }
 
     /// Whether there is no time left to call anybody.

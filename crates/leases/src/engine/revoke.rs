@@ -143,9 +143,7 @@ impl Engine {
         let mut outcome = Ok(());
         {
             let mut lanes = lock(&self.lanes);
-            let lane = lanes.entry(item_id).or_default();
-            // The last that is urged comes first.
-            wished.iter().rev().for_each(|key| lane.urge(*key));
+            lanes.entry(item_id).or_default().urge(wished);
         }
         self.begin_work(item_id);
         let waits = self.no_longer_known(item_id, wished).await;

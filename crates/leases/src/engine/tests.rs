@@ -9,6 +9,7 @@ mod outage;
 mod outside;
 mod people;
 mod race;
+mod requests;
 mod sentences;
 mod slow;
 mod status;

@@ -97,8 +97,8 @@ impl Engine {
         noted.into_iter().map(|(due, _)| whole_second(due)).collect()
     }
 
-    /// Completes when no producer is being called.
-    async fn quiet(&self) {
+    /// Completes when no producer is being called to revoke.
+    pub(crate) async fn quiet(&self) {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
