@@ -8,9 +8,11 @@
 //! commit and then reads what was there before it, its keys are first read in a transaction of our own, which waits for
 //! any other that is still at them.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -97,25 +99,36 @@ impl Table {
     /// Moves the history on to `head`.
     async fn catch_up(&self, head: Logged) -> Result<(), StoreError> {
         let (known, newest) = (self.history.newest(), head.revision);
-        let commits = if newest == known {
+        if newest == known {
             return Ok(());
-        } else if newest.0 == known.0 + 1 {
-            Some(vec![head])
-        } else if newest > known {
-            self.logged_between(known, newest).await?
-        } else {
-            // The table was put back to an earlier state.
-            None
-        };
-        let Some(commits) = commits else {
-            self.history.start_over(newest);
-            return Ok(());
-        };
-        for commit in &commits {
-            self.settle(&commit.keys).await?;
         }
-        for Logged { revision, keys } in commits {
-            self.history.record(revision, keys.into_iter().map(|key| (revision, key)));
+        if newest.0 == known.0 + 1 {
+            return self.record(vec![head]).await;
+        }
+        if newest > known
+            && let Some(commits) = self.logged_between(known, newest).await?
+        {
+            return self.record(commits).await;
+        }
+        // The ring has gone round, or the table was put back to an earlier state.
+        self.settle(&head.keys).await?;
+        self.history.start_over(newest);
+        Ok(())
+    }
+
+    /// Has followers told of `commits`, some at a time: what was told stays told if whoever looks must go.
+    async fn record(&self, commits: Vec<Logged>) -> Result<(), StoreError> {
+        let mut commits = commits.into_iter().peekable();
+        while commits.peek().is_some() {
+            let (mut some, mut keys) = (Vec::new(), BTreeSet::new());
+            while let Some(commit) = commits.next_if(|_| keys.len() < ENOUGH_AT_ONCE) {
+                keys.extend(commit.keys.iter().cloned());
+                some.push(commit);
+            }
+            self.settle(&Vec::from_iter(keys)).await?;
+            for Logged { revision, keys } in some {
+                self.history.record(revision, keys.into_iter().map(|key| (revision, key)));
+            }
         }
         Ok(())
     }
@@ -164,16 +177,21 @@ impl Table {
 
     /// Returns when no transaction is at work on `keys` any more that was so before.
     async fn settle(&self, keys: &[Key]) -> Result<(), StoreError> {
-        for some in keys.chunks(MOST_SETTLED) {
-            let gets = some.iter().map(|key| {
-                json!({ "Get": { "TableName": self.name, "Key": wire::key(key), "ProjectionExpression": "v" } })
-            });
-            let request = json!({ "TransactItems": gets.collect::<Vec<_>>() });
-            let deadline = Instant::now() + DEADLINE;
-            let Answered { result, .. } = self.ask("TransactGetItems", &request, deadline).await;
-            result.map_err(|failure| self.failed(failure))?;
+        let mut readings = Vec::new();
+        for some in keys.chunks(MOST_READ) {
+            readings.push(self.read_in_transaction(some));
         }
-        Ok(())
+        try_join_all(readings).await.map(drop)
+    }
+
+    async fn read_in_transaction(&self, keys: &[Key]) -> Result<(), StoreError> {
+        let gets = keys.iter().map(|key| {
+            json!({ "Get": { "TableName": self.name, "Key": wire::key(key), "ProjectionExpression": "v" } })
+        });
+        let request = json!({ "TransactItems": gets.collect::<Vec<_>>() });
+        let deadline = Instant::now() + DEADLINE;
+        let Answered { result, .. } = self.ask("TransactGetItems", &request, deadline).await;
+        result.map(drop).map_err(|failure| self.failed(failure))
     }
 
     /// Whether the commit of `revision` is the one with `tag`.
@@ -248,4 +266,7 @@ const LOG: &str = "#log";
 const START_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A transaction reads four megabytes at most, and a value has almost 400 kilobytes.
-const MOST_SETTLED: usize = 10;
+const MOST_READ: usize = 10;
+
+/// How many keys are read side by side, give or take a commit's.
+const ENOUGH_AT_ONCE: usize = 80;

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use fastrand::Rng;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::*;
@@ -281,6 +282,58 @@ async fn a_store_that_looks_when_it_is_asked_makes_no_call_of_its_own() {
     let nothing = store.changes(Revision(0));
     assert!(tokio::time::timeout(Duration::from_millis(50), nothing).await.is_err());
     assert_eq!(table.0.load(Ordering::Relaxed), 1, "only that of its start");
+}
+
+/// A table that answers so many readings in transactions, and then none until there is leave for more.
+struct Tired {
+    inner: Arc<dyn Api>,
+    left: AtomicU32,
+    tired: Notify,
+}
+
+#[async_trait]
+impl Api for Tired {
+    async fn call(&self, action: &'static str, request: Bytes) -> Result<Bytes, Failure> {
+        let one_less = |left: u32| left.checked_sub(1);
+        if action == "TransactGetItems"
+            && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err()
+        {
+            self.tired.notify_one();
+            std::future::pending::<()>().await;
+        }
+        self.inner.call(action, request).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_far_behind_and_must_go_again_and_again_catches_up_all_the_same() {
+    let moto = moto::start();
+    let pace = Pace { period: None, ring: 1_024, remembered: 200 };
+    let table = moto.table();
+    let name = table.name.clone();
+    let inner = Arc::clone(&table) as Arc<dyn Api>;
+    let tired = Arc::new(Tired { inner, left: AtomicU32::new(0), tired: Notify::new() });
+    let api = Arc::clone(&tired) as Arc<dyn Api>;
+    let behind = DynamoStore::open_at(api, &name, Handle::current(), pace).await.expect("a store");
+    let ahead = DynamoStore::open_at(table, &name, Handle::current(), pace).await.expect("a store");
+    let commits = 100;
+    for sort in 0..commits {
+        ahead.commit(vec![put("p", &sort.to_string())]).await.expect("a commit");
+    }
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        // Eight readings of ten keys, where a look must end each time.
+        tired.left.store(8, Ordering::Relaxed);
+        tokio::select! {
+            revision = behind.revision() => break assert_eq!(revision.expect("a revision"), Revision(commits)),
+            () = tired.tired.notified() => assert!(looks < 5, "it begins anew each time"),
+        }
+    }
+    match behind.changes(Revision(0)).await.expect("changes") {
+        Changes::Keys { revision, keys } => assert_eq!((revision, keys.len()), (Revision(commits), 100)),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What DynamoDB says of itself is shown; what stands in its answers is not.
