@@ -47,6 +47,7 @@ pub struct ConfigurationParts {
 pub struct Configuration {
     current: Arc<Current>,
     store: Arc<dyn Store>,
+    resolver: Arc<Resolver>,
     applied: watch::Receiver<Option<Revision>>,
     /// The files that hold the resources, if files do.
     following: Option<Following>,
@@ -74,6 +75,7 @@ impl Configuration {
             Some(files) => Arc::clone(&files.overlay) as Arc<dyn Store>,
             None => Arc::clone(&parts.store),
         };
+        let resolver = Arc::clone(&parts.resolver);
         let watcher = Watcher {
             source: Source { store, sealer: parts.sealer },
             files,
@@ -93,7 +95,7 @@ impl Configuration {
             parts.runtime.spawn(watcher.run()).abort_handle(),
             parts.runtime.spawn(settle(swapped, applied)).abort_handle(),
         ];
-        Arc::new(Self { current, store: parts.store, applied: watched, following, tasks })
+        Arc::new(Self { current, store: parts.store, resolver, applied: watched, following, tasks })
     }
 
     /// Waits until a snapshot at least as new as `revision` is served and each reference that it brought has been
@@ -117,6 +119,11 @@ impl Configuration {
         if caught_up.await.is_err() {
             tracing::warn!("serving the configuration as last seen: the store did not answer in time");
         }
+    }
+
+    /// Waits until the values of references that are due are what their vaults say now, and nobody is being asked any more.
+    pub async fn values_caught_up(&self) {
+        self.resolver.catch_up().await;
     }
 
     /// Whether what the store held at the start is served, and each reference in it has been asked for once.

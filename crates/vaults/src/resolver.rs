@@ -14,6 +14,7 @@ mod probe;
 mod shown;
 mod slot;
 mod state;
+mod under_way;
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -43,6 +44,7 @@ use probe::{Given, Probe};
 pub use shown::{ReferenceState, ValueState, VaultCounts};
 use slot::Key;
 use state::State;
+use under_way::{One, UnderWay};
 
 /// Resolves references. Shared by `Arc`; lives on the control runtime.
 pub struct Resolver {
@@ -53,6 +55,7 @@ pub struct Resolver {
     state: Mutex<State>,
     /// Takes doubts in, from threads that wait for nothing.
     doubts: mpsc::Sender<Doubt>,
+    under_way: UnderWay,
     /// When there is something to do without anybody asking.
     alarm: watch::Sender<Option<Timestamp>>,
 }
@@ -127,6 +130,7 @@ impl Resolver {
                 surroundings,
                 state: Mutex::new(state),
                 doubts,
+                under_way: UnderWay::default(),
                 alarm,
             }
         });
@@ -152,9 +156,29 @@ impl Resolver {
         let doubted = references.iter().filter(|reference| reference.doubt(now, DOUBTED_EVERY));
         let doubted: Vec<_> = doubted.cloned().collect();
         if !doubted.is_empty() {
-            // Where nobody can keep up with the doubts, one more tells nothing new.
-            let _ = self.doubts.try_send(Doubt::Refused(doubted));
+            self.under_way.begin();
+            if self.doubts.try_send(Doubt::Refused(doubted)).is_err() {
+                // Where nobody can keep up with the doubts, one more tells nothing new.
+                self.under_way.end();
+            }
         }
+    }
+
+    /// Does what is due, and waits until no vault is being asked any more and everybody has heard of what was answered: for
+    /// a process that may have been frozen since, or is about to be.
+    pub async fn catch_up(&self) {
+        let now = self.clock.now();
+        let is_due = self.alarm.borrow().is_some_and(|at| at <= now);
+        if is_due {
+            self.ring(now);
+        }
+        self.under_way.ended().await;
+    }
+
+    fn ring(&self, now: Timestamp) {
+        let mut state = self.lock();
+        state.ring(now);
+        self.finish(state);
     }
 
     fn doubt(&self, doubt: &Doubt) {
@@ -344,8 +368,10 @@ impl Resolver {
 
     /// Calls the vault.
     fn make(&self, call: Call) {
-        let (me, now) = (Weak::clone(&self.me), self.clock.now());
+        let (me, now, one) = (Weak::clone(&self.me), self.clock.now(), self.under_way.one());
         self.runtime.spawn(async move {
+            // To the end: what follows from the answer is under way before this one ends.
+            let _one: One = one;
             let answer = match &call.backing {
                 Backing::Open(backend) => {
                     let wanted = Wanted { name: &call.key.secret, version: call.key.version, now };
@@ -369,8 +395,9 @@ impl Resolver {
     /// Looks at `bindings` again, and tells those for whom something has changed; on the control runtime.
     fn tell(&self, bindings: impl IntoIterator<Item = u64>) {
         for id in bindings {
-            let me = Weak::clone(&self.me);
+            let (me, one) = (Weak::clone(&self.me), self.under_way.one());
             self.runtime.spawn(async move {
+                let _one: One = one;
                 if let Some(resolver) = me.upgrade() {
                     resolver.tell_one(id);
                 }
@@ -442,6 +469,9 @@ async fn hear_doubts(resolver: Weak<Resolver>, mut doubted: mpsc::Receiver<Doubt
     while let Some(doubt) = doubted.recv().await {
         let Some(resolver) = resolver.upgrade() else { return };
         resolver.doubt(&doubt);
+        if matches!(doubt, Doubt::Refused(_)) {
+            resolver.under_way.end();
+        }
     }
 }
 
@@ -459,9 +489,7 @@ async fn ring(
         tokio::select! {
             () = due => {
                 let Some(resolver) = resolver.upgrade() else { return };
-                let mut state = resolver.lock();
-                state.ring(resolver.clock.now());
-                resolver.finish(state);
+                resolver.ring(resolver.clock.now());
             }
             changed = alarm.changed() => if changed.is_err() { return },
         }

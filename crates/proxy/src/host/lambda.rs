@@ -87,6 +87,7 @@ pub async fn serve(parts: LambdaParts, stop: impl Future<Output = ()>) -> Result
         errands: parts.errands,
         response_mode: parts.response_mode,
         looked_at: None,
+        vaults_rest_until: None,
     };
     // As part of the start, which may take longer than an event, and has more of a processor.
     function.look_at_configuration().await;
@@ -120,6 +121,8 @@ struct Function {
     response_mode: ResponseMode,
     /// When the store was last asked whether the configuration has changed.
     looked_at: Option<Timestamp>,
+    /// Until when nobody waits for vaults again that were too slow.
+    vaults_rest_until: Option<Timestamp>,
 }
 
 impl Function {
@@ -136,19 +139,29 @@ impl Function {
                 return self.api.error(id, "Gateward.UnsupportedEvent", &error.to_string()).await;
             }
         };
-        self.look_at_configuration().await;
         let until = invocation.deadline.map(|deadline| deadline - MARGIN);
+        if let (Event::Request(_), Some(errands)) = (&event, &self.errands) {
+            // The client's time runs while we look.
+            errands.begin(self.within(until));
+        }
+        self.look_at_configuration().await;
+        self.catch_up_with_vaults().await;
         match event {
             Event::Request(call) => self.answer_request(id, *call, until).await,
-            Event::Tick => match errands::tick(self.errands.as_ref(), self.within(until)).await {
-                Ok(answer) => self.api.response(id, answer).await,
-                Err(error) => {
-                    tracing::error!(invocation = id, %error, "a tick has not done all of its work");
-                    self.api.error(id, "Gateward.TickFailed", &error.to_string()).await
+            Event::Tick => {
+                let done = errands::tick(self.errands.as_ref(), self.within(until)).await;
+                self.catch_up_with_vaults().await;
+                match done {
+                    Ok(answer) => self.api.response(id, answer).await,
+                    Err(error) => {
+                        tracing::error!(invocation = id, %error, "a tick has not done all of its work");
+                        self.api.error(id, "Gateward.TickFailed", &error.to_string()).await
+                    }
                 }
-            },
+            }
             Event::Queue(messages) => {
                 let answer = errands::queue(self.errands.as_ref(), &messages, self.within(until)).await;
+                self.catch_up_with_vaults().await;
                 self.api.response(id, answer).await
             }
         }
@@ -163,9 +176,6 @@ impl Function {
         let entrance = Rc::clone(&self.entrance);
         let mode = self.response_mode;
         let mut deadline = until.map(|until| self.clock.sleep_until(until));
-        if let Some(errands) = &self.errands {
-            errands.begin(self.within(until));
-        }
         // A task of its own, so that a panic in it ends one answer and not the function.
         let mut answer = tokio::task::spawn_local(async move {
             let response = entrance.answer(request, &conn).await;
@@ -185,19 +195,15 @@ impl Function {
             answered = &mut answer => Some(answered),
             () = late => None,
         };
-        if answered.is_some()
-            && let Some(errands) = &self.errands
-        {
-            errands.settle(self.within(until)).await;
+        if answered.is_some() {
+            self.settle(until).await;
         }
         match answered {
             Some(Ok(Answer::Whole(answer))) => self.api.response(id, answer).await,
             Some(Ok(Answer::Streamed(response))) => {
                 let streamed = self.api.stream(id, Streamed::new(form, response, deadline)).await;
-                if let Some(errands) = &self.errands {
-                    // A request ends with its answer, and that is told of, too.
-                    errands.settle(self.within(until)).await;
-                }
+                // A request ends with its answer, and what follows from that must be done, too.
+                self.settle(until).await;
                 streamed
             }
             Some(Err(_panic)) => {
@@ -209,6 +215,14 @@ impl Function {
                 self.refuse(id, form, ErrorStatus::GATEWAY_TIMEOUT, LATE).await
             }
         }
+    }
+
+    /// Ends what a request has begun.
+    async fn settle(&mut self, until: Option<Timestamp>) {
+        if let Some(errands) = &self.errands {
+            errands.settle(self.within(until)).await;
+        }
+        self.catch_up_with_vaults().await;
     }
 
     async fn refuse(
@@ -243,6 +257,19 @@ impl Function {
         // Counted from the end of a wait, or a store that is out of reach would have every event wait.
         self.looked_at = Some(self.clock.now());
     }
+
+    /// No value is refreshed while a function is frozen, and a call that is under way then breaks off. Vaults that were too
+    /// slow are left alone for a while, and what they gave is used on, as its times allow.
+    async fn catch_up_with_vaults(&mut self) {
+        if self.vaults_rest_until.is_some_and(|until| self.clock.now() < until) {
+            return;
+        }
+        self.vaults_rest_until = None;
+        if tokio::time::timeout(PATIENCE, self.configuration.values_caught_up()).await.is_err() {
+            self.vaults_rest_until = Some(self.clock.now() + REST);
+            tracing::warn!("serving with the secrets as last seen: a vault did not answer in time");
+        }
+    }
 }
 
 /// What came of a request.
@@ -267,3 +294,6 @@ const LATE: (&str, &str) = ("function_timeout", "the function's time was over be
 
 /// How long a start, or an event, waits for configuration and secrets.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// For how long no event waits for vaults after one has waited in vain.
+const REST: Duration = Duration::from_secs(30);

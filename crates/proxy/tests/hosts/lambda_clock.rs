@@ -1,7 +1,7 @@
 //! The Lambda host and time, on a clock that the test turns.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,6 +12,7 @@ use gateward_proxy::host::lambda::{self, ErrandFailed, Errands, LambdaParts, Res
 use gateward_proxy::{Configuration, ConfigurationParts};
 use gateward_seal::{RootKey, Sealer};
 use gateward_store::{Call, MemoryStore, Watched};
+use gateward_testkit::{Double, Reply};
 use gateward_upstreams::Registry;
 use gateward_vaults::{Resolver, ResolverParts};
 use serde_json::json;
@@ -175,6 +176,63 @@ async fn the_configuration_is_looked_at_at_the_start_and_before_an_event_five_se
                 emulator.answer_to(event("GET", "/x")).await;
                 assert_eq!(looks(), first + more, "after {passes} ms more");
             }
+        })
+        .await;
+    };
+    LocalSet::new().run_until(test).await;
+}
+
+/// While a function is frozen nobody refreshes, and what is begun beside an event breaks off at its end.
+#[tokio::test]
+async fn the_first_event_after_a_freeze_has_the_secrets_of_now_and_nothing_is_asked_beside_it() {
+    let test = async {
+        let clock = ManualClock::at(SystemClock.now());
+        let rotations = Arc::new(AtomicUsize::new(1));
+        let known = Arc::clone(&rotations);
+        let (leave, leaves) = std::sync::mpsc::channel::<()>();
+        let leaves = Mutex::new(leaves);
+        let vault = Double::start(move |asked| {
+            let data = match asked.what.as_str() {
+                "GET /v1/auth/token/lookup-self" => json!({"ttl": 0, "renewable": false}),
+                _ => {
+                    let _ = leaves.lock().unwrap().recv();
+                    json!({"key": format!("key {}", known.load(Ordering::SeqCst))})
+                }
+            };
+            Reply::json(200, &json!({ "data": data }))
+        });
+        let upstream = Double::start(|asked| Reply::text(200, asked.header("x-key").unwrap_or_default()));
+        let environment = [
+            ("GATEWARD_VAULT_HCV_HOST", "127.0.0.1"),
+            ("GATEWARD_VAULT_HCV_PORT", &vault.port().to_string()),
+            ("GATEWARD_VAULT_HCV_TOKEN", "a-token"),
+        ];
+        let plane = Plane::by(Arc::new(clock.clone()), ConnectorSettings::default(), &environment);
+        let rewrite = json!({"headers": {"set": {"x-key": "{vault://hcv/app/key?ttl=60}"}}});
+        let nodes = nodes(&[([127, 0, 0, 1], upstream.port()).into()]);
+        let route = json!({"uri": "/a", "upstream": nodes, "plugins": {"proxy-rewrite": rewrite}});
+        leave.send(()).unwrap();
+        plane.put("routes", "1", &route).await;
+        let (configuration, connector) = (plane.configuration.clone(), plane.connector.clone());
+        beside(configuration, connector, clock.clone(), None, async |emulator| {
+            for frozen_for in [0, 3_600, 61] {
+                clock.advance(Duration::from_secs(frozen_for));
+                let asked = upstream.asked().len();
+                let mut event = event("GET", "/a");
+                event["deadline"] = json!((clock.now() + Duration::from_secs(10)).millis());
+                emulator.events.send(event).await.unwrap();
+                if frozen_for > 0 {
+                    for _ in 0..1_000 {
+                        tokio::task::yield_now().await;
+                    }
+                    assert_eq!(upstream.asked().len(), asked, "the vault has not answered yet");
+                    leave.send(()).unwrap();
+                }
+                let posted = tokio::time::timeout(LONG, emulator.posted.recv()).await.unwrap().unwrap();
+                let now = rotations.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(posted.1["body"], format!("key {now}"), "after {frozen_for} s");
+            }
+            assert_eq!(vault.count("GET /v1/secret/app"), 3);
         })
         .await;
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use gateward_clock::SystemClock;
+use gateward_clock::{Clock, SystemClock};
 use gateward_net::{Body, Client, Conn, Connector, ConnectorSettings};
 use gateward_proxy::host::server::{
     CertificatesSource, Limits, Listener, Server, ServerParts, ServerSettings,
@@ -53,7 +53,11 @@ impl Plane {
 
     /// One whose gateways and health checks connect as `connector` says.
     pub fn connecting(connector: ConnectorSettings, environment: &[(&str, &str)]) -> Self {
-        let clock = Arc::new(SystemClock);
+        Self::by(Arc::new(SystemClock), connector, environment)
+    }
+
+    /// One that goes by `clock`.
+    pub fn by(clock: Arc<dyn Clock>, connector: ConnectorSettings, environment: &[(&str, &str)]) -> Self {
         let connector = Arc::new(Connector::new(connector).unwrap());
         let environment: BTreeMap<String, String> =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

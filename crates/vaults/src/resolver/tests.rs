@@ -222,6 +222,38 @@ async fn a_bound_value_is_refreshed_in_the_background_and_told_when_it_changed()
 }
 
 #[tokio::test]
+async fn who_was_frozen_catches_up_with_what_fell_due_and_waits_until_everybody_has_heard() {
+    let world = world(&[]);
+    world.double.put("db", Ok("one"));
+    let (_binding, mut told) = world.bind(&["{vault://double/db?ttl=60}"]);
+    assert_eq!(told.next().await, Some(vec!["one".to_owned()]));
+    world.double.put("db", Ok("two"));
+    world.clock.advance(Duration::from_secs(3_600));
+    // The vault takes its time: until it has answered there is something under way.
+    world.double.gate.acquire().await.unwrap().forget();
+    let caught_up = world.resolver.catch_up();
+    tokio::pin!(caught_up);
+    for _ in 0..50 {
+        assert!(futures_util::poll!(&mut caught_up).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert!(told.nothing());
+    world.double.gate.add_permits(1);
+    caught_up.await;
+    assert_eq!(told.0.try_recv(), Ok(Some(vec!["two".to_owned()])));
+    assert_eq!(world.double.calls(), 2);
+    // Nothing is due, and nobody is asked.
+    world.resolver.catch_up().await;
+    assert_eq!(world.double.calls(), 2);
+    // What an upstream refused is asked for again, and that is waited for as well.
+    world.double.put("db", Ok("three"));
+    world.clock.advance(Duration::from_secs(30));
+    world.resolver.refused(&[reference("{vault://double/db?ttl=60}")]);
+    world.resolver.catch_up().await;
+    assert_eq!(told.0.try_recv(), Ok(Some(vec!["three".to_owned()])));
+}
+
+#[tokio::test]
 async fn a_missing_secret_is_told_as_such_and_heals_by_itself() {
     let world = world(&[]);
     let (binding, mut told) = world.bind(&["{vault://double/db}"]);
