@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateward_aws::sts::Identity as CallerIdentity;
+use gateward_aws::sts::{Identity as CallerIdentity, StsError};
 use gateward_net::{Client, Limits};
 use http::{HeaderValue, Request, StatusCode, header};
 
@@ -69,10 +69,13 @@ impl Judge {
                 CallerIdentity::read(answer.body()).map_or(Verdict::Refused, Verdict::Vouched)
             }
             Ok(answer) => {
-                let status = answer.status();
-                tracing::info!(status = status.as_u16(), "STS does not vouch for a cloud id");
-                let is_busy = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-                if is_busy { Verdict::Unreachable } else { Verdict::Refused }
+                let error = StsError::of_answer(answer.status(), answer.body());
+                tracing::info!(%error, "STS does not vouch for a cloud id");
+                if matches!(error, StsError::Unavailable { .. }) {
+                    Verdict::Unreachable
+                } else {
+                    Verdict::Refused
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "STS cannot be asked about a cloud id");

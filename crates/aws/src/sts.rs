@@ -200,6 +200,13 @@ impl Sts {
     }
 }
 
+impl StsError {
+    /// What an answer that is not 200 says. STS throttles with 400, so that the status alone does not tell.
+    pub fn of_answer(status: StatusCode, body: &[u8]) -> Self {
+        answer::refusal(status, body)
+    }
+}
+
 impl From<CallError> for StsError {
     fn from(error: CallError) -> Self {
         match error {

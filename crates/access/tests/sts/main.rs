@@ -243,6 +243,29 @@ async fn a_cloud_id_for_another_verifier_is_none_where_a_server_id_is_set() {
 }
 
 #[tokio::test]
+async fn an_sts_that_wants_fewer_calls_refuses_nobody() {
+    let error = |code: &str| {
+        format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code></Error></ErrorResponse>")
+    };
+    let credentials =
+        Credentials { access_key: "AKID".to_owned(), secret_key: "x".into(), session_token: None };
+    for (reply, outcome) in [
+        (Reply::text(400, error("Throttling")), LoginError::Unavailable),
+        (Reply::text(429, ""), LoginError::Unavailable),
+        (Reply::text(503, error("ServiceUnavailable")), LoginError::Unavailable),
+        (Reply::text(400, error("IncompleteSignature")), LoginError::Wrong),
+        (Reply::text(403, error("InvalidClientTokenId")), LoginError::Wrong),
+        (Reply::text(400, "Throttling"), LoginError::Wrong),
+    ] {
+        let said = format!("{reply:?}");
+        let sts = Double::start(move |_| reply.clone());
+        let gateway = gateway(&sts.url(), &memory(), arns(ARN));
+        let cloud_id = sign_cloud_id(&credentials, None, None, now()).unwrap();
+        assert_eq!(log_in(&gateway, &cloud_id).await, Err(outcome), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_stss_lets_nobody_in() {
     let answer = format!(
         "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{ARN}</Arn><UserId>AIDA</UserId>\
