@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::json_service::JsonService;
-use crate::{Access, ErrorType, ServiceError};
+use crate::{Access, ServiceError};
 
 /// One event bus.
 pub struct EventBus {
@@ -46,7 +46,7 @@ impl EventBus {
     }
 
     /// Puts up to [`AT_ONCE`] events on the bus, in one call; says which were not taken, by their places.
-    pub async fn put_all(&self, events: &[Event]) -> Result<Vec<usize>, ServiceError> {
+    pub async fn put(&self, events: &[Event]) -> Result<Vec<usize>, ServiceError> {
         let entries: Vec<Value> = events
             .iter()
             .map(|Event { source, kind, detail }| {
@@ -62,24 +62,6 @@ impl EventBus {
         }
         let refused = taken.entries.iter().enumerate().filter(|(_, entry)| entry.error.is_some());
         Ok(refused.map(|(place, _)| place).collect())
-    }
-
-    /// Puts one event on the bus: who tells it (`source`), what it is (`kind`), and more about it.
-    pub async fn put(&self, source: &str, kind: &str, detail: &Value) -> Result<(), ServiceError> {
-        let entry = json!({
-            "EventBusName": self.name,
-            "Source": source,
-            "DetailType": kind,
-            "Detail": detail.to_string(),
-        });
-        let answer = self.service.call("AWSEvents.PutEvents", &json!({ "Entries": [entry] })).await?;
-        let taken: Taken = serde_json::from_slice(&answer).map_err(|_| ServiceError::Garbage)?;
-        if taken.failed == 0 {
-            return Ok(());
-        }
-        // The call was good, and the event was not taken.
-        let error = taken.entries.iter().find_map(|entry| entry.error.as_deref()).unwrap_or_default();
-        Err(ServiceError::Refused { status: 200, error: ErrorType::of(error) })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateward_aws::dynamodb::DynamoDb;
-use gateward_aws::events::EventBus;
+use gateward_aws::events::{Event, EventBus};
 use gateward_aws::kms::{Kms, KmsError};
 use gateward_aws::sqs::Queue;
 use gateward_aws::{Access, Credentials, Provider, ServiceError};
@@ -131,7 +131,8 @@ async fn messages_wait_in_a_queue_and_events_go_to_a_bus() {
     queue.send("later", Duration::from_secs(3600)).await.unwrap();
     assert_eq!(moto.messages(REGION, &url), ["now"]);
     let bus = EventBus::new(&access, "default").unwrap();
-    bus.put("gateward", "Lease revoked", &json!({ "lease": "l-1" })).await.unwrap();
+    let event = Event { source: "gateward", kind: "Lease revoked", detail: json!({ "lease": "l-1" }) };
+    assert_eq!(bus.put(&[event]).await.unwrap(), [0; 0]);
     let absent = Queue::new(&access, &format!("{url}-absent")).unwrap();
     let error = absent.send("canary", Duration::ZERO).await.unwrap_err();
     assert!(matches!(error, ServiceError::Refused { .. }), "{error:?}");

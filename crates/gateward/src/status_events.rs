@@ -93,7 +93,7 @@ impl StatusEvents {
             let count = batch.len();
             let mut left = batch;
             for wait in WAITS {
-                match self.bus.put_all(&left).await {
+                match self.bus.put(&left).await {
                     Ok(refused) => {
                         left = refused.into_iter().filter_map(|place| left.get(place).cloned()).collect();
                     }
