@@ -77,7 +77,10 @@ GOOD = [
         )
     },
     {"cloudwatch_event_rule_schedule": "cron(* * * * ? *)", "log_retention_days": 0},
-    {"readable_secret_arns": ["arn:aws:secretsmanager:us-east-2:123456789012:secret:team/*"]},
+    {
+        "readable_secret_arns": ["arn:aws:secretsmanager:us-east-2:123456789012:secret:team/*"],
+        "secret_kms_key_arns": ["arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"],
+    },
     {"package_type": "Image", "image_tag": "0.1.0", "package_file": ""},
 ]
 
@@ -237,6 +240,7 @@ WRONG = [
     ({"environment": {"SECRET_VERSIONS": "x"}}, "a setting that this module makes of its own variables"),
     ({"environment": {"GATEWARD_ADMIN_ACCESS_KEY": "x"}}, "a setting that this module makes of its own variables"),
     ({"readable_secret_arns": ["db"]}, "readable_secret_arns is the ARN of a secret"),
+    ({"secret_kms_key_arns": ["alias/db"]}, "secret_kms_key_arns is the ARN of a KMS key"),
     ({"invocable_function_arns": ["orders"]}, "invocable_function_arns is the ARN of a function"),
     ({"assumable_role_arns": ["reader"]}, "assumable_role_arns is the ARN of a role"),
     ({"cloudwatch_log_group_lambda_name": "a b"}, "cloudwatch_log_group_lambda_name is letters"),

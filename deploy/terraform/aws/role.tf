@@ -94,6 +94,13 @@ locals {
       Resource = concat(compact([local.admin_key_secret, local.fragments_secret]), var.readable_secret_arns)
     },
     {
+      # Secrets Manager opens what it keeps under a key of yours in the name of whoever reads it.
+      Sid       = "SecretKeys"
+      Action    = ["kms:Decrypt"]
+      Resource  = var.secret_kms_key_arns
+      Condition = { StringLike = { "kms:ViaService" = "secretsmanager.*.amazonaws.com" } }
+    },
+    {
       Sid      = "Events"
       Action   = ["events:PutEvents"]
       Resource = compact([var.events_bus_arn])

@@ -477,6 +477,18 @@ variable "readable_secret_arns" {
   }
 }
 
+variable "secret_kms_key_arns" {
+  description = "The KMS keys of your own under which Secrets Manager keeps what the function reads: admin_access_key_secret_arn, customer_fragments_secret_arn, readable_secret_arns. What is kept under aws/secretsmanager needs none."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.secret_kms_key_arns : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]+:key/.+$", arn))])
+    error_message = "Each of secret_kms_key_arns is the ARN of a KMS key, such as arn:aws:kms:us-east-2:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab: an alias does not do."
+  }
+}
+
 variable "invocable_function_arns" {
   description = "Functions that routes may invoke by name."
   type        = list(string)
