@@ -39,9 +39,9 @@ use crate::aws_services::AwsServices;
 use crate::clouds::clouds;
 use crate::errands::{Chores, Later};
 use crate::own_resolver::with_defaults;
+use crate::patience::Patience;
 use crate::root_key;
 use crate::settings::{LeaseLimits, Mode, RootKeySource, Settings, StoreKind};
-use crate::start_limit::StartLimit;
 use crate::status_events::StatusEvents;
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -74,12 +74,12 @@ pub struct Assembly {
 
 impl Assembly {
     /// Puts the gateway together; `forbidden` are the addresses that nobody may call through it. A store that is in use
-    /// is waited for as long as `patience`; what is `following` files comes from them. It counts in `telemetry`.
+    /// is waited for with `patience`, as are others; what is `following` files comes from them. It counts in `telemetry`.
     pub async fn new(
         settings: &Settings,
         surroundings: &Surroundings,
         forbidden: Vec<SocketAddr>,
-        patience: Duration,
+        patience: Patience,
         following: Option<Following>,
         telemetry: &Telemetry,
     ) -> Result<Self, Box<dyn Error>> {
@@ -119,14 +119,13 @@ impl Assembly {
             Ok(())
         };
         let opened = async {
-            let (store, local) = open_store(settings, &services, patience).await?;
+            let (store, local) = open_store(settings, &services, patience.for_the_store).await?;
             Ok::<_, Box<dyn Error>>((store.revision().await?, store, local))
         };
-        let limit = StartLimit::of(settings.mode);
-        let opened = limit.hold("store: the table in DynamoDB", opened);
+        let opened = patience.hold("store: the table in DynamoDB", opened);
         let ((revision, store, local), ()) = tokio::try_join!(opened, prepared)?;
         let is_new = revision == Revision::default();
-        let root_key = limit.hold("root_key_kms: KMS", origin.open(&*store, revision)).await?;
+        let root_key = patience.hold("root_key_kms: KMS", origin.open(&*store, revision)).await?;
         let default_fragment = settings.default_fragment.as_ref();
         let sealer = Arc::new(Sealer::with_fragments(root_key, &settings.fragments, default_fragment)?);
         let tree = Tree::new(Arc::clone(&store));

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateward_control::ControlDoor;
 use gateward_proxy::host::lambda::{self, LambdaParts};
@@ -13,6 +12,7 @@ use tokio::task::LocalSet;
 use crate::arguments::ProcessArguments;
 use crate::assembly::Assembly;
 use crate::logging;
+use crate::patience::Patience;
 use crate::resource_files;
 use crate::settings::{Mode, Settings, StoreKind};
 use crate::surroundings::Surroundings;
@@ -48,14 +48,14 @@ async fn start(
     runtime_api: &str,
     surroundings: &Surroundings,
 ) -> Result<(Assembly, LambdaParts), Box<dyn Error>> {
+    let patience = Patience::of_a_function();
     let settings = Settings::decide(Mode::Lambda, &ProcessArguments::default(), surroundings)?;
     logging::start(&settings.log)?;
     let address = runtime_api.trim_start_matches("http://").split('/').next().unwrap_or_default();
     let forbidden = address.parse().into_iter().collect();
     let following = resource_files::follow(&settings, surroundings)?;
     let telemetry = Telemetry::open(&settings)?;
-    let assembly =
-        Assembly::new(&settings, surroundings, forbidden, Duration::ZERO, following, &telemetry).await?;
+    let assembly = Assembly::new(&settings, surroundings, forbidden, patience, following, &telemetry).await?;
     if settings.store != StoreKind::Dynamodb {
         tracing::warn!(
             "what this function is told to keep goes when Lambda ends it, and no other instance of it knows; only with \

@@ -4,6 +4,7 @@ mod access_log;
 mod arguments;
 mod assembly;
 mod aws_services;
+mod chance;
 mod client;
 mod clouds;
 mod errands;
@@ -11,11 +12,11 @@ mod function;
 mod handover;
 mod logging;
 mod own_resolver;
+mod patience;
 mod resource_files;
 mod root_key;
 mod server;
 mod settings;
-mod start_limit;
 mod status_events;
 mod surroundings;
 mod telemetry;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(terminal: &mut Terminal<'_>) -> Result<ExitCode, Box<dyn Error>> {
+    chance::seed_this_thread();
     let surroundings = Surroundings::of_this_process()?;
     let understood = match arguments::parse(std::env::args_os(), &surroundings) {
         Ok(understood) => understood,

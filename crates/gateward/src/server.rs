@@ -8,6 +8,7 @@ use gateward_proxy::host::server::Server;
 use tokio::runtime::{Builder, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::chance;
 use crate::handover::{Inherited, Predecessor, Successor, notify};
 use crate::resource_files;
 use crate::settings::{Settings, StoreKind};
@@ -22,8 +23,12 @@ pub fn run(
     surroundings: &Surroundings,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), Box<dyn Error>> {
-    let runtime =
-        Builder::new_multi_thread().worker_threads(2).thread_name("control").enable_all().build()?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .on_thread_start(chance::seed_this_thread)
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(serve(settings, surroundings, terminal));
     // A file that somebody reads may be one that never ends.
     runtime.shutdown_background();

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::Signals;
 use crate::assembly::Assembly;
 use crate::handover::{Handed, Inherited, Plane, Role};
+use crate::patience::Patience;
 use crate::settings::{Entrance, Listen, Mode, Settings};
 use crate::surroundings::Surroundings;
 use crate::telemetry::Telemetry;
@@ -53,7 +54,8 @@ impl Tenure {
             listeners.iter().map(|(_, _, listener)| listener.local_addr()).collect::<Result<_, _>>()?;
         let control_address = addresses.first().copied();
 
-        let patience = if inherited.is_handed_on() { STORE_CLOSES } else { Duration::ZERO };
+        let closing = if inherited.is_handed_on() { STORE_CLOSES } else { Duration::ZERO };
+        let patience = Patience::of_a_server(closing);
         let assembly =
             Assembly::new(settings, surroundings, addresses, patience, following, telemetry).await?;
         if let Some(engine) = &assembly.engine {

@@ -74,9 +74,13 @@ impl Source<'_> {
                 let resolver = self
                     .resolver()
                     .map_err(|problem| failed(first, format!("no vault can be asked: {problem}")))?;
+                let patience = match self.surroundings.variable("AWS_LAMBDA_RUNTIME_API") {
+                    Some(_) => PATIENCE_OF_A_FUNCTION,
+                    None => PATIENCE,
+                };
                 // All at once: each may be behind a handshake, and a start waits for the slowest.
                 let asked = wanted.iter().map(|(place, reference)| {
-                    let asked = ask_one(&resolver, reference);
+                    let asked = ask_one(&resolver, reference, patience);
                     async move { asked.await.map_err(|problem| failed(place, problem)) }
                 });
                 try_join_all(asked).await
@@ -87,7 +91,11 @@ impl Source<'_> {
     }
 }
 
-async fn ask_one(resolver: &Resolver, reference: &Reference) -> Result<SecretValue, String> {
+async fn ask_one(
+    resolver: &Resolver,
+    reference: &Reference,
+    patience: Duration,
+) -> Result<SecretValue, String> {
     let vault = reference.vault();
     if !Resolver::has_backend(vault) {
         return Err(format!(
@@ -96,10 +104,10 @@ async fn ask_one(resolver: &Resolver, reference: &Reference) -> Result<SecretVal
             Resolver::kinds().join(", ")
         ));
     }
-    match tokio::time::timeout(PATIENCE, resolver.resolve(reference)).await {
+    match tokio::time::timeout(patience, resolver.resolve(reference)).await {
         Ok(resolved) => resolved.map_err(|unresolved| unresolved.to_string()),
         Err(_) => {
-            Err(format!("{reference} has no value: its vault did not answer in {} s", PATIENCE.as_secs()))
+            Err(format!("{reference} has no value: its vault did not answer in {} s", patience.as_secs()))
         }
     }
 }
@@ -153,3 +161,6 @@ fn substitute(value: &mut Value, values: &mut std::vec::IntoIter<SecretValue>) {
 
 /// How long a start waits for a vault.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// And where Lambda ends a start after 10 s.
+const PATIENCE_OF_A_FUNCTION: Duration = Duration::from_secs(5);

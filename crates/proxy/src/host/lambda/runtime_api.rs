@@ -1,4 +1,4 @@
-//! The Runtime API: five of its six calls, over one kept connection.
+//! The Runtime API, over one kept connection: the next event, its answer or that there is none, and that the start has failed.
 //!
 //! An answer that is streamed has that connection to itself; the next call opens another if it cannot be used again.
 

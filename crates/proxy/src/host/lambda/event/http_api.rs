@@ -16,7 +16,7 @@ pub(super) fn request(event: &Envelope<'_>) -> Parsed {
     else {
         return Ok(None);
     };
-    let mut target = path(without_stage(own(raw_path, event), context));
+    let mut target = path(own(raw_path, event).unwrap_or_else(|| without_stage(raw_path, context)));
     if let Some(query) = event.raw_query_string.as_deref().filter(|query| !query.is_empty()) {
         target.push('?');
         target.push_str(query);

@@ -11,11 +11,11 @@ use percent_encoding::percent_decode_str;
 
 use super::envelope::Envelope;
 
-/// The part of `path` that is the API's own, or all of it where `event` does not tell.
-pub(super) fn own<'p>(path: &'p str, event: &Envelope<'_>) -> &'p str {
-    let domain = event.context().and_then(|context| context.domain_name.as_deref());
-    if domain.is_none_or(|domain| domain.contains(APIS_OWN_DOMAIN)) {
-        return path;
+/// The part of `path` that is the API's own, of an event that came by a custom domain and tells.
+pub(super) fn own<'p>(path: &'p str, event: &Envelope<'_>) -> Option<&'p str> {
+    let domain = event.context()?.domain_name.as_deref()?;
+    if domain.contains(APIS_OWN_DOMAIN) {
+        return None;
     }
     let resource = event.resource.as_deref().or_else(|| {
         // HTTP APIs write the method before it.
@@ -23,10 +23,7 @@ pub(super) fn own<'p>(path: &'p str, event: &Envelope<'_>) -> &'p str {
     });
     let none = BTreeMap::new();
     let parameters = event.path_parameters.as_ref().unwrap_or(&none);
-    match resource.and_then(|resource| taken(resource, parameters)) {
-        Some(taken) => end(path, &taken).unwrap_or(path),
-        None => path,
-    }
+    end(path, &taken(resource?, parameters)?)
 }
 
 /// What `resource` has taken.

@@ -12,7 +12,7 @@ pub(super) fn request(event: &Envelope<'_>) -> Parsed {
     let parts = event.context().zip(event.http_method.as_deref()).zip(event.path.as_deref());
     let Some(((context, method), raw_path)) = parts else { return Ok(None) };
     // The path is without the stage here, and names and values of the query were decoded.
-    let mut target = path(own(raw_path, event));
+    let mut target = path(own(raw_path, event).unwrap_or(raw_path));
     append_decoded(&mut target, &parameters(event));
     let client = context.identity.as_ref().and_then(|identity| identity.source_ip.as_deref());
     let origin = Origin { client: client.unwrap_or_default(), scheme: Scheme::Https, port: 443 };

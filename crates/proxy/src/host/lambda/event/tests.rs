@@ -268,6 +268,12 @@ fn a_path_without_a_base_path_stays_as_it_is() {
     ] {
         assert_eq!(behind("api.example.com", path, resource, &parameters), path, "{resource} {parameters}");
     }
+    // A path that begins as the stage is called.
+    let mut staged = event(&json!({"rawPath": "/shop/api/x", "pathParameters": {"proxy": "api/x"}}));
+    staged["routeKey"] = json!("ANY /{proxy+}");
+    staged["requestContext"]["domainName"] = json!("api.example.com");
+    staged["requestContext"]["stage"] = json!("api");
+    assert_eq!(read(&staged).unwrap().0.uri().path(), "/api/x");
     // Nothing is mapped to a path of an API's own domain.
     let domain = "id.execute-api.us-east-1.amazonaws.com";
     assert_eq!(behind(domain, "/a/b", "/{proxy+}", &json!({"proxy": "b"})), "/a/b");
