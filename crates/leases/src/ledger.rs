@@ -26,11 +26,13 @@ mod together;
 mod tombstones;
 
 use std::collections::{HashMap, HashSet};
+use std::iter;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use futures_util::future::join;
 use gateward_store::{Change, CommitError, Entry, Key, Precondition, Store, StoreError, Write};
 
 pub(crate) use counts::Counted;
@@ -120,7 +122,8 @@ impl Ledger {
         also: &[Write],
         of_item: OfItem,
     ) -> Result<Recorded, LedgerError> {
-        let mut places = self.places(&lease, of_item).await?;
+        let (places, ()) = join(self.places(&lease, of_item), self.learn(iter::once(&lease))).await;
+        let mut places = places?;
         for _ in 0..TRIES {
             lease.counted = Some(places.counted());
             let mut writes = also.to_vec();
@@ -156,6 +159,7 @@ impl Ledger {
     ) -> Result<Recorded, LedgerError> {
         // Most credentials are new to us, which needs no look.
         let mut look = hold != Hold::Join;
+        self.learn(iter::once(&lease).filter(|lease| lease.due() != before.lease.due())).await;
         for _ in 0..TRIES {
             let writes = self.replacing(before, &lease, hold, look, also).await?;
             let belief = Self::belief(&writes);

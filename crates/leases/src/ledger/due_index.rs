@@ -1,11 +1,13 @@
 //! The due index as it stands in the store: its directory, and looking through it.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use gateward_clock::Timestamp;
-use gateward_store::{Change, CommitError, Key, Precondition, Write};
+use gateward_store::{Change, CommitError, Entry, Key, Precondition, Write};
 
 use super::{Ledger, LedgerError, PAGE};
 use crate::due::{self, DIRECTORY, LeaseKey, Slot};
@@ -80,13 +82,30 @@ impl Ledger {
     /// What makes sure, in the commit that writes an entry, that the directory has its slot. Whoever looks through an
     /// empty slot that is over takes it out of the directory; an entry that comes late must not stand where nobody looks.
     pub(super) fn listing(&self, slot: Slot) -> Write {
-        let is_listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(&slot);
         // It is put where nothing stands, and put again only to close it.
-        let (precondition, change) = match is_listed {
+        let (precondition, change) = match self.is_listed(slot) {
             true => (Precondition::Version(OPEN), Change::Check),
             false => (Precondition::Absent, Change::Put(Bytes::new())),
         };
         Write { key: slot.directory_key(), precondition, change }
+    }
+
+    /// Learns whether others have put the slots into the directory that `leases` are about to be put into. A commit that
+    /// believes what is not so would be refused, and paid for where DynamoDB keeps the store.
+    pub(super) async fn learn(&self, leases: impl Iterator<Item = &Lease>) {
+        let slots: BTreeSet<Slot> =
+            leases.filter_map(|lease| Some(Slot::of(lease.due()?, lease.id))).collect();
+        let unknown = slots.into_iter().filter(|slot| !self.is_listed(*slot));
+        let learning = unknown.map(|slot| async move {
+            if let Ok(Some(Entry { version: OPEN, .. })) = self.store.get(&slot.directory_key()).await {
+                self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(slot);
+            }
+        });
+        join_all(learning).await;
+    }
+
+    fn is_listed(&self, slot: Slot) -> bool {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(&slot)
     }
 
     /// What a commit of `writes` believes of the directory.

@@ -39,6 +39,7 @@ type Waiting = (usize, Vec<Write>);
 impl Ledger {
     /// Does each of `steps` as [`Ledger::replace`] does it, and says of each what came of it.
     pub(crate) async fn replace_together(&self, steps: &[Step<'_>]) -> Vec<Result<Recorded, LedgerError>> {
+        self.learn(steps.iter().map(|step| &step.lease)).await;
         let writing = steps.iter().map(|step| self.replacing(step.before, &step.lease, step.hold, true, &[]));
         let mut done = Vec::with_capacity(steps.len());
         let mut sharing: BTreeMap<Option<Key>, VecDeque<Waiting>> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! Many leases at once, where transactions that meet at an item cancel each other.
 
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,8 +91,12 @@ impl Crowd {
 
     /// So many callers at the same moment, at all engines in turns.
     fn issue(&self, callers: usize) -> Vec<Result<Issued, IssueError>> {
+        self.issue_at(&self.engines, callers)
+    }
+
+    fn issue_at(&self, engines: &[Arc<Engine>], callers: usize) -> Vec<Result<Issued, IssueError>> {
         let name: ItemName = name(OTHER);
-        let engines = self.engines.iter().cycle();
+        let engines = engines.iter().cycle();
         let issuing = engines.take(callers).map(|engine| engine.issue(&name, holder(1), Wish::default()));
         self.runtime.block_on(join_all(issuing))
     }
@@ -192,12 +197,33 @@ fn sixty_four_callers_at_once_get_a_credential_each_of_one_process_or_of_as_many
 }
 
 #[test]
-fn callers_that_share_neither_a_moment_nor_a_minute_with_others_are_in_nobodys_way() {
-    let crowd = Crowd::new(Rule::Writes, 1, None, Caps::default());
+fn where_the_minute_is_known_no_lease_is_in_anothers_way_also_to_a_process_that_is_new() {
+    let crowd = Crowd::new(Rule::Writes, 2, None, Caps::default());
     // The slots of the due index are put into its directory.
-    crowd.issue_all(64);
-    let tally = crowd.issue_all(64);
-    assert_eq!((tally.transactions, tally.cancelled), (128, 0), "no counter is in the way of another's");
+    let first = [Arc::clone(&crowd.engines[0])];
+    crowd.issue_at(&first, 200);
+    for engine in &crowd.engines {
+        crowd.store.tally();
+        crowd.issue_at(&[Arc::clone(engine)], 64);
+        let Tally { transactions, cancelled, .. } = crowd.store.tally();
+        assert_eq!((transactions, cancelled), (128, 0));
+    }
+}
+
+/// What `deploy/costs.py` works with.
+#[test]
+fn a_credential_that_is_issued_and_revoked_writes_and_checks_as_many_items_as_its_price_says() {
+    let crowd = Crowd::new(Rule::Writes, 1, None, Caps::default());
+    // The store gets its name.
+    crowd.revoke_due();
+    let issued = crowd.issue_all(1);
+    let revoked = crowd.revoke_due();
+    let (written, checked) = (issued.written + revoked.written, issued.checked + revoked.checked);
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/costs.py");
+    let page = std::fs::read_to_string(page).unwrap();
+    for line in [format!("WRITTEN = {written}\n"), format!("CHECKED = {checked}\n")] {
+        assert!(page.contains(&line), "deploy/costs.py is to have {line}; {issued:?}, {revoked:?}");
+    }
 }
 
 #[test]
