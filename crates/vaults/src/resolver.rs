@@ -7,6 +7,7 @@
 
 mod binding;
 mod catalogue;
+mod doubts;
 mod lane;
 mod outbox;
 mod place;
@@ -20,7 +21,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use gateward_aws::Chain;
@@ -39,6 +39,7 @@ use crate::unresolved::{Miss, MissKind, Unresolved};
 use crate::vault::{self, Backing, OpenVault};
 use binding::Bound;
 pub use binding::{Asked, Binding, Changed};
+use doubts::{DOUBTS, hear_doubts};
 use outbox::Call;
 use probe::{Given, Probe};
 pub use shown::{ReferenceState, ValueState, VaultCounts};
@@ -149,21 +150,6 @@ impl Resolver {
         self.lock().references(now)
     }
 
-    /// An upstream refused a request (401, 403) that used the values of `references`: they may have changed. Asks
-    /// their vaults, at most once in 30 s for each value. Callable from any thread: it waits for nothing.
-    pub fn refused(&self, references: &[Reference]) {
-        let now = self.clock.now();
-        let doubted = references.iter().filter(|reference| reference.doubt(now, DOUBTED_EVERY));
-        let doubted: Vec<_> = doubted.cloned().collect();
-        if !doubted.is_empty() {
-            self.under_way.begin();
-            if self.doubts.try_send(Doubt::Refused(doubted)).is_err() {
-                // Where nobody can keep up with the doubts, one more tells nothing new.
-                self.under_way.end();
-            }
-        }
-    }
-
     /// Does what is due, and waits until no vault is being asked any more and everybody has heard of what was answered: for
     /// a process that may have been frozen since, or is about to be.
     pub async fn catch_up(&self) {
@@ -178,23 +164,6 @@ impl Resolver {
     fn ring(&self, now: Timestamp) {
         let mut state = self.lock();
         state.ring(now);
-        self.finish(state);
-    }
-
-    fn doubt(&self, doubt: &Doubt) {
-        let mut state = self.lock();
-        let now = self.clock.now();
-        match doubt {
-            Doubt::Secret { vault, name } => state.doubt_all(vault, name, now),
-            Doubt::Refused(references) => {
-                for reference in references {
-                    let (probe, looked_at) = state.probe(reference, now);
-                    if let (Probe::Known(Ok(_)), Some(key)) = (probe, looked_at.last()) {
-                        state.doubt(key, now, DOUBTED_EVERY);
-                    }
-                }
-            }
-        }
         self.finish(state);
     }
 
@@ -464,17 +433,6 @@ fn probe_and_ask(state: &mut State, id: u64, reference: &Reference, now: Timesta
     }
 }
 
-/// Takes doubts in for as long as the resolver lives.
-async fn hear_doubts(resolver: Weak<Resolver>, mut doubted: mpsc::Receiver<Doubt>) {
-    while let Some(doubt) = doubted.recv().await {
-        let Some(resolver) = resolver.upgrade() else { return };
-        resolver.doubt(&doubt);
-        if matches!(doubt, Doubt::Refused(_)) {
-            resolver.under_way.end();
-        }
-    }
-}
-
 /// Does what is due when it is due, for as long as the resolver lives.
 async fn ring(
     resolver: Weak<Resolver>,
@@ -496,12 +454,8 @@ async fn ring(
     }
 }
 
-/// How often a value is asked for at most because an upstream refused it.
-const DOUBTED_EVERY: Duration = Duration::from_secs(30);
 /// How often a vault may change under somebody who asks it.
 const ROUNDS: u32 = 3;
-/// How many doubts may wait.
-const DOUBTS: usize = 256;
 
 #[cfg(test)]
 mod simulation;
