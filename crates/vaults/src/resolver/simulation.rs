@@ -3,6 +3,7 @@
 //! the resolver: it follows from what the vault has answered. A history that fails says its seed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fastrand::Rng;
