@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::{join_all, join3};
+use futures_util::future::{join, join_all, join3};
 use gateward_clock::{Clock, Timestamp};
 
 use crate::{CallEnd, Engine, Rotator, TurnError};
@@ -51,17 +51,8 @@ impl Turns {
     /// The schedule has ticked: sees to what is due, and announces what is near. Ends at `until`.
     pub async fn tick(&self, until: Timestamp) -> Result<(), TurnError> {
         self.begin_turn(until);
-        // It may take several ticks, and is not to take all of one.
-        let half = self.clock.now() + until.saturating_since(self.clock.now()) / 2;
-        tokio::select! {
-            biased;
-            finished = self.engine.finish_deletions() => if let Err(error) = finished {
-                tracing::error!(%error, "leases of a deleted item are not written down as to be revoked yet");
-            },
-            () = self.clock.sleep_until(half) => {}
-        }
-        // Side by side: neither a rotation nor a queue that hangs must take the time of what is to be revoked, nor the other
-        // way round.
+        // Side by side: neither a rotation nor a queue that hangs, nor the leases of an item that was deleted, must take the
+        // time of what is due, nor the other way round.
         let announcing = async {
             let now = self.clock.now();
             match self.engine.due_between(now, now + ROUNDS_AHEAD).await {
@@ -74,7 +65,16 @@ impl Turns {
                 rotator.turn(until - FOR_ANNOUNCING).await;
             }
         };
-        let (_, _, done) = join3(announcing, rotating, self.turn(until)).await;
+        let revoking = async {
+            let now = self.clock.now();
+            // It may take several ticks, and leaves time for what it has made due.
+            let half = now + until.saturating_since(now) / 2;
+            match join(self.turn(until), self.engine.finish_deletions(half)).await {
+                (Ok(()), true) => self.turn(until).await,
+                (done, _) => done,
+            }
+        };
+        let ((), (), done) = join3(announcing, rotating, revoking).await;
         self.engine.forget_some(until).await;
         done
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gateward_clock::Timestamp;
 use gateward_model::{DynamicSecret, ItemName};
 use gateward_store::StoreError;
 
@@ -77,15 +78,29 @@ impl Engine {
         task.await.map_err(|_| RevokeError::Stopping)?
     }
 
-    /// Writes down what a deletion that was interrupted has not: which leases go with it.
-    pub(crate) async fn finish_deletions(&self) -> Result<(), RevokeError> {
-        let mut outcome = Ok(());
-        for item_id in self.catalog.going().await? {
-            // One that cannot be finished keeps its mark, and no other back.
-            let finished = self.bring_all_forward(item_id).await;
-            outcome = outcome.and(finished.and_then(|(_, finished)| finished));
+    /// Writes down what deletions that were interrupted have not: which leases go with them. What is not written down at
+    /// `until` is left to the next look. Says whether there was such a deletion.
+    pub(crate) async fn finish_deletions(&self, until: Timestamp) -> bool {
+        let mut is_any = false;
+        let finishing = async {
+            let mut outcome = Ok::<(), RevokeError>(());
+            for item_id in self.catalog.going().await? {
+                is_any = true;
+                // One that cannot be finished keeps its mark, and no other back.
+                let finished = self.bring_all_forward(item_id).await;
+                outcome = outcome.and(finished.and_then(|(_, finished)| finished));
+            }
+            outcome
+        };
+        let finished = tokio::select! {
+            biased;
+            finished = finishing => finished,
+            () = self.clock.sleep_until(until) => Ok(()),
+        };
+        if let Err(error) = finished {
+            tracing::error!(%error, "leases of a deleted item are not written down as to be revoked yet");
         }
-        outcome
+        is_any
     }
 
     async fn revoke_deleted(self: &Arc<Self>, item_id: u64) -> Result<(), RevokeError> {

@@ -1,6 +1,7 @@
 //! The engine against a world that lies, breaks and dies.
 
 mod contention;
+mod deletions;
 mod histories;
 mod holds;
 mod jumps;

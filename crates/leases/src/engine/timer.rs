@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gateward_clock::Timestamp;
+use tokio::task::JoinHandle;
 
 use super::{Engine, SOON, lock};
 use crate::due::{self, LeaseKey};
@@ -17,6 +18,8 @@ struct Rounds {
     extend_at: Timestamp,
     tend_at: Timestamp,
     compact_at: Timestamp,
+    /// What finishes deletions that were interrupted.
+    finishing: Option<JoinHandle<()>>,
 }
 
 /// Runs until the engine is dropped.
@@ -92,11 +95,12 @@ impl Rounds {
 
     /// Reads what it is time to read of the due index.
     async fn read(&mut self, engine: &Arc<Engine>, now: Timestamp) {
-        if now >= self.look_at || engine.is_to_look_again() {
+        let is_time = now >= self.look_at;
+        if is_time {
+            self.finish_deletions(engine);
+        }
+        if is_time || engine.is_to_look_again() {
             self.look_at = now + LOOK;
-            if let Err(error) = engine.finish_deletions().await {
-                tracing::error!(%error, "leases of a deleted item are not written down as to be revoked yet");
-            }
             if let Err(error) = engine.offer_overdue(now).await {
                 tracing::error!(%error, "due index not read");
                 self.look_at = now + SOON;
@@ -125,6 +129,19 @@ impl Rounds {
                 }
             });
         }
+    }
+
+    /// In a task of its own: of an item with many leases that takes long, and what is due must not wait for it.
+    fn finish_deletions(&mut self, engine: &Arc<Engine>) {
+        if self.finishing.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        let engine = Arc::clone(engine);
+        self.finishing = Some(engine.runtime.clone().spawn(async move {
+            if engine.finish_deletions(NEVER).await {
+                engine.look_again();
+            }
+        }));
     }
 }
 
@@ -208,6 +225,8 @@ const EXTEND: Duration = Duration::from_secs(30);
 
 /// How often the guard looks at the clocks, and the witness hears of the store.
 const TEND: Duration = Duration::from_secs(5);
+
+const NEVER: Timestamp = Timestamp::from_millis(u64::MAX);
 
 /// How often leases that are over are forgotten.
 const COMPACT: Duration = Duration::from_secs(3600);

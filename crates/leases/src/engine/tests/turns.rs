@@ -127,8 +127,13 @@ impl Function {
     }
 
     /// The moments that it is to be called for.
-    fn calls(&self) -> Vec<Timestamp> {
+    pub fn calls(&self) -> Vec<Timestamp> {
         self.queue.calls.lock().unwrap().values().flatten().copied().collect()
+    }
+
+    /// None of those that it was to be called for comes.
+    pub fn forget_calls(&self) {
+        self.queue.calls.lock().unwrap().clear();
     }
 
     pub fn alive(&self) -> usize {
@@ -161,7 +166,7 @@ fn a_lease_is_announced_when_it_is_issued_and_once_more_by_the_tick_before() {
     // In its second, and in three rounds after it; nothing of the deadline that its producer has kept.
     let expected = [0, 15, 30, 45].map(|late| start + TTL + Duration::from_secs(late));
     assert_eq!(function.calls(), expected);
-    function.queue.calls.lock().unwrap().clear();
+    function.forget_calls();
     function.at(start + Duration::from_secs(1));
     function.tick();
     assert_eq!(function.calls(), expected);
@@ -184,7 +189,7 @@ fn every_second_of_a_minute_in_which_many_leases_end_is_announced_by_the_tick() 
         // More than there are shards, so that some share one.
         (0..4).for_each(|_| function.issue(TTL + Duration::from_secs(second)));
     }
-    function.queue.calls.lock().unwrap().clear();
+    function.forget_calls();
     function.tick();
     let calls = function.calls();
     assert!(seconds().all(|second| calls.contains(&second)), "{calls:?}");
@@ -261,7 +266,7 @@ fn what_falls_due_in_five_minutes_is_in_the_rounds_of_each_tick_and_what_is_fart
         (120, &[0, 15, 30, 45]),
         (60, &[0, 15, 30, 45]),
     ] {
-        function.queue.calls.lock().unwrap().clear();
+        function.forget_calls();
         function.at(start + ttl - Duration::from_secs(before));
         function.tick();
         let late: Vec<u64> =
@@ -276,7 +281,7 @@ fn a_revocation_that_fails_is_announced_for_the_time_at_which_it_is_tried_again(
     let start = function.world.clock.now();
     function.at(start);
     function.issue(TTL);
-    function.queue.calls.lock().unwrap().clear();
+    function.forget_calls();
     function.world.outside().down = Some(RevokeFailure::Transient);
     function.at(start + TTL);
     function.call(start + TTL);

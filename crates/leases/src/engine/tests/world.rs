@@ -236,6 +236,8 @@ pub struct FlakyState {
     pub faulty: bool,
     /// Nothing is read or written.
     pub down: bool,
+    /// Lists of this partition are never answered.
+    pub hangs: Option<String>,
     /// The answers of so many commits are lost, which are done.
     pub lost_answers: usize,
     /// After so many calls one panics.
@@ -247,7 +249,15 @@ impl Flaky {
     fn new(seed: u64) -> Self {
         let rng = fastrand::Rng::with_seed(seed.rotate_left(17));
         let inner = Arc::new(MemoryStore::new());
-        let state = FlakyState { inner, faulty: true, down: false, lost_answers: 0, panics_after: None, rng };
+        let state = FlakyState {
+            inner,
+            faulty: true,
+            down: false,
+            hangs: None,
+            lost_answers: 0,
+            panics_after: None,
+            rng,
+        };
         Self { state: Mutex::new(state) }
     }
 
@@ -312,6 +322,10 @@ impl Store for Flaky {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         self.fails(4)?;
+        let hangs = self.state().hangs.as_deref() == Some(partition);
+        if hangs {
+            std::future::pending::<()>().await;
+        }
         self.inner().list(partition, range, limit).await
     }
 
