@@ -158,7 +158,12 @@ impl Engine {
             }
             Err(CreateError::Lost { reason, timeout }) => {
                 self.lose(&intent, &reason).await;
-                Err(if timeout { IssueError::Timeout(reason) } else { IssueError::Producer(reason) })
+                // Whoever asked is the only one who waits; that something may be left behind is not for the log alone.
+                let told = format!(
+                    "{reason}; a credential may have been made all the same, which nobody has: lease {} is UNKNOWN",
+                    intent.lease.id
+                );
+                Err(if timeout { IssueError::Timeout(told) } else { IssueError::Producer(told) })
             }
         }
     }

@@ -143,7 +143,8 @@ impl Producer for AssumeRole {
     /// A session has the end that it began with.
     async fn extend(&self, id: &str, expires_at: Timestamp) -> Result<(), RevokeCallError> {
         match ends_at(id) {
-            Some(end) if end < expires_at => Err(RevokeCallError::transient(format!(
+            // Nor a sooner one: it would be promised that what goes on working is gone.
+            Some(end) if end != expires_at => Err(RevokeCallError::transient(format!(
                 "a session of a role in AWS ends at {} and has no other end; ask for a new one",
                 end.rfc3339()
             ))),

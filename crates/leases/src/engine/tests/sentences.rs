@@ -103,7 +103,8 @@ fn a_producer_is_waited_for_no_longer_than_the_event_allows_and_its_lease_is_unk
         let issued = life.runtime.block_on(async {
             tokio::select! { issued = issuing => issued, () = time => unreachable!("it ends in a panic") }
         });
-        assert!(matches!(issued, Err(IssueError::Timeout(_))), "{issued:?}");
+        let Err(IssueError::Timeout(told)) = issued else { panic!("{issued:?}") };
+        assert!(told.contains(": lease l-") && told.ends_with("is UNKNOWN"), "{told}");
         let after = leases(&life, OTHER).remove(0).state;
         assert!(matches!(after, LeaseState::Unknown { .. }), "{waits:?}: {after:?}");
     }
