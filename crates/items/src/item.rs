@@ -44,6 +44,10 @@ pub struct Record {
     /// Its versions that are kept, the newest last. Empty for kinds that have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<ItemVersion>,
+    /// The highest number that a version had which was deleted; 0 if none was. No version has it again: who has seen that
+    /// one would take the other for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deleted_version: u64,
     /// How many versions are kept.
     #[serde(default)]
     pub max_versions: usize,
@@ -154,6 +158,7 @@ impl Record {
             created: now.millis(),
             modified: now.millis(),
             versions: Vec::new(),
+            deleted_version: 0,
             max_versions: 0,
             format: Format::Text,
             target: None,
@@ -171,6 +176,13 @@ impl Record {
         self.versions.last().map_or(0, |version| version.number)
     }
 
+    /// Lets go of the version `number`.
+    pub fn delete_version(&mut self, number: u64, now: Timestamp) {
+        self.versions.retain(|version| version.number != number);
+        self.deleted_version = self.deleted_version.max(number);
+        self.modified = now.millis();
+    }
+
     /// Adds a version, and says its number and which others are no longer kept: those beyond
     /// [`Record::max_versions`], and the one before unless `keep_previous`.
     pub fn add_version(&mut self, now: Timestamp, keep_previous: bool) -> (u64, Vec<u64>) {
@@ -180,13 +192,18 @@ impl Record {
             self.versions.retain(|version| version.number != last);
             gone.push(last);
         }
-        let number = last + 1;
+        let number = last.max(self.deleted_version) + 1;
         self.modified = now.millis();
         self.versions.push(ItemVersion { number, created: now.millis() });
         let too_old = self.versions.len().saturating_sub(self.max_versions.max(1));
         gone.extend(self.versions.drain(..too_old).map(|version| version.number));
         (number, gone)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Item {

@@ -169,8 +169,7 @@ impl StaticSecrets {
         match version {
             Some(number) if item.record.versions.len() > 1 => {
                 let number = item.version(Which::Number(number))?;
-                item.record.versions.retain(|version| version.number != number);
-                item.record.modified = self.clock.now().millis();
+                item.record.delete_version(number, self.clock.now());
                 writes.push(Tree::put(&item, Some(&before)));
                 writes.push(self.values.delete(item.record.id, number));
             }

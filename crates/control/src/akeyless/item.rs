@@ -281,6 +281,8 @@ pub(super) async fn delete(call: Call, only: Option<ItemKind>) -> Answer {
         // What was sealed by its name stays as it is: the fragment opens it.
         ItemKind::Key => tree(parts).remove(&name, ItemKind::Key).await?,
     };
+    // With its only version the item has gone too.
+    let version = version.filter(|_| deleted.record.versions.len() > 1);
     Ok(json!({
         "item_id": deleted.record.id,
         "item_name": deleted.name,

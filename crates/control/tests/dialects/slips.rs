@@ -81,6 +81,21 @@ async fn an_interval_that_would_not_be_used_is_refused_and_a_secret_without_a_va
 }
 
 #[tokio::test]
+async fn what_was_deleted_is_told_by_its_number_and_no_other_version_has_that_again() {
+    let api = Api::new().await;
+    api.done("create-secret", json!({"name": "/s", "value": "one"})).await;
+    api.done("update-secret-val", json!({"name": "/s", "value": "two"})).await;
+    let deleted = api.done("delete-item", json!({"name": "/s", "version": 0})).await;
+    assert_eq!(deleted["version_deleted"], 2, "0 is the newest");
+    let updated = api.done("update-secret-val", json!({"name": "/s", "value": "three"})).await;
+    assert_eq!(updated["version"], 3);
+    api.done("delete-item", json!({"name": "/s", "version": 3})).await;
+    let deleted = api.done("delete-item", json!({"name": "/s", "version": 1})).await;
+    assert_eq!(deleted["version_deleted"], -1, "the item has gone with its only version");
+    assert_eq!(api.refused("describe-item", json!({"name": "/s"})).await.0, 404);
+}
+
+#[tokio::test]
 async fn a_new_name_has_no_blanks_at_its_ends_and_no_way_through_folders() {
     let api = Api::new().await;
     let secret = |name: &str| json!({"name": name, "value": "v"});

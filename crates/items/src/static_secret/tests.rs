@@ -99,6 +99,9 @@ async fn a_deleted_secret_is_gone_with_its_values_and_a_protected_one_stays() {
     world.secrets.delete(&name("/a"), Some(2)).await.unwrap();
     assert_eq!(world.value("/a", Which::Current).await.as_deref(), Ok("one"));
     assert!(world.secrets.delete(&name("/a"), Some(2)).await.is_err());
+    let (value, expected) = (SecretValue::from("three"), Some(1));
+    let next = world.secrets.update(&name("/a"), &value, None, true, expected).await.unwrap();
+    assert_eq!(next, 3, "who saw the second version must not take another for it");
     world.secrets.delete(&name("/a"), None).await.unwrap();
     assert_eq!(world.value("/a", Which::Current).await.unwrap_err(), "item /a does not exist");
     assert_eq!(world.tree.store().get(&world.secrets.values.key(item.record.id, 1)).await.unwrap(), None);

@@ -254,8 +254,7 @@ impl RotatedSecrets {
         match version {
             Some(number) if before.item.record.versions.len() > 1 => {
                 let mut item = before.item.clone();
-                item.record.versions.retain(|version| version.number != number);
-                item.record.modified = self.clock.now().millis();
+                item.record.delete_version(number, self.clock.now());
                 writes.extend([Tree::put(&item, Some(&before)), self.values.delete(id, number)]);
             }
             _ => {

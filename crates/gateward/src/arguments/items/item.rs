@@ -185,8 +185,10 @@ impl OneCall for DeleteItem {
         Body::about(&self.name).with("version", self.version)
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        Some(match self.version {
+    fn told(&self, answer: &Value) -> Option<String> {
+        // Which one 0 has meant, and whether the item went with its only version, the gateway knows.
+        Some(match answer["version_deleted"].as_i64().unwrap_or(self.version) {
+            -1 if self.version != -1 => format!("The item {} was deleted with its only version.", self.name),
             -1 => format!("The item {} was deleted.", self.name),
             version => format!("Version {version} of the item {} was deleted.", self.name),
         })

@@ -238,8 +238,11 @@ impl OneCall for DeleteRotated {
         Body::about(&self.name).with("version", self.version)
     }
 
-    fn told(&self, _: &Value) -> Option<String> {
-        Some(match self.version {
+    fn told(&self, answer: &Value) -> Option<String> {
+        Some(match answer["version_deleted"].as_i64().unwrap_or(self.version) {
+            -1 if self.version != -1 => {
+                format!("The rotated secret {} was deleted with its only version.", self.name)
+            }
             -1 => format!("The rotated secret {} was deleted.", self.name),
             version => format!("Version {version} of the rotated secret {} was deleted.", self.name),
         })

@@ -55,6 +55,20 @@ async fn commands_about_items_send_what_the_vendors_clients_send_and_say_what_ca
             "The item /s was deleted.",
         ),
         (
+            &["delete-item", "-n", "/s", "--version", "0"],
+            "delete-item",
+            json!({"name": "/s", "version": 0}),
+            r#"{"item_name":"/s","version_deleted":3}"#,
+            "Version 3 of the item /s was deleted.",
+        ),
+        (
+            &["delete-item", "-n", "/s", "--version", "1"],
+            "delete-item",
+            json!({"name": "/s", "version": 1}),
+            r#"{"item_name":"/s","version_deleted":-1}"#,
+            "The item /s was deleted with its only version.",
+        ),
+        (
             &["set-item-state", "-n", "/s", "-s", "disabled"],
             "set-item-state",
             json!({"name": "/s", "desired-state": "disabled"}),
