@@ -6,12 +6,13 @@ use gateward_clock::Timestamp;
 use gateward_model::{DynamicSecret, ItemName};
 use gateward_store::StoreError;
 
+use super::lane::BATCH;
 use super::{Engine, lock};
 use crate::due::LeaseKey;
 use crate::failpoint;
 use crate::items::CatalogError;
-use crate::lease::{Lease, LeaseId, LeaseState};
-use crate::ledger::{Hold, LedgerError};
+use crate::lease::{LeaseId, LeaseState};
+use crate::ledger::{Hold, LedgerError, Recorded, Step};
 
 /// Why a lease is not revoked yet. If it is a revocable one, it will be: the engine goes on trying.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +46,9 @@ impl From<StoreError> for RevokeError {
 impl Engine {
     /// Revokes one lease now. When this returns `Ok`, the producer has confirmed it.
     pub async fn revoke(self: &Arc<Self>, item_id: u64, lease_id: LeaseId) -> Result<(), RevokeError> {
-        self.revoke_now(item_id, vec![LeaseKey { item_id, lease_id }]).await
+        let recorded = self.ledger.get(LeaseKey { item_id, lease_id }).await?;
+        let recorded = recorded.ok_or(RevokeError::Missing(lease_id))?;
+        self.revoke_now(item_id, vec![recorded]).await
     }
 
     /// Revokes every lease of a dynamic secret now, but those that are UNKNOWN or still being made.
@@ -55,7 +58,7 @@ impl Engine {
         let engine = Arc::clone(self);
         let task = self.runtime.spawn(async move {
             let leases = engine.revocable(item_id).await?;
-            engine.revoke_now(item_id, leases.iter().map(LeaseKey::of).collect()).await
+            engine.revoke_now(item_id, leases).await
         });
         task.await.map_err(|_| RevokeError::Stopping)?
     }
@@ -113,12 +116,15 @@ impl Engine {
         &self,
         item_id: u64,
     ) -> Result<(Vec<LeaseKey>, Result<(), RevokeError>), RevokeError> {
-        let (mut wished, mut outcome) = (Vec::new(), Ok(()));
-        for lease in self.revocable(item_id).await? {
-            let key = LeaseKey::of(&lease);
-            // What an earlier try has brought forward is not read again, so that each try comes farther.
-            let is_due = matches!(lease.state, LeaseState::Revoking(_) | LeaseState::Parked(_));
-            match if is_due { Ok(()) } else { self.bring_forward(key).await } {
+        // What an earlier try has brought forward is not touched again, so that each try comes farther.
+        let (due, others): (Vec<_>, Vec<_>) =
+            self.revocable(item_id).await?.into_iter().partition(|recorded| {
+                matches!(recorded.lease.state, LeaseState::Revoking(_) | LeaseState::Parked(_))
+            });
+        let mut wished: Vec<LeaseKey> = due.iter().map(|recorded| LeaseKey::of(&recorded.lease)).collect();
+        let mut outcome = Ok(());
+        for (key, done) in self.bring_forward_together(&others).await {
+            match done {
                 Ok(()) => wished.push(key),
                 // Over meanwhile.
                 Err(RevokeError::Missing(_)) => {}
@@ -131,17 +137,17 @@ impl Engine {
         Ok((wished, outcome))
     }
 
-    async fn revocable(&self, item_id: u64) -> Result<Vec<Lease>, LedgerError> {
-        let leases = self.ledger.of_item(item_id).await?.into_iter().map(|recorded| recorded.lease);
-        Ok(leases.filter(|lease| lease.producer_id().is_some()).collect())
+    async fn revocable(&self, item_id: u64) -> Result<Vec<Recorded>, LedgerError> {
+        let leases = self.ledger.of_item(item_id).await?.into_iter();
+        Ok(leases.filter(|recorded| recorded.lease.producer_id().is_some()).collect())
     }
 
-    async fn revoke_now(self: &Arc<Self>, item_id: u64, keys: Vec<LeaseKey>) -> Result<(), RevokeError> {
+    async fn revoke_now(self: &Arc<Self>, item_id: u64, leases: Vec<Recorded>) -> Result<(), RevokeError> {
         // All of the wish is durable before any of it is done.
-        let mut wished = Vec::with_capacity(keys.len());
+        let mut wished = Vec::with_capacity(leases.len());
         let mut outcome = Ok(());
-        for key in keys {
-            match self.bring_forward(key).await {
+        for (key, done) in self.bring_forward_together(&leases).await {
+            match done {
                 Ok(()) => wished.push(key),
                 Err(error) => outcome = outcome.and(Err(error)),
             }
@@ -176,6 +182,38 @@ impl Engine {
             }
         }
         outcome
+    }
+
+    /// Makes leases due now, several in one commit, and says of each what came of it.
+    async fn bring_forward_together(&self, leases: &[Recorded]) -> Vec<(LeaseKey, Result<(), RevokeError>)> {
+        let mut brought = Vec::with_capacity(leases.len());
+        for some in leases.chunks(BATCH) {
+            let now = self.clock.now();
+            let mut alone = Vec::new();
+            let mut steps = Vec::with_capacity(some.len());
+            for before in some {
+                match before.lease.revoke(now) {
+                    Ok(lease) => steps.push(Step { before, lease, hold: Hold::Keep }),
+                    Err(_) => alone.push(LeaseKey::of(&before.lease)),
+                }
+            }
+            // The timer is not told: whoever wishes it does it, all in one call, and the due index knows of it.
+            let done = self.ledger.replace_together(&steps).await;
+            for (key, done) in steps.iter().map(|step| LeaseKey::of(&step.lease)).zip(done) {
+                match done {
+                    Ok(_) => {
+                        failpoint::reach("wished");
+                        brought.push((key, Ok(())));
+                    }
+                    Err(LedgerError::Changed { .. }) => alone.push(key),
+                    Err(error) => brought.push((key, Err(error.into()))),
+                }
+            }
+            for key in alone {
+                brought.push((key, self.bring_forward(key).await));
+            }
+        }
+        brought
     }
 
     /// Makes a lease due now, durably, so that the wish outlives this process.

@@ -179,6 +179,22 @@ fn a_hundred_leases_that_are_due_together_are_revoked_in_few_transactions_of_whi
 }
 
 #[test]
+fn a_secret_with_two_hundred_leases_is_deleted_in_few_transactions() {
+    for rule in [Rule::Writes, Rule::Anything] {
+        let crowd = Crowd::new(rule, 1, None, Caps::default());
+        for _ in 0..20 {
+            crowd.issue_all(10);
+        }
+        crowd.store.tally();
+        crowd.runtime.block_on(crowd.engines[0].delete(&name(OTHER))).unwrap();
+        let Tally { transactions, cancelled, .. } = crowd.store.tally();
+        // Brought forward, claimed, revoked: each sixteen or more of a hundred, and what the deletion itself takes.
+        assert!(transactions <= 130 && cancelled <= 60, "{rule:?}: {transactions}, {cancelled}");
+        assert_eq!((crowd.leases(), crowd.live()), (Vec::new(), 0));
+    }
+}
+
+#[test]
 fn sixty_four_callers_at_once_get_a_credential_each_of_one_process_or_of_as_many() {
     let most_cancelled = [
         (Rule::Writes, None, 200),
