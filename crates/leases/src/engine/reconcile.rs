@@ -1,16 +1,18 @@
 //! What exists at a producer that no lease knows: the only proof that nothing was lost.
 //!
 //! Only of producers that can list. A name that is listed is looked up after the listing, so what became known meanwhile
-//! is known; what is being made at that moment may be told, and how many that are is told with it.
+//! is known; what is being made at that moment may be told, and how many that are is told with it. Several dynamic secrets
+//! may have one producer: what any of them holds there is known.
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use gateward_model::{DynamicSecret, ItemName};
+use gateward_model::{DynamicSecret, ItemName, ProducerSettings};
 use gateward_seal::SecretValue;
 use serde::Serialize;
 
 use super::{Engine, ReportError};
 use crate::lease::LeaseState;
+use crate::ledger::Recorded;
 use crate::producer::{NO_ANSWER, RevokeCallError};
 
 /// Which producers are asked what exists there.
@@ -61,12 +63,27 @@ impl Engine {
                 }
             }
         }
-        let asking = secrets.into_iter().map(|(secret, payload)| self.existing(secret, payload));
+        if secrets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let all: Vec<_> =
+            self.catalog.list().await?.into_iter().flatten().map(|known| known.secret).collect();
+        let asking = secrets.into_iter().map(|(secret, payload)| {
+            let beside = all.iter().filter(|other| lists_alike(&secret.producer, &other.producer));
+            let beside = beside.map(|other| other.id).filter(|other| *other != secret.id).collect();
+            self.existing(secret, payload, beside)
+        });
         stream::iter(asking).buffered(AT_ONCE).collect::<Vec<_>>().await.into_iter().collect()
     }
 
-    /// Asks one producer what exists, and looks for what no lease knows.
-    async fn existing(&self, secret: DynamicSecret, payload: SecretValue) -> Result<Reconciled, ReportError> {
+    /// Asks one producer what exists, and looks for what no lease knows, neither of this dynamic secret nor of those `beside`
+    /// it, whose credentials the same list tells.
+    async fn existing(
+        &self,
+        secret: DynamicSecret,
+        payload: SecretValue,
+        beside: Vec<u64>,
+    ) -> Result<Reconciled, ReportError> {
         let producer = self.producers.of(&secret, payload);
         let mut told = Reconciled {
             item: secret.name.clone(),
@@ -94,7 +111,7 @@ impl Engine {
             told.can_list = true;
             for id in listing.ids {
                 told.listed += 1;
-                if !self.ledger.is_held(secret.id, &id).await? {
+                if !self.is_held_by_any(secret.id, &beside, &id).await? {
                     told.unknown_to_us.push(id);
                 }
             }
@@ -107,12 +124,33 @@ impl Engine {
             told.error = Some(format!("its list goes on after {PAGES} pages; it was read no further"));
         }
         if !told.unknown_to_us.is_empty() {
-            let leases = self.ledger.of_item(secret.id).await?;
-            let making =
-                leases.iter().filter(|recorded| matches!(recorded.lease.state, LeaseState::Intent { .. }));
-            told.in_the_making = making.count() as u64;
+            for item in beside.into_iter().chain([secret.id]) {
+                let leases = self.ledger.of_item(item).await?;
+                let is_made =
+                    |recorded: &&Recorded| matches!(recorded.lease.state, LeaseState::Intent { .. });
+                told.in_the_making += leases.iter().filter(is_made).count() as u64;
+            }
         }
         Ok(told)
+    }
+
+    async fn is_held_by_any(&self, item: u64, beside: &[u64], id: &str) -> Result<bool, ReportError> {
+        for item in [item].iter().chain(beside) {
+            if self.ledger.is_held(*item, id).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether two dynamic secrets ask one list. (Users of PostgreSQL say by their names whose they are.)
+fn lists_alike(one: &ProducerSettings, other: &ProducerSettings) -> bool {
+    match (one, other) {
+        (ProducerSettings::Custom(one), ProducerSettings::Custom(other)) => {
+            one.create_sync_url == other.create_sync_url
+        }
+        _ => false,
     }
 }
 

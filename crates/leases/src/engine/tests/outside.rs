@@ -70,6 +70,8 @@ pub struct Outside {
     pub hangs: bool,
     /// A call to create gets no answer.
     pub is_silent: bool,
+    /// A list tells what was made for any item.
+    pub lists_all: bool,
     /// Every call to revoke fails.
     pub down: Option<RevokeFailure>,
     pub faulty: bool,
@@ -151,7 +153,7 @@ impl Producer for Hostile {
 
     async fn list(&self, _: Option<&str>) -> Result<Option<Listing>, RevokeCallError> {
         let outside = self.outside();
-        let here = outside.alive.iter().filter(|(_, alive)| alive.item == self.item);
+        let here = outside.alive.iter().filter(|(_, alive)| outside.lists_all || alive.item == self.item);
         Ok(Some(Listing { ids: here.map(|(id, _)| id.clone()).collect(), next: None }))
     }
 

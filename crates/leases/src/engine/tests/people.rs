@@ -256,6 +256,14 @@ fn a_report_counts_and_tells_what_exists_that_no_lease_knows() {
     assert_eq!((plain.item.as_str(), plain.listed), ("/item/7", 4));
     assert_eq!((&plain.unknown_to_us, &plain.error), (&vec!["stray".to_owned()], &None));
     assert!(remembering.can_list);
+    // One producer for both: what the one holds there is no stray of the other's.
+    world.outside().lists_all = true;
+    for asked in [Asked::All, Asked::One(super::world::REMEMBERING)] {
+        let query = Query { producers: asked, ..Query::default() };
+        let report = life.runtime.block_on(life.engine.report(query)).unwrap();
+        let remembering = report.reconciled.last().unwrap();
+        assert_eq!((remembering.listed, &remembering.unknown_to_us), (4, &vec!["stray".to_owned()]));
+    }
 
     world.outside().down = Some(RevokeFailure::Transient);
     pass(&world, &life, TTL);
