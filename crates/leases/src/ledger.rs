@@ -16,6 +16,7 @@
 //! | `~again/PART` | digest of an idempotency key | the lease that it gives |
 //! | `~answer/ITEM` | lease | sealed: the producer's answer, for an idempotency key |
 //! | `~over/DAY/PART` | lease | the tombstone; `~over` lists them |
+//! | `~forgotten` | `hour` | in which hour tombstones were forgotten last, where there is no timer |
 
 pub(crate) mod attention;
 pub(crate) mod counts;
@@ -87,6 +88,8 @@ pub struct Ledger {
     listed: Mutex<HashSet<Slot>>,
     /// The partitions of tombstones that were listed by this process.
     days: Mutex<HashSet<String>>,
+    /// In this hour since 1970 what was to be forgotten was, as far as this process knows.
+    forgotten_in: AtomicU64,
     /// Which part of the counters the next lease is counted in.
     turn: AtomicU8,
     /// What is known of counters that have a cap.
@@ -104,6 +107,7 @@ impl Ledger {
             listener,
             listed: Mutex::default(),
             days: Mutex::default(),
+            forgotten_in: AtomicU64::new(0),
             turn: AtomicU8::new(fastrand::u8(..)),
             looked: Mutex::default(),
             commits: AtomicU64::new(0),

@@ -75,7 +75,7 @@ impl Turns {
             }
         };
         let ((), (), done) = join3(announcing, rotating, revoking).await;
-        self.engine.forget_some(until).await;
+        self.engine.forget_some(until - FOR_ANNOUNCING).await;
         done
     }
 

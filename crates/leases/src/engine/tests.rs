@@ -2,6 +2,7 @@
 
 mod contention;
 mod deletions;
+mod forgetting;
 mod histories;
 mod holds;
 mod jumps;

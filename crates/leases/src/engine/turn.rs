@@ -55,16 +55,14 @@ impl Engine {
         Ok(())
     }
 
-    /// In the first minute of an hour, forgets leases that are over. What is not forgotten at `until` waits for the next one.
+    /// Once an hour, forgets leases that are over. With what is not forgotten at `until` the next turn goes on.
     pub async fn forget_some(&self, until: Timestamp) {
         let now = self.clock.now();
-        if now.secs() % COMPACT_EVERY >= 60 {
-            return;
-        }
         tokio::select! {
             biased;
-            forgotten = self.ledger.compact(now - self.retention) => match forgotten {
-                Ok(forgotten) => tracing::info!(forgotten, "leases that were over are forgotten"),
+            forgotten = self.ledger.compact_hourly(now, now - self.retention, until) => match forgotten {
+                Ok(None | Some(0)) => {}
+                Ok(Some(forgotten)) => tracing::info!(forgotten, "leases that were over are forgotten"),
                 Err(error) => tracing::warn!(%error, "leases that were over are not forgotten yet"),
             },
             () = self.clock.sleep_until(until) => {}
@@ -116,6 +114,3 @@ impl Engine {
 fn whole_second(due: Timestamp) -> Timestamp {
     Timestamp::from_secs(due.millis().div_ceil(1000))
 }
-
-/// Every hour, in the first minute of it, leases that are over are forgotten.
-const COMPACT_EVERY: u64 = Duration::from_secs(3600).as_secs();

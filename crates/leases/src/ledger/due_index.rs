@@ -159,7 +159,7 @@ impl Ledger {
     }
 
     /// Writes, if nobody else was faster; says whether.
-    async fn unless_changed(&self, write: Write) -> Result<bool, LedgerError> {
+    pub(super) async fn unless_changed(&self, write: Write) -> Result<bool, LedgerError> {
         match self.store.commit(vec![write]).await {
             Ok(_) => Ok(true),
             Err(CommitError::Conflict { .. }) => Ok(false),
