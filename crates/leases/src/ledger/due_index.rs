@@ -24,6 +24,10 @@ impl Ledger {
         now: Option<Timestamp>,
         mut visit: impl FnMut(Timestamp, LeaseKey) -> bool,
     ) -> Result<(), LedgerError> {
+        if let Some(now) = now {
+            // Others take slots out of the directory, too, and nobody writes into one whose minute is over.
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).retain(|slot| !slot.is_over(now));
+        }
         let range = Slot::directory_range(from, end);
         let directory = self.store.list(DIRECTORY, range, usize::MAX).await?;
         for listed in directory {
@@ -177,3 +181,37 @@ pub(super) struct Belief {
 
 /// The version of a slot's place in the directory while entries may be put into it.
 const OPEN: u64 = 1;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use gateward_model::ItemName;
+    use gateward_store::MemoryStore;
+
+    use super::*;
+    use crate::lease::Holder;
+    use crate::ledger::{Caps, OfItem};
+
+    #[tokio::test]
+    async fn slots_that_another_node_takes_out_of_the_directory_are_not_remembered_for_ever() {
+        let store = Arc::new(MemoryStore::new());
+        let [one, other] = [(), ()].map(|()| Ledger::new(store.clone(), Caps::default(), None));
+        let (name, start) = (ItemName::parse("/item").unwrap(), Timestamp::from_secs(1_700_000_000));
+        for minute in 0..3 {
+            let holder = Holder { access_id: "p-1".to_owned(), sub_claims: BTreeMap::new() };
+            let deadline = start + Duration::from_secs(60 * minute);
+            let lease = Lease::intent((7, &name), holder, Duration::from_secs(60), start, deadline);
+            one.withdraw(&one.open(lease, &[], OfItem::default()).await.unwrap()).await.unwrap();
+        }
+        assert_eq!(one.listed.lock().unwrap().len(), 3);
+        // The first and the second minute are over for as long as clocks may differ.
+        let later = start + Duration::from_secs(60 + 60 + 120);
+        for node in [&other, &one] {
+            node.look_through(Timestamp::default(), later, Some(later), |_, _| true).await.unwrap();
+        }
+        assert_eq!(one.listed.lock().unwrap().len(), 1);
+    }
+}
