@@ -4,8 +4,21 @@
 //! itself called at the second in which something falls due, and, since a message may be lost, at the next three quarters
 //! of a minute after it. A lease that falls due within a quarter of an hour is announced when it is issued; a tick of the
 //! schedule, once a minute, announces each second of the next 120 s in which something falls due, and each quarter of a
-//! minute of the next 300 s, so that one that is lost or late is made up for by those before it. A call only says "look
+//! minute of the next 300 s, so that one that is lost or late is made up for by those before it. A message only says "look
 //! now": it may come twice, late, out of order or not at all.
+//!
+//! Each event of the Lambda host (its `Errands`) comes down to [`Turns`], and these to the engine and the rotator:
+//!
+//! ```text
+//!   schedule: tick ────► tick ─────┬─► Engine::turn      what is due is claimed and revoked
+//!                                  ├─► Rotator::turn     what is due is rotated
+//!                                  ├─► announce          messages for what is near
+//!                                  └─► forget_some       what is long over
+//!   queue: message ────► message ────► Engine::turn      the same, at an announced moment
+//!   request ─┬ before ─► begin                           until when its producers are waited for
+//!            └ after ──► settle ───┬─► finish, quiet     nobody is called any more
+//!                                  └─► announce          what it has made due soon
+//! ```
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +33,7 @@ use crate::{CallEnd, Engine, Rotator, TurnError};
 /// Has this gateway called later: a queue that keeps messages back for a while.
 #[async_trait]
 pub trait Announcer: Send + Sync {
-    /// Asks for [`Turns::call`] with `due`, after `delay`, which is at most a quarter of an hour. Says what went wrong.
+    /// Asks for [`Turns::message`] with `due`, after `delay`, which is at most a quarter of an hour. Says what went wrong.
     async fn announce(&self, due: Timestamp, delay: Duration) -> Result<(), String>;
 }
 
@@ -79,8 +92,8 @@ impl Turns {
         done
     }
 
-    /// An announced moment has come: sees to what is due. Ends at `until`.
-    pub async fn call(&self, due: Timestamp, until: Timestamp) -> Result<(), TurnError> {
+    /// A message has come, for a moment that was announced: sees to what is due. Ends at `until`.
+    pub async fn message(&self, due: Timestamp, until: Timestamp) -> Result<(), TurnError> {
         self.begin_turn(until);
         // Whoever keeps messages back counts whole seconds by a clock of its own.
         if due.saturating_since(self.clock.now()) <= EARLY {
@@ -195,7 +208,7 @@ const ROUNDS: u64 = 3;
 /// How far ahead an announcement can be made: the longest that SQS keeps a message back.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 
-/// How much too early a call may come and still be waited for.
+/// How much too early a message may come and still be waited for.
 const EARLY: Duration = Duration::from_secs(2);
 
 /// What is left of an event's time for announcements when its work is over.

@@ -33,7 +33,7 @@ fn cut(function: &Function, turns: usize) {
     let called = async {
         tokio::select! {
             biased;
-            _ = function.turns.call(now, function.until()) => unreachable!("it is not over yet"),
+            _ = function.turns.message(now, function.until()) => unreachable!("it is not over yet"),
             () = yield_many(turns) => {}
         }
     };
@@ -50,7 +50,7 @@ fn a_request_that_revokes_one_lease_begins_no_other_that_waits() {
     // Its turn has time for three of six calls.
     function.world.outside().call_takes = 4 * SECOND;
     let now = function.world.clock.now();
-    function.life.runtime.block_on(function.turns.call(now, now + 10 * SECOND)).unwrap();
+    function.life.runtime.block_on(function.turns.message(now, now + 10 * SECOND)).unwrap();
     let (alive, calls) = alive_and_calls(&function.world);
     assert!(alive > 100, "{alive}");
     let waiting = leases(&function.life, OTHER).pop().unwrap().id;

@@ -61,7 +61,7 @@ fn a_turn_that_has_no_time_left_begins_nothing_and_blames_no_producer() {
     let due = start + Duration::from_secs(3600);
     function.at(due);
     // Ten seconds, of which two are for writing down.
-    let done = function.life.runtime.block_on(function.turns.call(due, due + 10 * SECOND));
+    let done = function.life.runtime.block_on(function.turns.message(due, due + 10 * SECOND));
     assert!(done.is_ok(), "{done:?}");
     let (alive, calls) = alive_and_calls(&function.world);
     assert!((200..=500).contains(&alive), "{alive} are alive after {calls} calls");
@@ -69,7 +69,7 @@ fn a_turn_that_has_no_time_left_begins_nothing_and_blames_no_producer() {
     function.world.outside().call_takes = Duration::ZERO;
     let again = function.world.clock.now() + SECOND;
     function.at(again);
-    function.call(again);
+    function.message(again);
     assert!(function.alive() <= 100, "the next event goes on, but with the call that was cut");
     function.at(again + 5 * SECOND);
     function.tick();

@@ -162,7 +162,7 @@ impl History {
             let (_, function) = &self.functions[(first % 2 + number) % self.functions.len()];
             async move {
                 match event {
-                    Some(due) => function.call(due, until).await,
+                    Some(due) => function.message(due, until).await,
                     None => function.tick(until).await,
                 }
             }

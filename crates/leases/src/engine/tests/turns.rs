@@ -122,8 +122,8 @@ impl Function {
         alive
     }
 
-    pub fn call(&self, due: Timestamp) {
-        self.life.runtime.block_on(self.turns.call(due, self.until())).unwrap();
+    pub fn message(&self, due: Timestamp) {
+        self.life.runtime.block_on(self.turns.message(due, self.until())).unwrap();
     }
 
     /// The moments that it is to be called for.
@@ -171,11 +171,11 @@ fn a_lease_is_announced_when_it_is_issued_and_once_more_by_the_tick_before() {
     function.tick();
     assert_eq!(function.calls(), expected);
     function.at(start + TTL);
-    function.call(start + TTL);
+    function.message(start + TTL);
     assert_eq!(function.alive(), 0);
     // The same once more, and an hour late, harms nobody.
     function.at(start + TTL + Duration::from_secs(3600));
-    function.call(start + TTL);
+    function.message(start + TTL);
     assert_eq!(function.alive(), 0);
 }
 
@@ -203,7 +203,7 @@ fn a_call_that_comes_a_second_early_waits_for_its_moment() {
     function.issue(TTL);
     function.at(start + TTL - Duration::from_secs(1));
     let called = async {
-        let call = function.turns.call(start + TTL, function.until());
+        let call = function.turns.message(start + TTL, function.until());
         let time = async {
             super::outside::yield_many(300).await;
             assert_eq!(function.alive(), 1, "not before its time");
@@ -245,7 +245,7 @@ fn what_a_lost_message_was_about_goes_with_the_next_round() {
     let calls = function.calls();
     assert_eq!(calls[0], start + ttl);
     function.at(calls[1]);
-    function.call(calls[1]);
+    function.message(calls[1]);
     assert_eq!((function.alive(), calls[1].saturating_since(calls[0])), (0, Duration::from_secs(14)));
 }
 
@@ -284,13 +284,13 @@ fn a_revocation_that_fails_is_announced_for_the_time_at_which_it_is_tried_again(
     function.forget_calls();
     function.world.outside().down = Some(RevokeFailure::Transient);
     function.at(start + TTL);
-    function.call(start + TTL);
+    function.message(start + TTL);
     assert_eq!(function.alive(), 1);
     function.world.outside().down = None;
     let again = function.calls()[0];
     assert!(again <= start + TTL + Duration::from_secs(2), "{again:?}");
     function.at(again);
-    function.call(again);
+    function.message(again);
     assert_eq!(function.alive(), 0);
 }
 
@@ -417,7 +417,7 @@ fn a_producer_that_hangs_ends_the_turn_in_time_and_the_next_one_goes_on() {
     function.at(start + TTL);
     let until = start + TTL + Duration::from_secs(5);
     let turn = async {
-        let turn = function.turns.call(start + TTL, until);
+        let turn = function.turns.message(start + TTL, until);
         let time = async {
             yield_many(SETTLE).await;
             // What is left of the event is for writing down what came of it.
@@ -429,6 +429,6 @@ fn a_producer_that_hangs_ends_the_turn_in_time_and_the_next_one_goes_on() {
     let again = function.calls().into_iter().max().unwrap();
     function.world.outside().hangs = false;
     function.at(again);
-    function.call(again);
+    function.message(again);
     assert_eq!(function.alive(), 0);
 }
