@@ -31,7 +31,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use gateward_access::Authenticator;
-use gateward_clock::Clock;
+use gateward_clock::{Clock, Timestamp};
 use gateward_items::StaticSecrets;
 use gateward_leases::producer::Producers;
 use gateward_leases::producer::token::ProducerTokens;
@@ -221,10 +221,16 @@ impl Control {
         apisix::expire(&self.parts).await;
     }
 
-    /// The same once: deletes each such resource whose time is over now.
-    pub async fn expire_due(&self) {
-        if let Err(error) = apisix::expire_due(&self.parts).await {
-            tracing::error!(%error, "what has expired cannot be deleted; the next look tries again");
+    /// The same once: deletes each such resource whose time is over now. What is left at `until` is the next look's.
+    pub async fn expire_due(&self, until: Timestamp) {
+        tokio::select! {
+            biased;
+            ended = apisix::expire_due(&self.parts) => if let Err(error) = ended {
+                tracing::error!(%error, "what has expired cannot be deleted; the next look tries again");
+            },
+            () = self.parts.clock.sleep_until(until) => {
+                tracing::warn!("not all that has expired is deleted; the next look goes on");
+            }
         }
     }
 

@@ -50,7 +50,7 @@ impl Errands for Chores {
                     None => Ok(()),
                 }
             };
-            let (done, ()) = join(turn, self.control.expire_due()).await;
+            let (done, ()) = join(turn, self.control.expire_due(until - FOR_EVENTS)).await;
             self.tell(until).await;
             done
         }
@@ -78,7 +78,7 @@ impl Errands for Chores {
             let message: Message = serde_json::from_str(body)
                 .map_err(|_| ErrandFailed("this is no message that Gateward has sent".to_owned()))?;
             let done = match &self.turns {
-                Some(turns) => turns.call(message.due, until).await.map_err(failed),
+                Some(turns) => turns.message(message.due, until).await.map_err(failed),
                 None => {
                     Err(ErrandFailed("nothing is issued with this store, so nothing is revoked".to_owned()))
                 }

@@ -54,16 +54,20 @@ pub(crate) async fn expire(parts: &ControlParts) {
     }
 }
 
-/// Deletes each resource whose time is over.
+/// Deletes each resource whose time is over. One that cannot be deleted keeps no other; the first of them is told.
 pub(crate) async fn expire_due(parts: &ControlParts) -> Result<(), ResourceError> {
     let mut due = Due::read(parts).await?;
     let now = parts.clock.now();
+    let mut outcome = Ok(());
     while let Some((_, name)) = due.first().filter(|(until, _)| *until <= now) {
-        end(parts, &mut due, &name).await?;
+        match end(parts, &mut due, &name).await {
+            Err(error @ ResourceError::Store(StoreError::Closed)) => return Err(error),
+            ended => outcome = outcome.and(ended),
+        }
         // What somebody writes right now is the next look's.
         due.forget(&name);
     }
-    Ok(())
+    outcome
 }
 
 async fn follow(parts: &ControlParts) -> Result<Infallible, ResourceError> {
@@ -92,7 +96,14 @@ async fn follow(parts: &ControlParts) -> Result<Infallible, ResourceError> {
             },
             () = first_is_over => {
                 if let Some((_, name)) = &first {
-                    end(parts, &mut due, name).await?;
+                    match end(parts, &mut due, name).await {
+                        Ok(()) => {}
+                        Err(error @ ResourceError::Store(StoreError::Closed)) => return Err(error),
+                        Err(error) => {
+                            tracing::error!(name, %error, "what has expired cannot be deleted; trying again");
+                            due.put_off(name, parts.clock.now() + RETRY);
+                        }
+                    }
                 }
             }
         }
@@ -159,9 +170,15 @@ impl Due {
     fn set(&mut self, name: &str, entry: Option<&Entry>) {
         self.forget(name);
         if let Some(entry) = entry {
-            self.by_name.insert(name.to_owned(), until(entry));
-            self.by_time.insert((until(entry), name.to_owned()));
+            self.put_off(name, until(entry));
         }
+    }
+
+    /// What failed is not to keep the others, that come after it.
+    fn put_off(&mut self, name: &str, until: Timestamp) {
+        self.forget(name);
+        self.by_name.insert(name.to_owned(), until);
+        self.by_time.insert((until, name.to_owned()));
     }
 }
 
@@ -190,5 +207,5 @@ fn place(name: &str) -> Option<Place> {
 /// In the store.
 const PARTITION: &str = "expiries";
 
-/// When a store that failed is asked again.
+/// When what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);

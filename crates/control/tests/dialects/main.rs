@@ -7,6 +7,7 @@ mod akeyless_items;
 mod akeyless_native;
 mod apisix;
 mod apisix_consumers;
+mod apisix_expiry;
 mod apisix_lists;
 mod apisix_refusals;
 mod apisix_resources;
