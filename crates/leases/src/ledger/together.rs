@@ -49,7 +49,7 @@ impl Ledger {
                 Err(error) => done.push((at, Err(error))),
             }
         }
-        let others = join_all(sharing.into_values().map(|waiting| self.one_by_one(steps, waiting))).await;
+        let others = join_all(side_by_side(sharing).map(|waiting| self.one_by_one(steps, waiting))).await;
         done.extend(others.into_iter().flatten());
         done.sort_unstable_by_key(|(at, _)| *at);
         done.into_iter().map(|(_, done)| done).collect()
@@ -149,17 +149,53 @@ fn merged(one: &Write, other: &Write) -> Option<Write> {
         }
         // Both want a slot to stand in the directory. Anywhere else the same write twice is two writes: of two leases that
         // let go of one credential, say.
-        _ => (one == other && one.key.partition == due::DIRECTORY).then(|| one.clone()),
+        _ => (one == other && is_listing(one)).then(|| one.clone()),
     }
+}
+
+/// What may be committed at the same time: each has whole groups of those that write the same, as far as they fit into one
+/// commit. So on a store that is not in its own way nothing waits for a second commit, unless all write the same.
+fn side_by_side(
+    sharing: BTreeMap<Option<Key>, VecDeque<Waiting>>,
+) -> impl Iterator<Item = VecDeque<Waiting>> {
+    let mut beside: Vec<VecDeque<Waiting>> = Vec::new();
+    let mut room = 0;
+    for waiting in sharing.into_values() {
+        let is_one = waiting.iter().any(|(_, writes)| writes_shared(writes));
+        // Those that only check the same may be apart.
+        let groups =
+            if is_one { vec![waiting] } else { waiting.into_iter().map(|one| [one].into()).collect() };
+        for group in groups {
+            let needed = group.iter().map(|(_, writes)| writes.len()).sum();
+            match beside.last_mut() {
+                Some(last) if needed <= room => {
+                    last.extend(group);
+                    room -= needed;
+                }
+                _ => {
+                    beside.push(group);
+                    room = MAX_WRITES.saturating_sub(needed);
+                }
+            }
+        }
+    }
+    beside.into_iter()
 }
 
 /// What others are most likely to write or check, too.
 fn shared(writes: &[Write]) -> Option<Key> {
-    // Parts of a counter that stand in one partition go together: there are so many parts that few leases share one.
     let counted = writes.iter().find(|write| counts::is_of_item(write));
-    let counted = counted.map(|write| Key { sort: String::new(), ..write.key.clone() });
-    let listed = || writes.iter().find(|write| write.key.partition == due::DIRECTORY);
-    counted.or_else(|| listed().map(|write| write.key.clone()))
+    counted.or_else(|| writes.iter().find(|write| is_listing(write))).map(|write| write.key.clone())
+}
+
+/// Whether that is written.
+fn writes_shared(writes: &[Write]) -> bool {
+    let is_put = |write: &Write| is_listing(write) && write.change != Change::Check;
+    writes.iter().any(|write| counts::is_of_item(write) || is_put(write))
+}
+
+fn is_listing(write: &Write) -> bool {
+    write.key.partition == due::DIRECTORY
 }
 
 fn bytes(write: &Write) -> usize {
