@@ -68,7 +68,14 @@ impl Turns {
         // time of what is due, nor the other way round.
         let announcing = async {
             let now = self.clock.now();
-            match self.engine.due_between(now, now + ROUNDS_AHEAD).await {
+            let looked = tokio::select! {
+                biased;
+                looked = self.engine.due_between(now, now + ROUNDS_AHEAD) => looked,
+                () = self.clock.sleep_until(until - FOR_ANNOUNCING) => {
+                    return tracing::error!("due index not read in the time of a tick");
+                }
+            };
+            match looked {
                 Ok(moments) => drop(self.announce(calls(&moments, now, now + LOOK_AHEAD), until).await),
                 Err(error) => tracing::error!(%error, "due index not read"),
             }
