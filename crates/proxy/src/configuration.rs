@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use gateward_clock::Clock;
 use gateward_plugins::Shared;
@@ -285,12 +286,20 @@ impl Watcher {
 
     async fn swap(&mut self, revision: Revision, changed: &Changed) {
         let before = self.current.load_full();
-        let compiled = self.compiler.compile(&self.resources, changed, revision, &before);
+        let mut compiled = self.compiler.compile(&self.resources, changed, revision, &before);
         // Values that the cache has are there in no time; a new route need not answer 503 until they are. A vault
         // that takes longer must not hold up the other changes.
         let asked = join_all(compiled.asked.iter().cloned().map(Asked::done));
         let _whether_in_time = timeout(GRACE, asked).await;
         drop(before);
+        // What is served when the write is answered has the values that have come: of upstreams and certificates they are
+        // compiled in.
+        if self.compiler.secrets_changed().notified().now_or_never().is_some() {
+            let more =
+                self.compiler.compile(&self.resources, &Changed::Anything, revision, &compiled.snapshot);
+            compiled.snapshot = more.snapshot;
+            compiled.asked.extend(more.asked);
+        }
         self.retired.push(self.current.swap(Arc::new(compiled.snapshot)));
         self.free_retired();
         self.settle(revision, compiled.asked);
