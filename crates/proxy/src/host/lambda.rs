@@ -145,12 +145,12 @@ impl Function {
             errands.begin(self.within(until));
         }
         self.look_at_configuration().await;
-        self.catch_up_with_vaults().await;
+        self.catch_up_with_vaults(until).await;
         match event {
             Event::Request(call) => self.answer_request(id, *call, until).await,
             Event::Tick => {
                 let done = errands::tick(self.errands.as_ref(), self.within(until)).await;
-                self.catch_up_with_vaults().await;
+                self.catch_up_with_vaults(until).await;
                 match done {
                     Ok(answer) => self.api.response(id, answer).await,
                     Err(error) => {
@@ -161,7 +161,7 @@ impl Function {
             }
             Event::Queue(messages) => {
                 let answer = errands::queue(self.errands.as_ref(), &messages, self.within(until)).await;
-                self.catch_up_with_vaults().await;
+                self.catch_up_with_vaults(until).await;
                 self.api.response(id, answer).await
             }
         }
@@ -222,7 +222,7 @@ impl Function {
         if let Some(errands) = &self.errands {
             errands.settle(self.within(until)).await;
         }
-        self.catch_up_with_vaults().await;
+        self.catch_up_with_vaults(until).await;
     }
 
     async fn refuse(
@@ -259,14 +259,19 @@ impl Function {
     }
 
     /// No value is refreshed while a function is frozen, and a call that is under way then breaks off. Vaults that were too
-    /// slow are left alone for a while, and what they gave is used on, as its times allow.
-    async fn catch_up_with_vaults(&mut self) {
-        if self.vaults_rest_until.is_some_and(|until| self.clock.now() < until) {
+    /// slow are left alone for a while, and what they gave is used on, as its times allow. At `until` the event must be over.
+    async fn catch_up_with_vaults(&mut self, until: Option<Timestamp>) {
+        let now = self.clock.now();
+        if self.vaults_rest_until.is_some_and(|until| now < until) {
             return;
         }
         self.vaults_rest_until = None;
-        if tokio::time::timeout(PATIENCE, self.configuration.values_caught_up()).await.is_err() {
-            self.vaults_rest_until = Some(self.clock.now() + REST);
+        let left = until.map_or(PATIENCE, |until| until.saturating_since(now));
+        let patience = PATIENCE.min(left);
+        if tokio::time::timeout(patience, self.configuration.values_caught_up()).await.is_err() {
+            if patience == PATIENCE {
+                self.vaults_rest_until = Some(self.clock.now() + REST);
+            }
             tracing::warn!("serving with the secrets as last seen: a vault did not answer in time");
         }
     }
