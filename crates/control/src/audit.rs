@@ -30,23 +30,49 @@ pub(crate) fn note(who: &str) {
     let _ = NOTED.try_with(|noted| noted.borrow_mut().who = Some(who.to_owned()));
 }
 
-/// Notes what the call with this body is about, whether it is allowed or not.
-pub(crate) fn note_subject(body: &Value) {
+/// Notes what this call with this body is about, whether it is allowed or not.
+pub(crate) fn note_subject(call: &str, body: &Value) {
     let text = |fields: &[&str]| fields.iter().find_map(|field| named(body.get(field)?));
-    let (subject, to) = (text(SUBJECTS), text(&["new-name", "target"]));
-    let lease = text(&["tmp-creds-id", "id"]);
+    let Said { subject, to, lease } = Said::by(call);
+    let (subject, to, lease) = (text(subject), text(to), text(lease));
     let _ = NOTED.try_with(|noted| {
         let mut noted = noted.borrow_mut();
         (noted.subject, noted.to, noted.lease) = (subject, to, lease);
     });
 }
 
-/// A name as it was sent, or several; cut where it is longer than any may be.
+/// In which fields a call says what it is about. In no others: what a call does not look at, its caller may write into it.
+struct Said {
+    subject: &'static [&'static str],
+    to: &'static [&'static str],
+    lease: &'static [&'static str],
+}
+
+impl Said {
+    fn by(call: &str) -> Self {
+        let of_subject = |subject| Self { subject, to: &[], lease: &[] };
+        match call {
+            "get-secret-value" => of_subject(&["names"]),
+            // One of the two: with both it is refused.
+            "get-rotated-secret-value" | "rotated-secret-get-value" => of_subject(&["name", "names"]),
+            "move-objects" => Self { subject: &["source"], to: &["target"], lease: &[] },
+            "lease-abandon" | "lease-settle" => Self { subject: &[], to: &[], lease: &["id"] },
+            REFERENCE_VALUE => of_subject(&["reference"]),
+            _ => Self { subject: &["name"], to: &["new-name"], lease: &["tmp-creds-id"] },
+        }
+    }
+}
+
+/// A name as it was sent, or several as JSON; cut where it is longer than any may be.
 fn named(value: &Value) -> Option<String> {
     let mut text = match value {
         Value::String(name) => name.clone(),
         Value::Number(number) => number.to_string(),
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        Value::Array(names) => match names.as_slice() {
+            [] => return None,
+            [Value::String(name)] => name.clone(),
+            _ => value.to_string(),
+        },
         _ => return None,
     };
     if text.len() > LONGEST {
@@ -90,7 +116,7 @@ pub(crate) async fn audited(
 
 /// What an auditor calls it; `None` where nothing is changed and nothing secret shown.
 fn action(method: &Method, path: &str) -> Option<String> {
-    if path == "/v1/references/value" {
+    if path.trim_start_matches('/') == REFERENCE_VALUE {
         return Some("read_vault_value".to_owned());
     }
     if path.starts_with("/apisix/") || path.starts_with("/vaults") || path.starts_with("/schemas/") {
@@ -105,11 +131,11 @@ fn action(method: &Method, path: &str) -> Option<String> {
     (does != Does::Look && crate::akeyless::has(call)).then(|| call.replace('-', "_"))
 }
 
-/// The fields in which calls name what they are about, the first that there is.
-const SUBJECTS: &[&str] = &["name", "names", "source", "item-id", "display-id", "reference"];
+/// The path of the call that gives the value of a reference.
+pub(crate) const REFERENCE_VALUE: &str = "v1/references/value";
 
-/// A name has no more characters; a call may have a hundred names.
-const LONGEST: usize = 1024;
+/// A call may have a hundred names of 255 characters.
+const LONGEST: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -120,10 +146,11 @@ mod tests {
     #[test]
     fn a_line_names_what_the_call_is_about_and_is_one_line() {
         assert_eq!(named(&json!("/a/b")).as_deref(), Some("/a/b"));
-        assert_eq!(named(&json!(["/a", "/b"])).as_deref(), Some("/a, /b"));
+        assert_eq!(named(&json!(["/a"])).as_deref(), Some("/a"));
+        assert_eq!(named(&json!(["/a, b", "/c"])).as_deref(), Some(r#"["/a, b","/c"]"#));
         assert_eq!(named(&json!(17)).as_deref(), Some("17"));
         assert_eq!(named(&json!("/a\nb")).as_deref(), Some("/a?b"));
-        assert_eq!(named(&json!("ä".repeat(2000))).unwrap().chars().count(), LONGEST / 2 + 1);
+        assert_eq!(named(&json!("ä".repeat(LONGEST))).unwrap().chars().count(), LONGEST / 2 + 1);
         for nothing in [json!(""), json!([]), json!({"a": 1}), json!(null)] {
             assert_eq!(named(&nothing), None);
         }
@@ -131,18 +158,41 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_noted_is_the_item_what_it_becomes_and_the_lease() {
-        let noted = |body: Value| {
+        let noted = |call: &str, body: Value| {
             NOTED.sync_scope(RefCell::default(), || {
-                note_subject(&body);
+                note_subject(call, &body);
                 let Noted { subject, to, lease, .. } = NOTED.with(RefCell::take);
                 [subject, to, lease].map(Option::unwrap_or_default)
             })
         };
-        assert_eq!(noted(json!({"name": "/a", "value": "canary"})), ["/a", "", ""]);
-        assert_eq!(noted(json!({"names": ["/a", "/b"]})), ["/a, /b", "", ""]);
-        assert_eq!(noted(json!({"name": "/a", "new-name": "/b"})), ["/a", "/b", ""]);
-        assert_eq!(noted(json!({"source": "/a", "target": "/f/"})), ["/a", "/f/", ""]);
-        assert_eq!(noted(json!({"name": "/a", "tmp-creds-id": "l-1"})), ["/a", "", "l-1"]);
+        assert_eq!(noted("create-secret", json!({"name": "/a", "value": "canary"})), ["/a", "", ""]);
+        assert_eq!(noted("update-item", json!({"name": "/a", "new-name": "/b"})), ["/a", "/b", ""]);
+        assert_eq!(noted("move-objects", json!({"source": "/a", "target": "/f/"})), ["/a", "/f/", ""]);
+        let deleted = json!({"name": "/a", "tmp-creds-id": "l-1"});
+        assert_eq!(noted("dynamic-secret-tmp-creds-delete", deleted), ["/a", "", "l-1"]);
+    }
+
+    #[tokio::test]
+    async fn what_a_call_does_not_look_at_is_not_what_it_is_about() {
+        let body = json!({
+            "name": "/harmless", "names": ["/prod/db"], "source": "/from", "target": "/to", "id": "l-1", "tmp-creds-id": "l-2",
+            "reference": "{vault://a/b}",
+        });
+        for (call, expected) in [
+            ("get-secret-value", ["/prod/db", "", ""]),
+            ("move-objects", ["/from", "/to", ""]),
+            ("lease-abandon", ["", "", "l-1"]),
+            ("lease-settle", ["", "", "l-1"]),
+            (REFERENCE_VALUE, ["{vault://a/b}", "", ""]),
+            ("delete-item", ["/harmless", "", "l-2"]),
+        ] {
+            let noted = NOTED.sync_scope(RefCell::default(), || {
+                note_subject(call, &body);
+                let Noted { subject, to, lease, .. } = NOTED.with(RefCell::take);
+                [subject, to, lease].map(Option::unwrap_or_default)
+            });
+            assert_eq!(noted, expected, "{call}");
+        }
     }
 
     #[test]

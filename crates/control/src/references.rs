@@ -110,7 +110,7 @@ async fn value(State(parts): State<Arc<ControlParts>>, request: Request<Body>) -
             return refused(StatusCode::BAD_REQUEST, &format!("the body is no JSON object: {error}"));
         }
     };
-    audit::note_subject(&json);
+    audit::note_subject(audit::REFERENCE_VALUE, &json);
     let Some(text) = json.get("reference").and_then(Value::as_str) else {
         let problem = "the body is {\"reference\": \"{vault://the-vault/the-secret}\"}";
         return refused(StatusCode::BAD_REQUEST, problem);

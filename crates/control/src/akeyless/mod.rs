@@ -294,7 +294,7 @@ async fn admitted(parts: Arc<ControlParts>, call: &str, request: Request<Body>) 
     let (need, _) = permissions::of_call(call);
     let (headers, body) = body(request).await?;
     let token = body.get("token").and_then(Value::as_str).filter(|token| !token.is_empty());
-    audit::note_subject(&body);
+    audit::note_subject(call, &body);
     let identity = authenticate::identity(&parts, &headers, token, need)
         .map_err(|refusal| ApiError::new(refusal.status(), refusal.to_string()))?;
     check_new_names(call, &body)?;
