@@ -15,6 +15,7 @@ use crate::ledger::LedgerError;
 struct Rounds {
     begun: bool,
     look_at: Timestamp,
+    finish_at: Timestamp,
     extend_at: Timestamp,
     tend_at: Timestamp,
     compact_at: Timestamp,
@@ -88,6 +89,7 @@ impl Rounds {
     /// Nothing is farther away than its period, also if the clock was set back.
     fn are_near(&mut self, now: Timestamp) {
         self.look_at = self.look_at.min(now + LOOK);
+        self.finish_at = self.finish_at.min(now + LOOK);
         self.extend_at = self.extend_at.min(now + EXTEND);
         self.tend_at = self.tend_at.min(now + TEND);
         self.compact_at = self.compact_at.min(now + COMPACT);
@@ -95,11 +97,12 @@ impl Rounds {
 
     /// Reads what it is time to read of the due index.
     async fn read(&mut self, engine: &Arc<Engine>, now: Timestamp) {
-        let is_time = now >= self.look_at;
-        if is_time {
+        if now >= self.finish_at {
+            // At a time of its own: lanes that have worked off much ask for more looks, each of which puts the next one off.
+            self.finish_at = now + LOOK;
             self.finish_deletions(engine);
         }
-        if is_time || engine.is_to_look_again() {
+        if now >= self.look_at || engine.is_to_look_again() {
             self.look_at = now + LOOK;
             if let Err(error) = engine.offer_overdue(now).await {
                 tracing::error!(%error, "due index not read");
