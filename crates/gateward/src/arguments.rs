@@ -214,7 +214,7 @@ fn without_passwords(text: &str) -> String {
     let mut parts = text.split("://");
     let mut shown = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let end = part.find(|c: char| c.is_whitespace() || c == '\'').unwrap_or(part.len());
+        let end = part.find(char::is_whitespace).unwrap_or(part.len());
         let rest = part[..end].rfind('@').map_or(part, |at| &part[at..]);
         shown.push_str(if rest.len() == part.len() { "://" } else { "://***" });
         shown.push_str(rest);

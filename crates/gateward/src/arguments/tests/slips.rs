@@ -158,4 +158,5 @@ fn who_logs_in_by_a_url_that_is_refused_is_not_repeated() {
         assert!(text.contains("://***@h") && !text.contains("can"), "{text}");
     }
     assert_eq!(without_passwords("'http://h/c' and http://h:1"), "'http://h/c' and http://h:1");
+    assert_eq!(without_passwords("'http://u:ca'n@h/c' is none"), "'http://***@h/c' is none");
 }
